@@ -1,0 +1,32 @@
+"""factcore: MLPs that store facts because their weights were written down, not trained.
+
+    facts = spherical_facts(1024, 64)      # keys, values and the map between them
+    mlp = construct(facts)                 # a torch module, R^d → R^d
+    recall(mlp, facts)                     # 1.0
+
+A companion to "Constructing Efficient Fact-Storing MLPs for Transformers" (arXiv 2512.00207).
+"""
+
+from factcore.construct import construct
+from factcore.decodability import Decodability, decodability
+from factcore.facts import FactSet, airport_facts, spherical_facts
+from factcore.mlp import GatedMLP
+from factcore.recall import decode, lipschitz, margins, recall
+from factcore.search import SmallestWidth, smallest_width
+
+__version__ = "0.1.0"
+__all__ = [
+    "Decodability",
+    "FactSet",
+    "GatedMLP",
+    "SmallestWidth",
+    "airport_facts",
+    "construct",
+    "decodability",
+    "decode",
+    "lipschitz",
+    "margins",
+    "recall",
+    "smallest_width",
+    "spherical_facts",
+]

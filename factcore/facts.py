@@ -1,0 +1,219 @@
+"""Fact sets: keys, values and the map between them (spec section 1; paper section 2)."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+class MissingFileError(ValueError, FileNotFoundError):
+    """A file that should hold facts is not there."""
+
+
+@dataclass(frozen=True, eq=False)
+class FactSet:
+    """n facts: key ``keys[i]`` (a row of (n, d)) has the value ``values[targets[i]]`` (a row of (v, d)).
+
+    Several keys may share a value. ``key_names`` (n strings) and ``value_names`` (v strings) are optional.
+    ValueError, naming the row, for NaN or infinite entries, targets outside [0, v), one key with two different
+    values, and shapes, dtypes or devices that do not fit together.
+    """
+
+    keys: Tensor
+    values: Tensor
+    targets: Tensor
+    key_names: tuple[str, ...] | None = None
+    value_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_tensors(self.keys, self.values, self.targets)
+        _check_contradictions(self.keys, self.targets)
+        for field, rows in (("key_names", len(self.keys)), ("value_names", len(self.values))):
+            names = getattr(self, field)
+            if names is None:
+                continue
+            if len(names) != rows:
+                raise ValueError(f"{field} has {len(names)} strings for {rows} rows")
+            object.__setattr__(self, field, tuple(names))
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def d(self) -> int:
+        """Embedding dimension."""
+        return self.keys.shape[1]
+
+    @property
+    def n_values(self) -> int:
+        return len(self.values)
+
+    def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> FactSet:
+        """The same facts on another device or in another floating dtype."""
+        return replace(
+            self,
+            keys=self.keys.to(device=device, dtype=dtype),
+            values=self.values.to(device=device, dtype=dtype),
+            targets=self.targets.to(device=device),
+        )
+
+    def subset(self, rows: Tensor) -> FactSet:
+        """The facts in ``rows`` (int64 indices), with the values they use and no others."""
+        used, targets = torch.unique(self.targets[rows], return_inverse=True)
+        pick = lambda names, at: None if names is None else tuple(names[i] for i in at.tolist())  # noqa: E731
+        return FactSet(
+            self.keys[rows], self.values[used], targets, pick(self.key_names, rows), pick(self.value_names, used)
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file. An existing file is replaced only once the new one is complete."""
+        tensors = {"keys": self.keys, "values": self.values, "targets": self.targets}
+        for field in ("key_names", "value_names"):
+            if (names := getattr(self, field)) is not None:
+                tensors[field] = _pack(names)
+        path = Path(path)
+        if not path.parent.is_dir():
+            raise MissingFileError(f"cannot save facts: the folder {path.parent} does not exist")
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+        os.close(handle)
+        try:
+            save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, partial, {"format": "factcore-1"})
+            os.replace(partial, path)
+        finally:
+            Path(partial).unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> FactSet:
+        """Read what `save` wrote. ValueError when the file is missing, damaged or lacks a tensor."""
+        tensors, _ = read_safetensors(path)
+        for name in ("keys", "values", "targets"):
+            if name not in tensors:
+                raise ValueError(f"{path} holds no tensor {name!r}; it has {sorted(tensors)}")
+        names = {f: _unpack(tensors[f]) for f in ("key_names", "value_names") if f in tensors}
+        return cls(tensors["keys"], tensors["values"], tensors["targets"].long(), **names)
+
+
+def spherical_facts(
+    n_facts: int, d: int, *, n_values: int | None = None, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> FactSet:
+    """Random facts: keys and values uniform on the unit sphere of R^d, the map drawn at random.
+
+    With ``n_values=None`` there are as many values as facts and the map is a random permutation; otherwise every
+    value is used as evenly as possible. The same seed gives the same facts on every machine.
+    """
+    n_values = n_facts if n_values is None else n_values
+    for name, size in (("n_facts", n_facts), ("d", d), ("n_values", n_values)):
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} must be a positive integer, got {size!r}")
+    generator = torch.Generator().manual_seed(seed)
+    unit = lambda rows: torch.nn.functional.normalize(  # noqa: E731
+        torch.randn(rows, d, generator=generator, dtype=torch.float64), dim=1
+    )
+    keys, values = unit(n_facts), unit(n_values)
+    targets = torch.randperm(max(n_facts, n_values), generator=generator)[:n_facts] % n_values
+    return FactSet(keys.to(dtype), values.to(dtype), targets)
+
+
+def airport_facts(n_facts: int | None = None) -> FactSet:
+    """Real facts: airport name → the city it serves, as float32 MiniLM sentence embeddings (d = 384), unit norm.
+
+    Read from ``data/airports.safetensors`` (source, licence and date: data/README.md). ``n_facts`` takes that many
+    airports, the same ones every time, and only their cities.
+    """
+    tensors, _ = read_safetensors(_airport_file())
+    unit = lambda t: torch.nn.functional.normalize(t.float(), dim=1)  # noqa: E731
+    facts = FactSet(
+        unit(tensors["keys"]),
+        unit(tensors["values"]),
+        tensors["targets"].long(),
+        tuple(bytes(tensors["key_names"].tolist()).decode().split("\n")),
+        tuple(bytes(tensors["value_names"].tolist()).decode().split("\n")),
+    )
+    if n_facts is None:
+        return facts
+    if not isinstance(n_facts, int) or not 1 <= n_facts <= len(facts):
+        raise ValueError(f"n_facts must be an integer from 1 to {len(facts)} airports, got {n_facts!r}")
+    rows = torch.randperm(len(facts), generator=torch.Generator().manual_seed(0))[:n_facts]
+    return facts.subset(rows.sort().values)
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and metadata of a safetensors file; ValueError when it is missing or damaged."""
+    if not Path(path).is_file():
+        raise MissingFileError(f"no such file: {path}")
+    try:
+        with safe_open(str(path), "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+
+
+def _airport_file() -> Path:
+    """The data file: in a checkout it lies in data/, in an installed wheel inside the package."""
+    here = Path(__file__).resolve().parent
+    candidates = [here / "data" / "airports.safetensors", here.parent / "data" / "airports.safetensors"]
+    return next((path for path in candidates if path.is_file()), candidates[-1])
+
+
+def _pack(names: tuple[str, ...]) -> Tensor:
+    """Strings as one uint8 tensor: a JSON list, so that any character survives."""
+    return torch.tensor(list(json.dumps(list(names), ensure_ascii=False).encode()), dtype=torch.uint8)
+
+
+def _unpack(packed: Tensor) -> tuple[str, ...]:
+    return tuple(json.loads(bytes(packed.tolist()).decode()))
+
+
+def check_embeddings(name: str, rows: Tensor) -> None:
+    """ValueError unless ``rows`` is a non-empty, finite, floating (rows, d) tensor."""
+    if not isinstance(rows, Tensor) or rows.ndim != 2 or 0 in rows.shape:
+        raise ValueError(f"{name} must be a non-empty 2-D tensor (rows, d), got {_describe(rows)}")
+    if not rows.is_floating_point():
+        raise ValueError(f"{name} must have a floating dtype, got {rows.dtype}")
+    bad = (~torch.isfinite(rows).all(dim=1)).nonzero().flatten()
+    if len(bad):
+        raise ValueError(f"{name} has NaN or infinite entries in {len(bad)} row(s), the first is row {int(bad[0])}")
+
+
+def _check_tensors(keys: Tensor, values: Tensor, targets: Tensor) -> None:
+    check_embeddings("keys", keys)
+    check_embeddings("values", values)
+    if keys.shape[1] != values.shape[1]:
+        raise ValueError(f"keys have d = {keys.shape[1]} but values have d = {values.shape[1]}")
+    if keys.dtype != values.dtype:
+        raise ValueError(f"keys are {keys.dtype} but values are {values.dtype}: convert one with .to(dtype)")
+    if not isinstance(targets, Tensor) or targets.shape != keys.shape[:1]:
+        raise ValueError(f"targets must have shape ({len(keys)},), one per key, got {_describe(targets)}")
+    if targets.dtype != torch.int64:
+        raise ValueError(f"targets must be int64, got {targets.dtype}: convert with .long()")
+    if not keys.device == values.device == targets.device:
+        raise ValueError(f"keys, values, targets are on {keys.device}, {values.device}, {targets.device}")
+    bad = ((targets < 0) | (targets >= len(values))).nonzero().flatten()
+    if len(bad):
+        row = int(bad[0])
+        raise ValueError(f"targets[{row}] = {int(targets[row])} is out of range for {len(values)} values")
+
+
+def _check_contradictions(keys: Tensor, targets: Tensor) -> None:
+    _, group = torch.unique(keys, dim=0, return_inverse=True)
+    first = torch.full((int(group.max()) + 1,), len(keys), device=keys.device)
+    first = first.scatter_reduce(0, group, torch.arange(len(keys), device=keys.device), "amin")[group]
+    bad = (targets != targets[first]).nonzero().flatten()
+    if len(bad):
+        row, twin = int(bad[0]), int(first[bad[0]])
+        raise ValueError(
+            f"keys {twin} and {row} are the same but have different values (targets {int(targets[twin])} and "
+            f"{int(targets[row])}); {len(bad)} such row(s) in all"
+        )
+
+
+def _describe(thing: object) -> str:
+    return f"shape {tuple(thing.shape)}" if isinstance(thing, Tensor) else type(thing).__name__
