@@ -37,21 +37,26 @@ class Buckets(NamedTuple):
     above: Tensor  # (n_buckets − 1,) and of the first key after it
 
 
-def n_buckets(n_keys: int, d: int, fill: float = 1.0) -> int:
-    """⌈n / (fill · d)⌉: buckets of at most fill·d keys, one linear system each."""
+def key_rank(keys: Tensor) -> int:
+    """Dimensions that the keys span: as many fit into one linear system. Below d for embeddings that were centred."""
+    return max(1, int(torch.linalg.matrix_rank(keys.double(), rtol=1e-7))) if len(keys) > keys.shape[1] else keys.shape[1]
+
+
+def n_buckets(n_keys: int, rank: int, fill: float = 1.0) -> int:
+    """⌈n / (fill · rank)⌉: buckets of at most fill·rank keys, one linear system each; rank = d for generic keys."""
     if not 0 < fill <= 1:
         raise ValueError(f"fill must lie in (0, 1], got {fill}")
-    return math.ceil(n_keys / max(1, int(fill * d)))
+    return math.ceil(n_keys / max(1, int(fill * rank)))
 
 
 def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 1.0) -> Buckets:
-    """Random buckets of at most fill·d keys, cut where neighbours along a random direction lie farthest apart.
+    """Random buckets of at most fill·rank keys, cut where neighbours along a random direction lie farthest apart.
 
     A gate must tell the keys on both sides of a cut apart, so the smallest gap at a cut limits the precision; of
     `CANDIDATE_DIRECTIONS` directions the one with the largest smallest gap is kept.
     """
-    n, d = keys.shape
-    size, count = max(1, int(fill * d)), n_buckets(n, d, fill)
+    (n, d), rank = keys.shape, key_rank(keys)
+    size, count = max(1, int(fill * rank)), n_buckets(n, rank, fill)
     directions = torch.randn(d, CANDIDATE_DIRECTIONS, generator=generator, dtype=torch.float64).to(keys)
     directions /= directions.norm(dim=0)
     sorted_scores, orders = (keys @ directions).sort(dim=0)
@@ -113,7 +118,7 @@ def encode_with_random_gates(
     (n, d), m = keys.shape, codes.shape[1]
     if gate not in GATES:
         raise ValueError(f"gate must be one of {sorted(GATES)}, got {gate!r}")
-    least = math.ceil(n / d)
+    least = n_buckets(n, key_rank(keys))
     most = 2 * least + 8
     scale = RANDOM_GATE_SCALE / keys.norm(dim=1).mean()
     gates = scale * torch.randn(most, d, generator=generator, dtype=torch.float64).to(keys)

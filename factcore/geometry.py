@@ -1,0 +1,97 @@
+"""What shapes decodability: whitening, and the pairs of values that are hardest to tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from torch import Tensor
+
+from factcore.decodability import Decodability, decodability
+
+
+class Confusable(NamedTuple):
+    """Value i can be told from value j with normalised margin `margin` at best, given all the others."""
+
+    i: int
+    j: int
+    margin: float
+    names: tuple[str, str] | None = None
+
+
+def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """(V - mean) S^(-1/2) and the map back, with S the covariance of `values` (v, d) plus a ridge.
+
+    ridge is a share of the mean variance, S = cov + ridge * tr(cov) / d * I; 0 makes the covariance I.
+    The map back takes whitened rows (..., d) to the original space. Both keep the dtype of `values`.
+
+    Raises ValueError for a singular S (v <= d, or values in a proper subspace): give a ridge. Spec section 2.
+    """
+    if values.ndim != 2 or not values.is_floating_point():
+        got = f"{values.dtype} {tuple(values.shape)}"
+        raise ValueError(f"values must be a floating 2-D tensor (v, d), got {got}")
+    if ridge < 0:
+        raise ValueError(f"ridge must be non-negative, got {ridge}")
+    if len(bad := (~torch.isfinite(values)).any(1).nonzero()[:, 0]):
+        raise ValueError(f"values row {int(bad[0])} has a NaN or infinite entry")
+    x = values.detach().double()
+    mean = x.mean(0)
+    variance, axes = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))
+    variance = variance.clamp(min=0.0) + ridge * variance.mean()
+    rank = int((variance > variance.max() * x.shape[1] * torch.finfo(x.dtype).eps).sum())
+    if rank < x.shape[1]:
+        raise ValueError(f"the covariance of values has rank {rank} of {x.shape[1]}: pass ridge > 0 (say 1e-3)")
+    root = (axes * variance.sqrt()) @ axes.T
+    inverse_root = (axes / variance.sqrt()) @ axes.T
+
+    def unwhiten(whitened: Tensor) -> Tensor:
+        return (whitened.double() @ root + mean).to(values.dtype)
+
+    return ((x - mean) @ inverse_root).to(values.dtype), unwhiten
+
+
+def most_confusable(
+    values: Tensor, k: int = 10, *, result: Decodability | None = None, names: Sequence[str] | None = None
+) -> list[Confusable]:
+    """The k pairs that set rho: the values of smallest rho_i, each with the value most in its way.
+
+    Value i's separator is held back by about d others; its partner j is the one of largest weight in the
+    convex combination whose norm is rho_i (its twin if the row is duplicated, its worst offender if it lies
+    inside the hull). Sorted by margin, no pair twice. `result` saves solving again; `names` (v strings) are
+    attached.
+
+    Raises ValueError for k < 1 and for a `result` or `names` of another length.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    if names is not None and len(names) != len(values):
+        raise ValueError(f"names has {len(names)} entries for {len(values)} values")
+    result = decodability(values) if result is None else result
+    if len(result.lower) != len(values):
+        raise ValueError(f"result is for {len(result.lower)} values, not {len(values)}")
+    twin = {a: b for group in result.duplicates for a, b in zip(group, group[1:] + group[:1], strict=True)}
+    x = values.detach().double().cpu().numpy()
+    pairs: dict[frozenset[int], Confusable] = {}
+    # A pair can be met from both of its sides, so 2k values give at least k pairs.
+    for i in result.lower.argsort(stable=True)[: 2 * k].tolist():
+        j = twin[i] if i in twin else _partner(x, i, result.separators[i].cpu().numpy())
+        label = None if names is None else (names[i], names[j])
+        pairs.setdefault(frozenset((i, j)), Confusable(i, j, float(result.lower[i]), label))
+    return list(pairs.values())[:k]
+
+
+def _partner(x: np.ndarray, i: int, separator: np.ndarray) -> int:
+    """The value of largest weight in the nearest point to 0 of the differences that bind at the separator."""
+    z = x[i] - x
+    with np.errstate(invalid="ignore"):
+        z /= np.linalg.norm(z, axis=1, keepdims=True)
+    score = z @ separator
+    score[i] = np.inf
+    binding = np.argsort(score, kind="stable")[: min(4 * x.shape[1], len(x) - 1)]
+    if score[binding[0]] <= 0:
+        return int(binding[0])
+    system = np.vstack([z[binding].T, np.ones(len(binding))])
+    return int(binding[nnls(system, np.eye(len(system))[-1])[0].argmax()])

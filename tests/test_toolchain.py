@@ -1,0 +1,310 @@
+"""The frame around the package: configuration, environments, references, and what the built book asks of a network."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+REFERENCES = ROOT / "tests" / "references"
+BOOK = ROOT / "_build" / "html"
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
+ADDRESS = CONFIG["repository"]["url"]
+PARAMETERS = {"profile": "laptop", "device": "cpu", "seed": 0}
+
+
+def toc_pages() -> list[str]:
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+
+
+def names(paths) -> set[str]:
+    return {path.stem for path in paths}
+
+
+def by_name(path: Path) -> str:
+    return path.stem
+
+
+def read_text_notebook(path: Path):
+    return pytest.importorskip("jupytext").read(path)
+
+
+def assigned(source: str) -> dict[str, object]:
+    """The names that a cell of plain assignments sets."""
+    scope: dict[str, object] = {}
+    exec(source, {}, scope)
+    return scope
+
+
+def tagged(notebook, tag: str) -> list:
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+# --- configuration ---------------------------------------------------------------------------------------------
+
+
+def test_every_page_of_the_toc_exists_and_every_notebook_is_a_page():
+    pages = toc_pages()
+    assert len(set(pages)) == len(pages)
+    for page in pages:
+        source = ROOT / (f"{page}.py" if page.startswith("notebooks/") else f"{page}.md")
+        assert source.is_file(), f"_toc.yml lists {page}, but there is no {source.name}"
+    assert {Path(page).name for page in pages if page.startswith("notebooks/")} == names(SOURCES) != set()
+
+
+def test_the_landing_page_links_to_every_other_page():
+    text = (ROOT / "book" / "intro.md").read_text()
+    for page in toc_pages()[1:]:
+        name = Path(page).name
+        assert name == "references" or re.search(rf"\]\([^)]*\b{name}\.(ipynb|md)\)", text), f"no link to {page}"
+
+
+def test_the_repository_has_one_address():
+    mentions = re.compile(r"(?:gh|github\.com|github)/factcore/[\w.-]+")
+    expected = "factcore/" + ADDRESS.rsplit("/", 1)[1]
+    files = ["README.md", "CITATION.cff", "pyproject.toml", *SOURCES]
+    for path in files:
+        found = mentions.findall((ROOT / path).read_text())
+        assert found, f"{path} does not mention the repository"
+        assert all(text.split("/", 1)[1] == expected for text in found), f"{path}: {found}"
+    assert ADDRESS == f"https://github.com/{expected}"
+
+
+def test_versions_agree():
+    import factcore
+
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert f'version = "{factcore.__version__}"' in pyproject
+    assert citation["version"] == factcore.__version__
+
+
+def test_the_lock_pins_everything_and_leaves_cuda_to_pip():
+    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.match(r"[a-z0-9-]+==[\w.]+( ; .+)?$", line) for line in lines)
+    locked = {line.split("==")[0] for line in lines}
+    wanted = re.findall(r"^[a-z][\w-]*", (ROOT / "requirements.in").read_text(), flags=re.M)
+    assert set(wanted) <= locked
+    assert "torch==2.13.0" in lines
+    assert not [name for name in locked if name.startswith(("nvidia", "cuda", "triton"))]
+
+
+def test_the_lock_is_what_is_installed():
+    from importlib.metadata import PackageNotFoundError, version
+
+    from packaging.requirements import Requirement
+
+    if not (ROOT / ".venv") == Path(sys.prefix):
+        pytest.skip("not running in the environment that make sets up")
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if line.startswith("#") or ((pin := Requirement(line)).marker and not pin.marker.evaluate()):
+            continue
+        try:
+            assert pin.specifier.contains(version(pin.name)), pin
+        except PackageNotFoundError:
+            pytest.fail(f"{pin} is not installed")
+
+
+def test_the_wheel_carries_the_airports(tmp_path):
+    pytest.importorskip("hatchling")
+    build = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT]
+    subprocess.run(build, check=True)
+    (wheel,) = tmp_path.glob("factcore-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("factcore/data/airports.safetensors") == (ROOT / "data/airports.safetensors").read_bytes()
+        modules = {name for name in archive.namelist() if name.endswith(".py")}
+    assert modules == {str(path.relative_to(ROOT)) for path in (ROOT / "factcore").rglob("*.py")}
+
+
+# --- notebooks and their references ----------------------------------------------------------------------------
+
+
+def test_all_notebooks_share_one_set_up_cell_and_header():
+    assert len({path.read_text().split("# %%", 1)[0] for path in SOURCES}) == 1
+    assert len({read_text_notebook(path).cells[1].source for path in SOURCES}) == 1
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=by_name)
+def test_a_notebook_begins_with_title_set_up_and_has_the_parameters(path):
+    notebook = read_text_notebook(path)
+    title, set_up = notebook.cells[:2]
+    assert title.cell_type == "markdown" and title.source.startswith("# ")
+    assert set_up.metadata.tags == ["remove-cell"] and f'"{ADDRESS}"' in set_up.source
+    (parameters,) = tagged(notebook, "parameters")
+    assert assigned(parameters.source) == PARAMETERS
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=by_name)
+def test_the_reference_has_the_cells_of_its_notebook(path):
+    import nbformat
+
+    reference = nbformat.read(REFERENCES / f"{path.stem}.ipynb", as_version=4)
+    (injected,) = tagged(reference, "injected-parameters")
+    assert assigned(injected.source) == PARAMETERS | {"profile": "smoke"}
+    cells = [(cell.cell_type, cell.source) for cell in reference.cells if cell is not injected]
+    source = [(cell.cell_type, cell.source) for cell in read_text_notebook(path).cells]
+    assert cells == source, f"tests/references/{path.stem}.ipynb is stale: make references"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=by_name)
+def test_the_reference_was_executed_and_has_something_to_compare(path):
+    import nbformat
+
+    reference = nbformat.read(REFERENCES / f"{path.stem}.ipynb", as_version=4)
+    code = [cell for cell in reference.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)  # nbval passes cells that were never executed
+    printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
+    pictures = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
+    assert len(re.findall(r"\d", printed)) >= max(1, pictures), "a figure must print the numbers behind it"
+
+
+def test_there_are_no_references_without_a_notebook():
+    assert names(REFERENCES.glob("*.ipynb")) == names(SOURCES)
+
+
+@pytest.mark.parametrize("old, new, passes", [("42", "42", True), ("42", "43", False)])
+def test_nbval_fails_when_an_output_differs(tmp_path, old, new, passes):
+    import nbformat
+
+    pytest.importorskip("nbval")
+    cell = nbformat.v4.new_code_cell("print(6 * 7, 'in 0.3 s')", execution_count=1)
+    cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"{old} in 1.25 s\n".replace(old, new))]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, tmp_path / "reference.ipynb")
+    nbval = ["--nbval", "--nbval-current-env", "--nbval-sanitize-with", ROOT / "tests/sanitize.cfg"]
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *nbval, "reference.ipynb"]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == (0 if passes else 1), done.stdout
+    assert ("1 passed" if passes else "1 failed") in done.stdout
+
+
+# --- Binder ----------------------------------------------------------------------------------------------------
+
+
+def test_every_conda_line_of_the_binder_environment_parses():
+    rattler = pytest.importorskip("rattler")
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    lines = [line for line in environment["dependencies"] if isinstance(line, str)]
+    specs = {spec.name.normalized: spec for spec in map(rattler.MatchSpec, lines)}
+    assert str(specs["pytorch"].build) == "cpu*"
+    project = re.search(r"^dependencies = \[(.*)\]", (ROOT / "pyproject.toml").read_text(), flags=re.M).group(1)
+    needed = set(re.findall(r'"([a-z]+)', project)) - {"torch"} | {"pytorch", "jupytext", "jupyterlab"}
+    assert needed <= set(specs)
+    assert {"pip": ["-e ."]} in environment["dependencies"]
+
+
+def test_repo2docker_accepts_the_repository(tmp_path):
+    pytest.importorskip("repo2docker")
+    for name in ("environment.yml", "postBuild"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    run = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "."]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "postBuild" in done.stdout + done.stderr
+
+
+def test_binder_gets_the_notebooks_that_the_launch_links_open(tmp_path):
+    pytest.importorskip("jupytext")
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns("*.ipynb"))
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    subprocess.run(["bash", ROOT / "postBuild"], cwd=tmp_path, check=True, capture_output=True, env={"PATH": path})
+    assert names((tmp_path / "notebooks").glob("*.ipynb")) == names(SOURCES)
+
+
+# --- the built book --------------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """What a page loads to be shown, its links, its pictures, and whether it holds maths."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.pictures: list[dict[str, str]] = []
+        text = path.read_text()
+        self.maths = 'class="math' in text
+        self.feed(text)
+
+    def handle_starttag(self, tag, pairs):
+        attributes = {name: value or "" for name, value in pairs}
+        if tag in ("script", "img", "iframe", "source", "video", "audio", "embed") and "src" in attributes:
+            self.loads.append(attributes["src"])
+        if tag == "link" and attributes.get("rel") not in ("canonical", "next", "prev", "index", "search"):
+            self.loads.append(attributes["href"])
+        if tag == "img":
+            self.pictures.append(attributes)
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, Page]:
+    if not (BOOK / "book" / "intro.html").is_file():
+        pytest.skip("the book is not built")
+    return {name: Page(BOOK / f"{name}.html") for name in toc_pages()}
+
+
+def test_no_page_loads_anything_from_the_network(pages):
+    for name, page in pages.items():
+        assert page.loads, name
+        for address in page.loads:
+            assert not re.match(r"(https?:)?//", address), f"{name} loads {address}"
+            local = BOOK / Path(name).parent / address.split("?")[0].split("#")[0]
+            assert address.startswith("data:") or local.is_file(), f"{name}: {address} is not in the built book"
+
+
+def test_no_style_sheet_loads_anything_from_the_network():
+    sheets = list(BOOK.rglob("*.css"))
+    if not sheets:
+        pytest.skip("the book is not built")
+    for sheet in sheets:
+        outside = re.findall(r"""(?:url\(\s*|@import\s+)["']?((?:https?:)?//[^"')]+)""", sheet.read_text())
+        assert not outside, f"{sheet.name} loads {outside}"
+
+
+def test_pages_with_maths_use_the_book_s_own_mathjax(pages):
+    assert pages["book/intro"].maths
+    for name, page in pages.items():
+        loaded = [address for address in page.loads if "mathjax" in address]
+        assert not page.maths or loaded == ["../_static/mathjax/tex-mml-chtml.js"], name
+    fonts = BOOK / "_static/mathjax/output/chtml/fonts/woff-v2"
+    assert (fonts / "MathJax_Main-Regular.woff").stat().st_size > 10_000
+
+
+def test_launch_buttons_open_files_that_exist(pages):
+    organisation = ADDRESS.split("github.com/")[1]
+    for source in SOURCES:
+        links = pages[f"notebooks/{source.stem}"].links
+        binder = f"https://mybinder.org/v2/gh/{organisation}/main?urlpath=lab/tree/notebooks/{source.stem}.ipynb"
+        path = f"tests/references/{source.stem}.ipynb"
+        colab = f"https://colab.research.google.com/github/{organisation}/blob/main/{path}"
+        assert [link for link in links if "mybinder" in link] == [binder]
+        assert [link for link in links if "colab" in link] == [colab]
+        assert (ROOT / path).is_file()
+
+
+def test_every_figure_has_an_alternative_text(pages):
+    for name, page in pages.items():
+        for picture in page.pictures:
+            text = picture.get("alt", "")
+            assert text and "_images/" not in text and not text.endswith(".png"), f"{name}: {picture.get('src')}"
+
+
+def test_set_up_and_injected_parameters_are_not_shown():
+    for source in SOURCES:
+        path = BOOK / "notebooks" / f"{source.stem}.html"
+        if not path.is_file():
+            pytest.skip("the book is not built")
+        text = re.sub(r"<[^>]+>", "", path.read_text())
+        assert "find_spec" not in text and text.count('"laptop"') + text.count("&quot;laptop&quot;") <= 2
