@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -73,7 +74,7 @@ def encoder_decoder(
     generator = torch.Generator().manual_seed(seed)
     keys, rows = _distinct_keys(facts)
     chosen, lost = None, torch.zeros(0)
-    for share in (FILLS if fill is None and encoder == "buckets" else [fill or 1.0] * TRIES):
+    for share in FILLS if fill is None and encoder == "buckets" else [fill or 1.0] * TRIES:
         allowed = _code_dim_for(facts, width, code_dim, encoder=encoder, gate=gate, fill=share, first=chosen is None)
         if allowed != code_dim or chosen is None:
             chosen = choose_codes(facts, codes, allowed, seed, strict)
@@ -155,4 +156,4 @@ def _assemble(hidden: Encoder, projection: Tensor, dtype: torch.dtype) -> GatedM
     )
 
 
-METHODS = {"encoder-decoder": encoder_decoder, "ntk": ntk, "trained": trained}
+METHODS: dict[str, Callable[..., GatedMLP]] = {"encoder-decoder": encoder_decoder, "ntk": ntk, "trained": trained}

@@ -44,7 +44,7 @@ def choose_codes(facts: FactSet, kind: str, code_dim: int | None, seed: int, str
     else:
         projection = basis[:, :code_dim] if code_dim else shortest_projection(values, used, basis)
         chosen = separator_codes(values, projection)
-        if code_dim and len(failing(chosen, used)):
+        if code_dim and 0 < len(failing(chosen, used)) <= _aimable(used):  # aimed columns may still save it
             shortest = shortest_projection(values, used, basis)
             if shortest.shape[1] <= code_dim:
                 longer = torch.linalg.qr(torch.cat([shortest, basis], dim=1))[0]
@@ -78,11 +78,15 @@ def shortest_projection(values: Tensor, used: Tensor, basis: Tensor) -> Tensor:
             hidden = _hidden(values @ basis[:, :m], hidden)
         if len(hidden) == 0:
             return basis[:, :m]
-        if len(hidden) <= max(2, AIMABLE * len(used)):
+        if len(hidden) <= _aimable(used):
             best = _aim(values, hidden, basis[:, :m], best)
         if m + 1 >= best.shape[1]:
             break
     return best
+
+
+def _aimable(used: Tensor) -> float:
+    return max(2, AIMABLE * len(used))
 
 
 def _hidden(projected: Tensor, rows: Tensor) -> Tensor:

@@ -39,7 +39,9 @@ class Buckets(NamedTuple):
 
 def key_rank(keys: Tensor) -> int:
     """Dimensions that the keys span: as many fit into one linear system. Below d for embeddings that were centred."""
-    return max(1, int(torch.linalg.matrix_rank(keys.double(), rtol=1e-7))) if len(keys) > keys.shape[1] else keys.shape[1]
+    return (
+        max(1, int(torch.linalg.matrix_rank(keys.double(), rtol=1e-7))) if len(keys) > keys.shape[1] else keys.shape[1]
+    )
 
 
 def n_buckets(n_keys: int, rank: int, fill: float = 1.0) -> int:
@@ -62,7 +64,9 @@ def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 
     sorted_scores, orders = (keys @ directions).sort(dim=0)
     gaps = sorted_scores.diff(dim=0).T.cpu()  # (candidates, n − 1)
     cuts = [_widest_cuts(gap, size, count) for gap in gaps]
-    smallest = [float(gap[torch.tensor(cut, dtype=torch.int64) - 1].min()) if cut else 0.0 for gap, cut in zip(gaps, cuts)]
+    smallest = [
+        float(gap[torch.tensor(cut, dtype=torch.int64) - 1].min()) if cut else 0.0 for gap, cut in zip(gaps, cuts)
+    ]
     best = max(range(CANDIDATE_DIRECTIONS), key=smallest.__getitem__)
     at = torch.tensor(cuts[best], dtype=torch.int64, device=keys.device)
     scores = sorted_scores[:, best]
@@ -103,9 +107,7 @@ def encode_with_buckets(
     return Encoder(each(weight), each(bias), steps.reshape(-1, d), coordinate, gate, n_solved)
 
 
-def encode_with_random_gates(
-    keys: Tensor, codes: Tensor, generator: torch.Generator, *, gate: str = "silu"
-) -> Encoder:
+def encode_with_random_gates(keys: Tensor, codes: Tensor, generator: torch.Generator, *, gate: str = "silu") -> Encoder:
     """Random gates: with G drawn at random, enc(k_i) = c_i is linear in A; the smallest A is taken, float64.
 
     p = ⌈n/d⌉ gates of m units each, h = m·p; where the gates leave the n equations dependent (a ReLU or a step is
@@ -165,7 +167,7 @@ def _widest_cuts(gaps: Tensor, size: int, count: int) -> list[int]:
     if count == 1:
         return []
     wide_enough = gaps.sort().values
-    low, high, best = 0, len(wide_enough), _cuts_at_gap(gaps, 0.0, size, n)
+    low, high, best = 0, len(wide_enough), _cuts_at_gap(gaps, 0.0, size, n) or []
     while high - low > 1:
         middle = (low + high) // 2
         cuts = _cuts_at_gap(gaps, float(wide_enough[middle]), size, n)

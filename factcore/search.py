@@ -10,7 +10,7 @@ from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
 from factcore.recall import recall
 
-LARGEST_WIDTH = 2**20
+LARGEST_WIDTH = 2**18
 
 
 class SmallestWidth(NamedTuple):
@@ -39,7 +39,7 @@ def smallest_width(
     Doubling (or halving) from ``start``, then bisection down to one unit or to ``resolution`` (relative), whichever
     is coarser. A width counts as too small only after ``tries`` seeds (seed, seed + 1, …) have failed at it. Widths
     are counted in the steps in which the method can use them (⌈n/d⌉ units for the bucket encoder).
-    ValueError when no width up to 2^20 suffices.
+    ValueError when no width up to 2^18 suffices.
     """
     from factcore.construct import construct, units_per_coordinate  # construct's methods use this module
 

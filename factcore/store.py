@@ -30,11 +30,15 @@ def results_file(name: str, profile: str) -> Path:
     if profile == "smoke":
         return Path(tempfile.mkdtemp(prefix="factcore-smoke-")) / f"{name}.csv"
     checkout = Path(__file__).resolve().parent.parent
-    root = os.environ.get("FACTCORE_RESULTS") or (checkout if (checkout / "results").is_dir() else Path.cwd()) / "results"
+    root = (
+        os.environ.get("FACTCORE_RESULTS") or (checkout if (checkout / "results").is_dir() else Path.cwd()) / "results"
+    )
     return Path(root) / profile / f"{name}.csv"
 
 
-def resume(path: Path, jobs: Iterable[dict[str, Any]], run: Callable[..., dict[str, Any]], *, device: str = "cpu") -> pd.DataFrame:
+def resume(
+    path: Path, jobs: Iterable[dict[str, Any]], run: Callable[..., dict[str, Any]], *, device: str = "cpu"
+) -> pd.DataFrame:
     """Call ``run(**job)`` for every job that ``path`` has no row for; return the rows of all ``jobs``, in order.
 
     A row holds the job, what ``run`` returned, and the columns of `PROVENANCE`. It is appended, locked and synced
@@ -54,9 +58,8 @@ def resume(path: Path, jobs: Iterable[dict[str, Any]], run: Callable[..., dict[s
         provenance = dict(zip(PROVENANCE, (device_name(device), torch.__version__, commit(), seconds)))
         append_row(path, {**job, **result, **provenance})
     table = read_table(path)
-    order = {_key(job): rank for rank, job in enumerate(jobs)}
-    ranks = [order.get(_key(row), -1) for row in table[list(jobs[0])].to_dict("records")]
-    return table.assign(_rank=ranks).query("_rank >= 0").sort_values("_rank").drop(columns="_rank").reset_index(drop=True)
+    position = {_key(row): at for at, row in enumerate(table[list(jobs[0])].to_dict("records"))}
+    return table.iloc[[position[_key(job)] for job in jobs]].reset_index(drop=True)
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -35,8 +36,8 @@ def trained(
     if steps < 1 or lr <= 0:
         raise ValueError(f"steps and lr must be positive, got {steps!r} and {lr!r}")
     if width is None:
-        options = {"steps": steps, "lr": lr, "gate": gate, "progress": progress}
-        return first_width_that_stores(lambda h: trained(facts, h, seed, **options), facts)
+        again = partial(trained, facts, seed=seed, steps=steps, lr=lr, gate=gate, progress=progress)
+        return first_width_that_stores(again, facts)
     scale = facts.d**0.5 / facts.keys.norm(dim=1).mean()
     weights = _initial_weights(facts, width, seed)
     _fit(weights, facts.keys * scale, facts.values, facts.targets, steps, lr, gate, progress)
@@ -55,7 +56,14 @@ def _initial_weights(facts: FactSet, width: int, seed: int) -> list[Tensor]:
 
 
 def _fit(
-    weights: list[Tensor], keys: Tensor, values: Tensor, targets: Tensor, steps: int, lr: float, gate: str, progress: bool
+    weights: list[Tensor],
+    keys: Tensor,
+    values: Tensor,
+    targets: Tensor,
+    steps: int,
+    lr: float,
+    gate: str,
+    progress: bool,
 ) -> None:
     """Train in place until every key decodes or the steps are used up."""
     gates, up, down = weights

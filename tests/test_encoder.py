@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factcore.encoder import _widest_cuts as widest_cuts
 from factcore.encoder import (
     cut_into_buckets,
     encode_with_buckets,
@@ -15,7 +16,6 @@ from factcore.encoder import (
     n_buckets,
     smallest_solution,
 )
-from factcore.encoder import _widest_cuts as widest_cuts
 
 
 def generator(seed=0):
@@ -101,9 +101,7 @@ def test_cuts_are_the_widest_by_brute_force(gaps, size):
     count = -(-n // size)
     cuts = widest_cuts(torch.tensor(gaps, dtype=torch.float64), size, count)
     legal = [
-        choice
-        for choice in itertools.combinations(range(1, n), count - 1)
-        if np.diff([0, *choice, n]).max() <= size
+        choice for choice in itertools.combinations(range(1, n), count - 1) if np.diff([0, *choice, n]).max() <= size
     ]
     widest = max(min((gaps[c - 1] for c in choice), default=0) for choice in legal)
     assert len(cuts) <= count - 1 and np.diff([0, *cuts, n]).max() <= size

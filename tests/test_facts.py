@@ -134,7 +134,9 @@ def test_spherical_facts_default_is_one_to_one():
     assert facts.targets.unique().numel() == 50 and facts.keys.dtype == torch.float32
 
 
-@pytest.mark.parametrize("sizes", [{"n_facts": 0, "d": 3}, {"n_facts": 3, "d": 2.5}, {"n_facts": 3, "d": 3, "n_values": -1}])
+@pytest.mark.parametrize(
+    "sizes", [{"n_facts": 0, "d": 3}, {"n_facts": 3, "d": 2.5}, {"n_facts": 3, "d": 3, "n_values": -1}]
+)
 def test_spherical_facts_rejects_sizes(sizes):
     with pytest.raises(ValueError, match="must be a positive integer"):
         fc.spherical_facts(**sizes)

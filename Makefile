@@ -1,0 +1,111 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PROFILE ?= laptop
+DEVICE ?= cpu
+SEED ?= 0
+FIG ?=
+PORT ?= 8000
+
+BIN := .venv/bin
+PY := $(BIN)/python
+NOTEBOOKS := $(basename $(notdir $(wildcard notebooks/*.py)))
+PAGES := $(NOTEBOOKS:%=notebooks/%.ipynb)
+# what an executed notebook depends on besides its own source
+INPUTS := .venv/.installed scripts/run_notebook.py $(wildcard factcore/*.py data/*.safetensors)
+
+# Caches stay in the environment: nothing is read from, or left in, the home folder.
+export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
+export IPYTHONDIR := $(CURDIR)/.venv/cache/ipython
+unexport MPLBACKEND PYTHONPATH
+
+.PHONY: help book test figure references timings headline serve lint lock clean distclean smoke
+
+help: ## This list
+	@echo "make TARGET [NAME=value ...]"
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do \
+	  printf '  %-11s %s\n' "$$name" "$$text"; done
+	@echo "Notebooks: $(NOTEBOOKS). Profiles: smoke, laptop, paper."
+
+book: build/book.stamp ## Set up, execute the notebooks (laptop profile), build the book and print its first page
+	@echo "The book: file://$(CURDIR)/_build/html/book/intro.html"
+
+test: smoke build/book.stamp ## Unit tests, smoke notebooks, nbval against the references, strict book
+	$(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg
+
+figure: .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVICE=cuda] [SEED=0]
+	@[[ -n "$(FIG)" && -f "notebooks/$(FIG).py" ]] || { echo "make figure needs FIG=, one of: $(NOTEBOOKS)"; exit 1; }
+	$(PY) scripts/run_notebook.py notebooks/$(FIG).py build/$(PROFILE)/$(FIG).ipynb \
+	  --profile $(PROFILE) --device $(DEVICE) --seed $(SEED) --log --pictures
+
+references: .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile)
+	@for name in $(NOTEBOOKS); do \
+	  $(PY) scripts/run_notebook.py notebooks/$$name.py tests/references/$$name.ipynb --profile smoke --portable; done
+
+timings: .venv/.installed ## Measure seconds and memory of every notebook, nothing stored [PROFILE=laptop] [DEVICE=cpu]
+	@for name in $(NOTEBOOKS); do store=$$(mktemp -d); \
+	  FACTCORE_RESULTS=$$store $(PY) scripts/run_notebook.py notebooks/$$name.py build/timings/$$name.ipynb \
+	    --profile $(PROFILE) --device $(DEVICE) --measure results/laptop/notebooks.csv; rm -r "$$store"; done
+
+headline: notebooks/capacity.ipynb ## Take book/_static/headline.png from the capacity page's cell tagged "headline"
+	$(PY) scripts/headline.py $< book/_static/headline.png
+
+serve: build/book.stamp ## Serve the built book on localhost [PORT=8000]
+	$(PY) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lint: .venv/.installed ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+lock: .venv/.installed ## Resolve requirements.in afresh into requirements.lock
+	$(PY) -m pip install -qq uv
+	{ echo "# Made by 'make lock' from requirements.in, for Python 3.11 and newer. torch's CUDA packages are left to pip."; \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header requirements.in \
+	  | grep -vE '^(nvidia-|cuda-|triton)'; } > build/requirements.lock
+	@cmp -s build/requirements.lock requirements.lock || mv build/requirements.lock requirements.lock
+
+clean: ## Remove everything made but the environment
+	rm -rf _build build dist notebooks/*.ipynb .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find factcore tests scripts book -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the environment too
+	rm -rf .venv
+
+# ---------------------------------------------------------------------------------------------------------------
+
+.venv/.locked: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "factcore needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	@echo "Installing requirements.lock into .venv (a minute or two)"
+	@$(PY) -m pip install -qq --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+.venv/.installed: .venv/.locked pyproject.toml
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -c 'import matplotlib.font_manager'  # builds its cache here, not in the middle of a page
+	@mkdir -p $(IPYTHONDIR)/profile_default
+	@echo 'c.IPKernelApp.log_level = 40  # kernels warn that their sockets are not encrypted: they are local' \
+	  > $(IPYTHONDIR)/profile_default/ipython_kernel_config.py
+	@mkdir -p build
+	@touch $@
+
+notebooks/%.ipynb: notebooks/%.py $(INPUTS) $(wildcard results/paper/*.csv)
+	@$(PY) scripts/run_notebook.py $< $@ --page
+
+build/smoke/%.ipynb: notebooks/%.py $(INPUTS)
+	@$(PY) scripts/run_notebook.py $< $@ --profile smoke
+
+smoke: $(NOTEBOOKS:%=build/smoke/%.ipynb)
+
+# --all: Sphinx repeats warnings only for pages that it reads again, and a strict build must see them all.
+build/book.stamp: $(PAGES) _toc.yml _config.yml results/laptop/notebooks.csv $(wildcard book/*.* book/_static/* book/_ext/*.py)
+	@rm -rf _build/html
+	$(BIN)/jupyter-book build . -W -n --keep-going --all -q
+	@mkdir -p build
+	@touch $@

@@ -1,0 +1,193 @@
+"""Decodability against its peers, and how its time grows: one run, ratios printed.
+
+    python benchmarks/decodability.py                        # peers at 1,024 x 64, growth in v and d: minutes
+    python benchmarks/decodability.py --parts large          # 16,384 x 128: time and peak memory
+    python benchmarks/decodability.py --parts growth large --large 65536x128 --device cuda
+
+Peers: (a) ADMM on all differences held in memory at once, 300 iterations; (b) one quadratic program per value
+with Clarabel (`pip install clarabel`), timed on a sample of the values and scaled to all of them. Each peer's
+bounds are computed from its own primal and dual solution by the same formulas as ours.
+Values are unit vectors: float64 normals from the torch generator with seed 0, rows normalised.
+"""
+
+import argparse
+import csv
+import resource
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from factcore.decodability import decodability
+
+Bounds = tuple[Tensor, Tensor]  # lower, upper (v,)
+
+
+def unit_vectors(v: int, d: int) -> Tensor:
+    x = torch.randn(v, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return x / x.norm(dim=1, keepdim=True)
+
+
+def ours(values: Tensor, tol: float, only_min: bool = False) -> Bounds:
+    result = decodability(values, tol=tol, only_min=only_min, progress=False)
+    return result.lower, result.upper
+
+
+def admm(values: Tensor, iterations: int = 300, penalty: float = 10.0) -> Bounds:
+    """Hard-margin form, min |u|^2 / 2 with Z_i u >= 1 for every i, split as s = Z_i u, s >= 1; Z is (v, v - 1, d).
+
+    penalty is in units of d / (v - 1), the scale of Z'Z for directions spread evenly; 10 to 20 converged best
+    of 0.1 to 100 on unit vectors.
+    """
+    v, d = values.shape
+    others = torch.arange(v - 1).expand(v, -1) + (torch.arange(v - 1) >= torch.arange(v)[:, None])
+    z = torch.nn.functional.normalize(values[:, None] - values[others.to(values.device)], dim=2)
+    r = penalty * d / (v - 1)
+    system = torch.cholesky_inverse(torch.linalg.cholesky(torch.eye(d).to(z) + r * z.mT @ z))
+    s, y = z.new_ones(v, v - 1, 1), z.new_zeros(v, v - 1, 1)
+    for _ in range(iterations):
+        u = system @ (r * (z.mT @ (s - y)))
+        zu = z @ u
+        s = (zu + y).clamp(min=1.0)
+        y += zu - s
+    weight = (-y).clamp(min=0.0)
+    lower = (zu / u.norm(dim=1, keepdim=True)).amin((1, 2))
+    return lower.clamp(min=0.0), (z.mT @ (weight / weight.sum(1, keepdim=True))).norm(dim=(1, 2))
+
+
+def clarabel_each(values: Tensor, rows: range) -> Bounds:
+    """The same hard-margin program, one call per value of `rows`, at Clarabel's default accuracy."""
+    try:
+        import clarabel
+    except ImportError as missing:
+        raise SystemExit("the peer 'clarabel' needs `pip install clarabel`; or leave it out of --peers") from missing
+    from scipy import sparse
+
+    x = values.cpu().numpy()
+    v, d = x.shape
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    lower, upper = [], []
+    for i in rows:
+        z = x[i] - np.delete(x, i, axis=0)
+        z /= np.linalg.norm(z, axis=1, keepdims=True)
+        quadratic, cone = sparse.identity(d, format="csc"), [clarabel.NonnegativeConeT(v - 1)]
+        program = (quadratic, np.zeros(d), sparse.csc_matrix(-z), -np.ones(v - 1), cone, settings)
+        solved = clarabel.DefaultSolver(*program).solve()
+        u, weight = np.array(solved.x), np.maximum(solved.z, 0)
+        lower.append(max(0.0, (z @ u).min() / np.linalg.norm(u)))
+        upper.append(np.linalg.norm(z.T @ weight) / weight.sum())
+    return torch.tensor(lower), torch.tensor(upper)
+
+
+def timed(solve: Callable[[], Bounds], repeats: int = 1) -> tuple[float, Bounds]:
+    """Shortest wall time of a few runs and the last run's bounds (read back, so a device has finished)."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        lower, upper = solve()
+        bounds = lower.cpu(), upper.cpu()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds), bounds
+
+
+def peak_gb() -> float:
+    """Peak memory: of the device if one was used, else of this process so far (Linux counts in KiB)."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def report(table: list[dict], name: str, v: int, d: int, seconds: float, bounds: Bounds) -> dict:
+    lower, upper = bounds
+    row = {
+        "solver": name, "v": v, "d": d, "seconds": round(seconds, 4), "rho": f"{lower.min():.10f}" if len(lower) == v else "-",
+        "largest_gap": f"{(upper - lower).max():.1e}", "peak_gb": round(peak_gb(), 2),
+    }  # fmt: skip
+    table.append(row)
+    print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    return row
+
+
+def against_peers(table: list[dict], v: int, d: int, args: argparse.Namespace) -> None:
+    values = unit_vectors(v, d).to(args.device)
+    mine = {}
+    for tol in (1e-6, 1e-9):
+        seconds, (lower, upper) = timed(lambda tol=tol: ours(values, tol), repeats=3)
+        report(table, f"factcore tol={tol:g}", v, d, seconds, (lower, upper))
+        mine[tol] = seconds, (upper - lower).max()
+    quick, bounds = timed(lambda: ours(values, 1e-6, only_min=True), repeats=3)
+    report(table, "factcore tol=1e-06 only_min", v, d, quick, bounds)
+    for peer in args.peers:
+        share = 1.0
+        if peer == "admm":
+            taken, bounds = timed(lambda: admm(values, args.iterations, args.penalty))
+        else:
+            rows = range(min(args.sample, v))
+            clarabel_each(values[:3], range(1))  # the first call loads libraries
+            taken, bounds = timed(lambda rows=rows: clarabel_each(values, rows))
+            share = len(rows) / v
+        report(table, peer if share == 1 else f"{peer}, {len(rows)} values scaled up", v, d, taken / share, bounds)
+        error = (upper[: len(bounds[0])] - bounds[0]).max()
+        print(f"  largest error of its rho_i: {error:.1e}")
+        for tol, (seconds, gap) in mine.items():
+            ratio = (bounds[1] - bounds[0]).max() / gap
+            print(f"  {taken / share / seconds:.0f} times our time at tol={tol:g}; its gap is {ratio:.2g} times ours")
+
+
+def growth(table: list[dict], args: argparse.Namespace) -> None:
+    for axis, sizes in (("v", [(v, args.growth_d[1]) for v in args.growth_v]),
+                        ("d", [(args.growth_v[1], d) for d in args.growth_d])):  # fmt: skip
+        taken = []
+        for v, d in sizes:
+            values = unit_vectors(v, d).to(args.device)
+            seconds, bounds = timed(lambda values=values: ours(values, 1e-6))
+            taken.append(report(table, f"factcore, growth in {axis}", v, d, seconds, bounds)["seconds"])
+        x = [size[axis == "d"] for size in sizes]
+        slope = np.polyfit(np.log(x), np.log(np.maximum(taken, 1e-4)), 1)[0]
+        print(f"  time grows as {axis}^{slope:.2f} over {axis} = {x[0]} to {x[-1]}")
+
+
+def size(text: str) -> tuple[int, int]:
+    v, d = text.split("x")
+    return int(v), int(d)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=["peers", "growth"], choices=["peers", "growth", "large"])
+    parser.add_argument("--sizes", nargs="+", type=size, default=[(1024, 64)], metavar="VxD")
+    parser.add_argument("--peers", nargs="*", default=["admm", "clarabel"], choices=["admm", "clarabel"])
+    parser.add_argument("--iterations", type=int, default=300, help="of ADMM")
+    parser.add_argument("--penalty", type=float, default=10.0, help="of ADMM, in units of d / (v - 1)")
+    parser.add_argument("--sample", type=int, default=32, help="values that Clarabel solves")
+    parser.add_argument("--growth-v", nargs="+", type=int, default=[512, 1024, 2048, 4096, 8192])
+    parser.add_argument("--growth-d", nargs="+", type=int, default=[32, 64, 128, 256])
+    parser.add_argument("--large", type=size, default=(16384, 128), metavar="VxD")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--csv", default=None, help="file the table is written to")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    ours(unit_vectors(64, 8).to(args.device), 1e-6)  # the first call loads libraries
+    table: list[dict] = []
+    if "large" in args.parts:  # first, so that the peak is its own
+        values = unit_vectors(*args.large).to(args.device)
+        report(table, "factcore, large", *args.large, *timed(lambda: ours(values, 1e-6)))
+    if "peers" in args.parts:
+        for v, d in args.sizes:
+            against_peers(table, v, d, args)
+    if "growth" in args.parts:
+        growth(table, args)
+    if args.csv:
+        with open(args.csv, "w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(table[0]))
+            writer.writeheader()
+            writer.writerows(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Recall, margins and Lipschitz constants against their definitions, and the search for the smallest width."""
+
+import importlib
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import factcore as fc
+from factcore.search import _bisect as bisect
+
+
+@settings(deadline=None, max_examples=40)
+@given(n=st.integers(1, 30), v=st.integers(1, 20), d=st.integers(2, 6), seed=st.integers(0, 30))
+def test_margins_by_their_definition(n, v, d, seed):
+    facts = fc.spherical_facts(n, d, n_values=v, seed=seed, dtype=torch.float64)
+    matrix = torch.randn(d, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    outputs = (facts.keys @ matrix.T).numpy()
+    values = facts.values.numpy()
+    plain, normalised = np.full(n, np.inf), np.full(n, np.inf)
+    for i, target in enumerate(facts.targets.tolist()):
+        for j in range(v):
+            if j != target:
+                difference = values[target] - values[j]
+                score = outputs[i] @ difference
+                plain[i] = min(plain[i], score)
+                normalised[i] = min(normalised[i], score / np.linalg.norm(outputs[i]) / np.linalg.norm(difference))
+    mlp = lambda x: x @ matrix.T  # noqa: E731
+    np.testing.assert_allclose(fc.margins(mlp, facts), plain, atol=1e-10)
+    np.testing.assert_allclose(fc.margins(mlp, facts, normalised=True), normalised, atol=1e-6)
+    assert fc.recall(mlp, facts) == (plain > 0).mean()
+
+
+def test_blocks_do_not_matter(monkeypatch):
+    facts = fc.spherical_facts(37, 8)
+    mlp = fc.construct(facts)
+    whole = fc.margins(mlp, facts)
+    monkeypatch.setattr(importlib.import_module("factcore.recall"), "BLOCK_ENTRIES", 100)
+    torch.testing.assert_close(fc.margins(mlp, facts), whole)
+
+
+def test_a_tie_is_wrong():
+    values = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    facts = fc.FactSet(torch.eye(2), values, torch.tensor([0, 2]))
+    assert fc.recall(lambda x: x, facts) == 0.5
+
+
+def test_nan_outputs_are_wrong():
+    facts = fc.spherical_facts(4, 3)
+    assert fc.recall(lambda x: x * float("nan"), facts) == 0.0
+
+
+def test_decode_gives_the_targets_when_all_is_stored():
+    facts = fc.spherical_facts(40, 8)
+    assert torch.equal(fc.decode(fc.construct(facts), facts.keys, facts.values), facts.targets)
+
+
+def test_lipschitz_of_a_linear_map_is_its_norm():
+    facts = fc.spherical_facts(5, 4, dtype=torch.float64)
+    matrix = torch.randn(4, 4, dtype=torch.float64)
+    assert fc.lipschitz(lambda x: x @ matrix.T, facts) == pytest.approx(float(torch.linalg.matrix_norm(matrix, 2)))
+
+
+def test_lipschitz_of_step_gates_by_finite_differences():
+    facts = fc.spherical_facts(12, 4, dtype=torch.float64)
+    mlp = fc.construct(facts)
+    steepest, step = 0.0, 1e-7
+    for key in facts.keys:
+        columns = [(mlp(key + step * e) - mlp(key - step * e)) / (2 * step) for e in torch.eye(4, dtype=torch.float64)]
+        steepest = max(steepest, float(torch.linalg.matrix_norm(torch.stack(columns, dim=1), 2)))
+    assert fc.lipschitz(mlp, facts) == pytest.approx(steepest, rel=1e-5)
+
+
+@settings(deadline=None)
+@given(true=st.integers(1, 500), begin=st.integers(1, 600))
+def test_bisection_finds_the_smallest(true, begin):
+    assert bisect(lambda count: count >= true, begin, 10**4, 0.0) == true
+    found = bisect(lambda count: count >= true, begin, 10**4, 0.1)
+    assert true <= found <= true + max(1, 0.1 * true)
+
+
+def test_smallest_width_of_each_method():
+    facts = fc.spherical_facts(48, 16)
+    for method, options in [("encoder-decoder", {}), ("trained", {"steps": 300, "progress": False})]:
+        found = fc.smallest_width(facts, method, **options)
+        assert found.recall == 1.0
+        reached = [t for t in found.trials if t["recall"] == 1.0]
+        assert found.width == min(t["width"] for t in reached)
+        assert set(found.trials[0]) == {"width", "seed", "n_params", "recall", "seconds"}
+        failed = [t["width"] for t in found.trials if t["recall"] < 1.0]
+        assert all(width < found.width for width in failed if failed.count(width) == 3)
+
+
+def test_smallest_width_gives_up_with_a_reason():
+    facts = fc.spherical_facts(64, 4)  # far beyond what an averaged update can hold in 4 dimensions
+    with pytest.raises(ValueError, match="no width up to"):
+        fc.smallest_width(facts, "ntk", tries=1, start=2**14)
+
+
+@pytest.mark.parametrize(
+    "bad, message", [({"target_recall": 0}, "target_recall must lie"), ({"tries": 0}, "tries must be")]
+)
+def test_smallest_width_checks_its_arguments(bad, message):
+    with pytest.raises(ValueError, match=message):
+        fc.smallest_width(fc.spherical_facts(8, 4), **bad)

@@ -1,0 +1,123 @@
+"""The resumable store and the fitted exponents."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from factcore import fit, store
+
+JOBS = [{"method": m, "n": n, "tol": 1e-6} for m in ("a", "b") for n in (10, 20)]
+
+
+def test_a_second_run_does_only_what_is_missing(tmp_path):
+    calls = []
+
+    def run(method, n, tol):
+        calls.append((method, n))
+        return {"score": n * 1.5}
+
+    path = tmp_path / "deep" / "table.csv"
+    store.resume(path, JOBS[:2], run)
+    table = store.resume(path, JOBS[::-1], run)
+    assert calls == [("a", 10), ("a", 20), ("b", 20), ("b", 10)]
+    assert table.method.tolist() == ["b", "b", "a", "a"] and table.n.tolist() == [20, 10, 20, 10], "in the jobs' order"
+    assert list(table.columns) == ["method", "n", "tol", "score", *store.PROVENANCE]
+    assert len(store.resume(path, JOBS[:1], run)) == 1 and len(calls) == 4
+
+
+def test_a_failing_run_keeps_the_rows_before_it(tmp_path):
+    def run(method, n, tol):
+        if method == "b":
+            raise RuntimeError("out of memory")
+        return {"score": 1}
+
+    with pytest.raises(RuntimeError):
+        store.resume(tmp_path / "t.csv", JOBS, run)
+    assert len(store.read_table(tmp_path / "t.csv")) == 2
+
+
+def test_a_torn_last_line_is_cut_off(tmp_path):
+    path = tmp_path / "t.csv"
+    store.resume(path, JOBS[:2], lambda **_: {"score": 1})
+    path.write_text(path.read_text() + "b,10,1e-")
+    table = store.resume(path, JOBS, lambda **_: {"score": 1})
+    assert len(table) == 4 and len(store.read_table(path)) == 4
+
+
+def test_a_killed_run_loses_one_row_at_most(tmp_path):
+    path = tmp_path / "t.csv"
+    code = (
+        "import sys, time; from pathlib import Path; from factcore import store\n"
+        "def run(k): time.sleep(0.05); print(k, flush=True); return {'square': k * k}\n"
+        "store.resume(Path(sys.argv[1]), [{'k': k} for k in range(100)], run)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        for _ in range(5):
+            process.stdout.readline()
+        time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        finished = 5 + len(process.stdout.read().split())
+    assert finished - 1 <= len(store.read_table(path)) <= finished
+
+
+def test_tables_of_another_study_are_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    store.resume(path, JOBS[:1], lambda **_: {"score": 1})
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) \['depth'\]"):
+        store.resume(path, [{"depth": 3}], lambda **_: {"score": 1})
+    with pytest.raises(ValueError, match="has the columns .* move the file away"):
+        store.resume(path, JOBS[1:2], lambda **_: {"other": 1})
+    assert path.read_bytes() == before
+    (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="lacks the column"):
+        store.read_table(tmp_path / "odd.csv")
+    with pytest.raises(ValueError, match="no results table at"):
+        store.read_table(tmp_path / "none.csv")
+    with pytest.raises(ValueError, match="no jobs"):
+        store.resume(path, [], lambda: {})
+
+
+def test_where_results_live(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACTCORE_RESULTS", str(tmp_path))
+    assert store.results_file("capacity", "paper") == tmp_path / "paper" / "capacity.csv"
+    assert store.results_file("capacity", "smoke") != store.results_file("capacity", "smoke"), "smoke starts afresh"
+    assert store.stored("capacity", "laptop") is None
+    with pytest.raises(ValueError, match="profile must be one of"):
+        store.results_file("capacity", "huge")
+
+
+def test_provenance_names_thread_count_and_commit():
+    assert store.device_name("cpu").startswith("cpu x")
+    commit = store.commit()
+    assert commit == "unknown" or len(commit.rstrip("+")) >= 7
+    assert os.environ.get("HOME") not in commit
+
+
+def test_power_law_recovers_an_exponent():
+    rng = np.random.default_rng(1)
+    n = np.repeat([64, 128, 256, 512], 5)
+    table = pd.DataFrame({"n": n, "params": 3 * n**1.2 * np.exp(0.05 * rng.standard_normal(20))})
+    law = fit.power_law(table, "n", "params")
+    slope, constant = np.polyfit(np.log(table.n), np.log(table.params), 1)
+    assert law.exponent == pytest.approx(slope) and law.constant == pytest.approx(np.exp(constant))
+    assert law.low < law.exponent < law.high and law.low < 1.2 < law.high
+    np.testing.assert_allclose(law(np.array([100.0])), np.exp(constant) * 100**slope)
+
+
+def test_power_law_says_what_is_wrong():
+    table = pd.DataFrame({"n": [1.0, 1.0], "y": [2.0, -3.0]})
+    with pytest.raises(ValueError, match="no column 'x'"):
+        fit.power_law(table, "x", "y")
+    with pytest.raises(ValueError, match="n and y must be positive"):
+        fit.power_law(table, "n", "y")
+    with pytest.raises(ValueError, match="at least two different values of n"):
+        fit.power_law(table.abs(), "n", "y")
