@@ -10,6 +10,7 @@ A companion to "Constructing Efficient Fact-Storing MLPs for Transformers" (arXi
 from factcore.construct import construct
 from factcore.decodability import Decodability, decodability
 from factcore.facts import FactSet, airport_facts, spherical_facts
+from factcore.geometry import most_confusable, whiten
 from factcore.mlp import GatedMLP
 from factcore.recall import decode, lipschitz, margins, recall
 from factcore.search import SmallestWidth, smallest_width
@@ -26,7 +27,9 @@ __all__ = [
     "decode",
     "lipschitz",
     "margins",
+    "most_confusable",
     "recall",
     "smallest_width",
     "spherical_facts",
+    "whiten",
 ]

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from factcore.differences import Differences, most_violated, unit
 
@@ -90,7 +90,7 @@ def decodability(
     _check_input(values, tol, which, block)
     x = values.detach().to(device=device, dtype=torch.float64)
     # A power of two changes no bit of any difference.
-    x = torch.ldexp(x, -torch.frexp(x.abs().max()).exponent) + 0.0
+    x = torch.ldexp(x, -torch.frexp(x.abs().max()).exponent.clamp(min=-1000)) + 0.0
     x, group, size = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
     asked = torch.arange(len(x), device=x.device) if which is None else group[which].unique()
     best = _Best(
@@ -110,6 +110,8 @@ def decodability(
         if best.is_open(asked).any():
             gap = (best.upper - best.lower.clamp(min=0.0))[asked[best.is_open(asked)]]
             warnings.warn(f"{len(gap)} values kept a gap above {tol:g}, up to {gap.max():.1e}", stacklevel=2)
+    twins = (size[group] > 1).nonzero()[:, 0]
+    twins = twins[group[twins].argsort(stable=True)]
     lower = torch.where(size > 1, 0.0, best.lower.clamp(min=0.0))[group]
     upper = torch.where(size > 1, 0.0, best.upper)[group].maximum(lower)  # they cross by rounding alone
     return Decodability(
@@ -117,7 +119,7 @@ def decodability(
         upper=upper,
         separators=best.direction[group],
         inside=(upper <= tol).nonzero()[:, 0],
-        duplicates=[g.tolist() for g in group.argsort(stable=True).split(size.tolist()) if len(g) > 1],
+        duplicates=[rows.tolist() for rows in twins.split(size[size > 1].tolist())] if len(twins) else [],
         iterations=int(best.steps.max()),
     )
 
@@ -172,7 +174,7 @@ class _Best:
 def _solve(x: Tensor, todo: Tensor, best: _Best, block: int | None, progress: bool) -> None:
     """Closes the bounds of the rows `todo` of x, block by block."""
     v, d = x.shape
-    entries = 2**21 if x.device.type == "cpu" else 2**28
+    entries = 2**21 if x.device.type == "cpu" else 2**26
     block = block or min(v, max(32, entries // max(v, d * d)))
     centred = x - x.mean(0)
     plane = torch.cat([-centred, torch.ones_like(x[:, :1])], 1).T.contiguous()

@@ -16,6 +16,7 @@ from factcore.facts import FactSet
 CODES = ("separators", "projected")
 CODE_TOLERANCE = 0.05  # a code needs a clear margin, not the last digit of the largest one
 LEAST_MARGIN = 1e-3  # normalised margin below which a code counts as failed: float32 would blur it
+HOPELESS = 0.2  # share of values with tight margins above which these are not worked out: D is too short anyway
 AIMABLE = 0.02  # share of hidden values below which columns of D are aimed at them
 
 
@@ -151,7 +152,7 @@ def separator_codes(values: Tensor, projection: Tensor) -> Codes:
     solved = decodability(projected, tol=CODE_TOLERANCE)
     codes, margins = solved.separators.clone(), solved.lower.clone()
     tight = (margins <= CODE_TOLERANCE).nonzero().flatten()
-    if len(tight):
+    if 0 < len(tight) <= HOPELESS * len(codes):
         solved = decodability(projected, tol=LEAST_MARGIN / 4, which=tight)
         codes[tight], margins[tight] = solved.separators[tight], solved.lower[tight]
     return Codes(projection, codes, margins)

@@ -21,11 +21,13 @@ class Differences:
     def __init__(self, x: Tensor, centred: Tensor, plane: Tensor, rows: Tensor) -> None:
         self.x, self.plane, self.rows, self.own = x, plane, rows, centred[rows]
         square = centred.square().sum(1)
-        both = square[rows, None] + square
-        distance = torch.addmm(both, self.own, plane[:-1], alpha=2.0)
+        distance = torch.addmm(square, self.own, plane[:-1], alpha=2.0).add_(square[rows, None])
+        distance[torch.arange(len(rows), device=rows.device), rows] = torch.inf
         # Close pairs lose digits in products of whole vectors; they are few and are differenced instead.
-        self.near = (distance < _NEAR * both).nonzero()
-        self.near = self.near[rows[self.near[:, 0]] != self.near[:, 1]]
+        bound = _NEAR * (square[rows] + square.max())
+        suspect = (distance.amin(1) < bound).nonzero()[:, 0]  # few rows: spares the pass over all pairs
+        near = (distance[suspect] < _NEAR * (square[rows[suspect], None] + square)).nonzero()
+        self.near = torch.stack([suspect[near[:, 0]], near[:, 1]], 1)
         self.inverse = distance.rsqrt_()
 
     def scores(self, at: Tensor, u: Tensor) -> Tensor:

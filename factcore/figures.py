@@ -22,7 +22,7 @@ LABELS = {
     "encoder-decoder": "encoder-decoder (constructed)",
     "ntk": "NTK (Nichani et al.)",
     "trained": "trained (Adam)",
-    "floor": "floor: n log₂(v) / 2 parameters",
+    "floor": "n log₂(v) bits at 2 bits a parameter",
     "separators": "separator codes",
     "projected": "projected codes (the paper's)",
 }

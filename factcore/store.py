@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 PROFILES = ("smoke", "laptop", "paper")
 PROVENANCE = ("device", "torch", "commit", "seconds")  # columns that every table carries

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP

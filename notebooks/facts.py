@@ -74,7 +74,7 @@ print(f"recall {fc.recall(mlp, facts):.2%}")
 # NBVAL_IGNORE_OUTPUT
 floor = len(facts) * torch.tensor(facts.n_values).log2().item() / 2
 print(f"{mlp.width} hidden units, {mlp.n_params:,} parameters, {mlp.n_params / len(facts):.0f} per fact")
-print(f"information floor at two bits a parameter: {floor:,.0f} parameters")
+print(f"n log2(v) bits at two bits a parameter: {floor:,.0f} parameters")
 
 # %% [markdown]
 # No gradient was computed. The two pages that follow open the box: an [encoder](encoder.ipynb) maps each key to a short
@@ -106,7 +106,7 @@ print(
 
 # %%
 shortest = int(torch.linalg.matrix_rank(mlp.down.double()))
-cut = {m: fc.construct(facts, code_dim=m, strict=False, seed=seed) for m in range(4, shortest, 3)}
+cut = {m: fc.construct(facts, code_dim=m, strict=False, seed=seed) for m in range(4, shortest, 6)}
 recalls = pd.Series({m: fc.recall(short, facts) for m, short in (cut | {shortest: mlp}).items()}, name="recall")
 recalls.index.name = "code dimension m"
 

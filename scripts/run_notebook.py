@@ -64,8 +64,8 @@ def as_page(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("remove-cell")
     line = (
-        f"```{{div}} run-line\nRun it yourself: `make figure FIG={name}` in a checkout, or the rocket button above "
-        "(Binder, Colab). [How long it takes](../book/reproducibility.md).\n```"
+        f"Run it yourself: `make figure FIG={name}` in a checkout, or the rocket button above (Binder, Colab). "
+        "[How long it takes](../book/reproducibility.md)."
     )
     notebook.cells.insert(1, nbformat.v4.new_markdown_cell(line, id=f"{name}-run"))
     return notebook
@@ -149,6 +149,8 @@ def main() -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     else:
         os.environ["FACTCORE_PROGRESS"] = "0"
+    if options.profile == "smoke":  # tiny matrices: a second thread only waits, and sums keep one order
+        os.environ["OMP_NUM_THREADS"] = "1"
     parameters = {name: getattr(options, name) for name in ("profile", "device", "seed")}
     memory, begun = PeakMemory(), time.perf_counter()
     memory.start()

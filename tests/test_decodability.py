@@ -15,6 +15,15 @@ from factcore.differences import most_violated
 from factcore.geometry import most_confusable, whiten
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Problems this small lose more by waiting for a second thread than they gain, most of all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def differences(x: np.ndarray, i: int) -> np.ndarray:
     z = x[i] - np.delete(x, i, axis=0)
     return z / np.linalg.norm(z, axis=1, keepdims=True)
