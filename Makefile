@@ -45,7 +45,7 @@ references: .venv/.installed ## Refresh tests/references/*.ipynb, which nbval co
 	@for name in $(NOTEBOOKS); do \
 	  $(PY) scripts/run_notebook.py notebooks/$$name.py tests/references/$$name.ipynb --profile smoke --portable; done
 
-timings: .venv/.installed ## Measure seconds and memory of every notebook, nothing stored [PROFILE=laptop] [DEVICE=cpu]
+timings: .venv/.installed ## Measure seconds and memory of every notebook, computing everything [PROFILE=laptop] [DEVICE=cpu]
 	@for name in $(NOTEBOOKS); do store=$$(mktemp -d); \
 	  FACTCORE_RESULTS=$$store $(PY) scripts/run_notebook.py notebooks/$$name.py build/timings/$$name.ipynb \
 	    --profile $(PROFILE) --device $(DEVICE) --measure results/laptop/notebooks.csv; rm -r "$$store"; done
