@@ -63,7 +63,10 @@ seeds = range(seed, seed + 3)
 options = {
     "encoder-decoder": {"tries": 1},
     "ntk": {"tries": 2},
-    "trained": {"tries": 2 if profile == "paper" else 1, "steps": {"smoke": 200, "laptop": 1500, "paper": 4000}[profile]},
+    "trained": {
+        "tries": 2 if profile == "paper" else 1,
+        "steps": {"smoke": 200, "laptop": 1500, "paper": 4000}[profile],
+    },
 }
 print(f"d = {sizes['d']}, n = {sizes['n_facts']}, {len(seeds)} seeds")
 
@@ -82,9 +85,19 @@ def cost(method: str, n_facts: int, d: int, seed: int) -> dict:
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
     if method == "encoder-decoder":
         found = fc.construct(facts, seed=seed)
-        return {"width": found.width, "n_params": found.n_params, "recall": fc.recall(found, facts)}
-    found = fc.smallest_width(facts, method, seed=seed, resolution=0.04, **options[method])
-    return {"width": found.width, "n_params": found.n_params, "recall": found.recall}
+        return {
+            "width": found.width,
+            "n_params": found.n_params,
+            "recall": fc.recall(found, facts),
+        }
+    found = fc.smallest_width(
+        facts, method, seed=seed, resolution=0.04, **options[method]
+    )
+    return {
+        "width": found.width,
+        "n_params": found.n_params,
+        "recall": found.recall,
+    }
 
 
 jobs = [
@@ -93,7 +106,9 @@ jobs = [
     for method in ("encoder-decoder", "ntk", "trained")
     for s in seeds
 ]
-live = store.resume(store.results_file("capacity", profile), jobs, cost, device=device)
+live = store.resume(
+    store.results_file("capacity", profile), jobs, cost, device=device
+)
 print(f"{len(live)} runs, smallest recall {live.recall.min():.0%}")
 
 # %% [markdown]
@@ -113,10 +128,24 @@ def draw(ax: plt.Axes, table: pd.DataFrame, title: str) -> None:
     n = np.geomspace(table.n_facts.min(), table.n_facts.max(), 50)
     for method, rows in table.groupby("method"):
         law = fit.power_law(rows, "n_facts", "n_params")
-        figures.plot_spread(ax, rows, "n_facts", "n_params", method, linestyle="none")
+        figures.plot_spread(
+            ax, rows, "n_facts", "n_params", method, linestyle="none"
+        )
         ax.plot(n, law(n), color=figures.COLOURS[method], linewidth=1)
-    ax.plot(n, floor(n), color=figures.COLOURS["floor"], linestyle="--", label=figures.LABELS["floor"])
-    ax.set(xscale="log", yscale="log", xlabel="facts n", ylabel="parameters at 100% recall (dense)", title=title)
+    ax.plot(
+        n,
+        floor(n),
+        color=figures.COLOURS["floor"],
+        linestyle="--",
+        label=figures.LABELS["floor"],
+    )
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="facts n",
+        ylabel="parameters at 100% recall (dense)",
+        title=title,
+    )
     ax.set_xscale("log", base=2)
 
 
@@ -126,7 +155,9 @@ paper = store.stored("capacity", "paper") if profile != "smoke" else None
 panels = [(live, f"this run: d = {sizes['d']}, {profile} profile")]
 if paper is not None and profile != "paper":
     panels.append((paper, f"stored run: d = {paper.d.iloc[0]}, paper profile"))
-figure, axes = plt.subplots(1, len(panels), figsize=(7 * len(panels) ** 0.5, 4.6), squeeze=False)
+figure, axes = plt.subplots(
+    1, len(panels), figsize=(7 * len(panels) ** 0.5, 4.6), squeeze=False
+)
 for ax, (table, title) in zip(axes[0], panels):
     draw(ax, table, title)
 axes[0][0].legend(fontsize=9)
@@ -148,7 +179,10 @@ per_fact.round(1)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-laws = {method: fit.power_law(rows, "n_facts", "n_params") for method, rows in live.groupby("method")}
+laws = {
+    method: fit.power_law(rows, "n_facts", "n_params")
+    for method, rows in live.groupby("method")
+}
 pd.DataFrame(
     {
         "exponent": [law.exponent for law in laws.values()],
@@ -160,8 +194,14 @@ pd.DataFrame(
 
 # %%
 order = per_fact[["trained", "encoder-decoder", "ntk"]]
-print("trained < encoder-decoder < NTK at every size:", bool((order.diff(axis=1).iloc[:, 1:] > 0).all(axis=None)))
-print("encoder-decoder, parameters per fact:", per_fact["encoder-decoder"].round(0).tolist())
+print(
+    "trained < encoder-decoder < NTK at every size:",
+    bool((order.diff(axis=1).iloc[:, 1:] > 0).all(axis=None)),
+)
+print(
+    "encoder-decoder, parameters per fact:",
+    per_fact["encoder-decoder"].round(0).tolist(),
+)
 
 # %% [markdown]
 # ## What we found
@@ -170,10 +210,19 @@ print("encoder-decoder, parameters per fact:", per_fact["encoder-decoder"].round
 # NBVAL_IGNORE_OUTPUT
 ratio = per_fact["encoder-decoder"] / per_fact["trained"]
 gap = laws["encoder-decoder"].exponent - laws["trained"].exponent
-overlap = laws["encoder-decoder"].low <= laws["trained"].high and laws["trained"].low <= laws["encoder-decoder"].high
-print(f"encoder-decoder costs {ratio.min():.1f} to {ratio.max():.1f} times as much as trained on these sizes;")
-print(f"NTK costs {(per_fact.ntk / per_fact['encoder-decoder']).median():.0f} times as much as the encoder-decoder.")
-print(f"Exponents differ by {gap:+.2f}; their intervals {'overlap' if overlap else 'do not overlap'}.")
+overlap = (
+    laws["encoder-decoder"].low <= laws["trained"].high
+    and laws["trained"].low <= laws["encoder-decoder"].high
+)
+print(
+    f"encoder-decoder costs {ratio.min():.1f} to {ratio.max():.1f} times as much as trained on these sizes;"
+)
+print(
+    f"NTK costs {(per_fact.ntk / per_fact['encoder-decoder']).median():.0f} times as much as the encoder-decoder."
+)
+print(
+    f"Exponents differ by {gap:+.2f}; their intervals {'overlap' if overlap else 'do not overlap'}."
+)
 
 # %% [markdown]
 # The order of the three is the paper's: trained networks are cheapest, the construction follows, the NTK memory is far
