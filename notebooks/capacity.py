@@ -151,7 +151,7 @@ def draw(ax: plt.Axes, table: pd.DataFrame, title: str) -> None:
 
 paper = store.stored("capacity", "paper") if profile != "smoke" else None
 
-# %% tags=["headline"] mystnb={"image": {"alt": "Log-log plot of dense parameters at 100 percent recall against the number of facts. The NTK construction lies highest, the encoder-decoder below it, trained MLPs lowest, near the line of two bits a parameter."}}
+# %% tags=["headline", "hide-input"] mystnb={"image": {"alt": "Log-log plot of dense parameters at 100 percent recall against the number of facts. The NTK construction lies highest, the encoder-decoder below it, trained MLPs lowest, near the line of two bits a parameter."}}
 panels = [(live, f"this run: d = {sizes['d']}, {profile} profile")]
 if paper is not None and profile != "paper":
     panels.append((paper, f"stored run: d = {paper.d.iloc[0]}, paper profile"))
@@ -202,6 +202,9 @@ print(
     "encoder-decoder, parameters per fact:",
     per_fact["encoder-decoder"].round(0).tolist(),
 )
+
+# %%
+print(f"exponent of the encoder-decoder: {laws['encoder-decoder'].exponent:.1f}")
 
 # %% [markdown]
 # ## What we found

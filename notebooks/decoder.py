@@ -132,7 +132,7 @@ table = store.resume(
 )
 paper = store.stored("decoder", "paper") if profile == "laptop" else None
 
-# %% mystnb={"image": {"alt": "Two panels against the code dimension m. Left: share of values decoded, which reaches 100 percent at a much smaller m for separator codes than for projected codes. Right: decodability of the projected values, zero for short codes and rising with m."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels against the code dimension m. Left: share of values decoded, which reaches 100 percent at a much smaller m for separator codes than for projected codes. Right: decodability of the projected values, zero for short codes and rising with m."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.9))
 for kind, rows in table.assign(percent=100 * table.recall).groupby("codes"):
     figures.plot_spread(left, rows, "m", "percent", kind)
@@ -168,7 +168,7 @@ right.set(
     ylabel="decodability ρ (no unit)",
     title="what the projection leaves",
 )
-right.legend()
+right.legend(loc="center right", bbox_to_anchor=(1, 0.25))
 plt.show()
 
 # %% [markdown]

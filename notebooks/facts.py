@@ -120,7 +120,7 @@ recalls = pd.Series(
 )
 recalls.index.name = "code dimension m"
 
-# %% mystnb={"image": {"alt": "Recall on the airports against the code dimension m. It rises steeply from m = 4 and reaches 100 percent at the dimension that the builder chose."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Recall on the airports against the code dimension m. It rises steeply from m = 4 and reaches 100 percent at the dimension that the builder chose."}}
 figure, ax = plt.subplots()
 ax.plot(
     recalls.index,
@@ -141,7 +141,7 @@ ax.set(
     ylabel="recall [%]",
     title=f"{len(facts):,} airports",
 )
-ax.legend(loc="lower right")
+ax.legend(loc="upper left")
 plt.show()
 
 # %%
