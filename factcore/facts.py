@@ -97,7 +97,7 @@ class FactSet:
         for name in ("keys", "values", "targets"):
             if name not in tensors:
                 raise ValueError(f"{path} holds no tensor {name!r}; it has {sorted(tensors)}")
-        names = {f: _unpack(tensors[f]) for f in ("key_names", "value_names") if f in tensors}
+        names = {f: _unpack(tensors[f], path) for f in ("key_names", "value_names") if f in tensors}
         return cls(tensors["keys"], tensors["values"], tensors["targets"].long(), **names)
 
 
@@ -168,8 +168,11 @@ def _pack(names: tuple[str, ...]) -> Tensor:
     return torch.tensor(list(json.dumps(list(names), ensure_ascii=False).encode()), dtype=torch.uint8)
 
 
-def _unpack(packed: Tensor) -> tuple[str, ...]:
-    return tuple(json.loads(bytes(packed.tolist()).decode()))
+def _unpack(packed: Tensor, path: str | Path) -> tuple[str, ...]:
+    try:
+        return tuple(json.loads(bytes(packed.tolist()).decode()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the strings in {path} are not a JSON list: it was not written by FactSet.save") from error
 
 
 def check_embeddings(name: str, rows: Tensor) -> None:

@@ -98,6 +98,10 @@ def test_load_errors_say_what_is_wrong(tmp_path):
     save_file({"keys": tensors()[0]}, tmp_path / "partial")
     with pytest.raises(ValueError, match="holds no tensor 'values'"):
         fc.FactSet.load(tmp_path / "partial")
+    foreign = dict(zip(("keys", "values", "targets"), tensors(), strict=True))
+    save_file(foreign | {"key_names": torch.tensor(list(b"plain"), dtype=torch.uint8)}, tmp_path / "foreign")
+    with pytest.raises(ValueError, match="foreign are not a JSON list"):
+        fc.FactSet.load(tmp_path / "foreign")
     with pytest.raises(ValueError, match="folder .* does not exist"):
         fc.FactSet(*tensors()).save(tmp_path / "no" / "where")
 
