@@ -73,11 +73,11 @@ def encoder_decoder(
         raise ValueError(f"code_dim must be an integer from 1 to d = {facts.d}, got {code_dim!r}")
     generator = torch.Generator().manual_seed(seed)
     keys, rows = _distinct_keys(facts)
-    chosen, lost = None, torch.zeros(0)
+    chosen, chosen_for, lost = None, code_dim, torch.zeros(0)
     for share in FILLS if fill is None and encoder == "buckets" else [fill or 1.0] * TRIES:
         allowed = _code_dim_for(facts, width, code_dim, encoder=encoder, gate=gate, fill=share, first=chosen is None)
-        if allowed != code_dim or chosen is None:
-            chosen = choose_codes(facts, codes, allowed, seed, strict)
+        if chosen is None or allowed != chosen_for:  # smaller buckets leave a fixed width less room for codes
+            chosen, chosen_for = choose_codes(facts, codes, allowed, seed, strict), allowed
         hidden = _encode(encoder, keys, chosen.codes[facts.targets[rows]], generator, gate, share)
         mlp = _assemble(hidden, chosen.projection, facts.keys.dtype)
         lost = _lost_rows(mlp, facts, chosen)
