@@ -168,7 +168,7 @@ right.set(
     ylabel="decodability ρ (no unit)",
     title="what the projection leaves",
 )
-right.legend(loc="center right", bbox_to_anchor=(1, 0.25))
+right.legend(loc="upper left", bbox_to_anchor=(0, 0.92))
 plt.show()
 
 # %% [markdown]
