@@ -113,13 +113,14 @@ def test_the_lock_is_what_is_installed():
             pytest.fail(f"{pin} is not installed")
 
 
-def test_the_wheel_carries_the_airports(tmp_path):
+def test_the_wheel_carries_the_data(tmp_path):
     pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT]
     subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("factcore-*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read("factcore/data/airports.safetensors") == (ROOT / "data/airports.safetensors").read_bytes()
+        for path in (ROOT / "data").glob("*.safetensors"):
+            assert archive.read(f"factcore/data/{path.name}") == path.read_bytes()
         modules = {name for name in archive.namelist() if name.endswith(".py")}
     assert modules == {str(path.relative_to(ROOT)) for path in (ROOT / "factcore").rglob("*.py")}
 

@@ -1,0 +1,159 @@
+"""Value embeddings of many shapes, synthetic and real, to ask what decides the cost of a fact (spec section 2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from factcore.decodability import decodability
+from factcore.facts import _airport_file, read_safetensors
+
+STRENGTHS = {"spiked": 1.5, "clusters": 0.5, "low-rank": 0.1, "norms": 0.3, "power-law": 1.0}  # the defaults
+
+
+def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength: float | None = None) -> Tensor:
+    """Values (n_values, d) in float64, of the geometry ``name``; the same seed gives the same values.
+
+    Synthetic, with z standard normal and u uniform on the unit sphere, drawn anew for every value:
+        sphere      u.
+        gaussian    z / √d.
+        spiked      normalise(u + strength · z · s), z a number, s one fixed unit vector (β is the strength).
+        clusters    normalise(c + strength · z / √d), c one of round(√n_values) centres on the sphere.
+        low-rank    u in a fixed random subspace of dimension ⌈d / 4⌉, plus strength · z / √d.
+        norms       u · exp(strength · z), z a number: equal directions, unequal norms.
+        power-law   normalise(z_k · k^(−strength / 2), k = 1 … d) in a fixed random basis.
+    Real (data/README.md), with no strength: a random sample of the stored rows.
+        airports    sentence embeddings of city names (unit norm).
+        tokens      whole words of a language model's token table.
+        mlp-inputs, mlp-outputs    what goes into, and comes out of, the MLP in the middle of that model.
+    Real rows have 384 entries. For d < 384 the sample is rotated to its own d leading principal directions (largest
+    second moments about the origin) and the rest is cut off: the best d-dimensional picture of it, as uneven as the
+    sample. Norms and mean are kept.
+
+    ValueError for an unknown name, sizes that are not positive integers, a strength that is negative or not finite,
+    a strength for a geometry that has none, and more rows or dimensions than the real data have.
+    """
+    if name not in GEOMETRIES:
+        raise ValueError(f"name must be one of {sorted(GEOMETRIES)}, got {name!r}")
+    for what, size in (("n_values", n_values), ("d", d)):
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"{what} must be a positive integer, got {size!r}")
+    if strength is not None and name not in STRENGTHS:
+        raise ValueError(f"geometry {name!r} has no strength; these have: {sorted(STRENGTHS)}")
+    if strength is not None and not (math.isfinite(strength) and strength >= 0):
+        raise ValueError(f"strength must be a finite number of at least 0, got {strength!r}")
+    generator = torch.Generator().manual_seed(seed)
+    if name not in STRENGTHS:
+        return GEOMETRIES[name](n_values, d, generator)
+    return GEOMETRIES[name](n_values, d, generator, STRENGTHS[name] if strength is None else strength)
+
+
+def _normal(rows: int, d: int, generator: torch.Generator) -> Tensor:
+    return torch.randn(rows, d, generator=generator, dtype=torch.float64)
+
+
+def _sphere(v: int, d: int, generator: torch.Generator) -> Tensor:
+    return normalize(_normal(v, d, generator), dim=1)
+
+
+def _gaussian(v: int, d: int, generator: torch.Generator) -> Tensor:
+    return _normal(v, d, generator) / math.sqrt(d)
+
+
+def _spiked(v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
+    spike = _sphere(1, d, generator)
+    return normalize(_sphere(v, d, generator) + strength * _normal(v, 1, generator) * spike, dim=1)
+
+
+def _clusters(v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
+    centres = _sphere(round(math.sqrt(v)), d, generator)
+    return normalize(centres[torch.arange(v) % len(centres)] + strength * _gaussian(v, d, generator), dim=1)
+
+
+def _low_rank(v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
+    rank = -(-d // 4)
+    subspace = torch.linalg.qr(_normal(d, rank, generator)).Q
+    return _sphere(v, rank, generator) @ subspace.T + strength * _gaussian(v, d, generator)
+
+
+def _norms(v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
+    return _sphere(v, d, generator) * (strength * _normal(v, 1, generator)).exp()
+
+
+def _power_law(v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
+    basis = torch.linalg.qr(_normal(d, d, generator)).Q
+    spread = torch.arange(1, d + 1, dtype=torch.float64) ** (-strength / 2)
+    return normalize(_normal(v, d, generator) * spread @ basis.T, dim=1)
+
+
+def _airports(v: int, d: int, generator: torch.Generator) -> Tensor:
+    rows = read_safetensors(_airport_file())[0]["values"].double()
+    return _sample("airports", normalize(rows, dim=1), v, d, generator)
+
+
+def _stored(file: str, rows: str, scales: str) -> Callable[[int, int, torch.Generator], Tensor]:
+    """The geometry of the int8 tensor ``rows`` of a data file; ``scales`` restores the norms."""
+
+    def sample(v: int, d: int, generator: torch.Generator) -> Tensor:
+        tensors, _ = read_safetensors(_airport_file().with_name(file))
+        return _sample(file, tensors[rows].double() * tensors[scales].double()[:, None], v, d, generator)
+
+    return sample
+
+
+def _sample(source: str, rows: Tensor, v: int, d: int, generator: torch.Generator) -> Tensor:
+    if v > len(rows) or d > rows.shape[1]:
+        raise ValueError(f"{source} has {len(rows)} rows and d = {rows.shape[1]}: too few for ({v}, {d})")
+    chosen = rows[torch.randperm(len(rows), generator=generator)[:v]]
+    if d == rows.shape[1]:
+        return chosen
+    directions = torch.linalg.eigh(chosen.T @ chosen).eigenvectors[:, -d:].flip(1)
+    return chosen @ directions
+
+
+GEOMETRIES: dict[str, Callable[..., Tensor]] = {
+    "sphere": _sphere,
+    "gaussian": _gaussian,
+    "spiked": _spiked,
+    "clusters": _clusters,
+    "low-rank": _low_rank,
+    "norms": _norms,
+    "power-law": _power_law,
+    "airports": _airports,
+    "tokens": _stored("minilm_tokens.safetensors", "rows", "scales"),
+    "mlp-inputs": _stored("minilm_mlp.safetensors", "inputs", "input_scales"),
+    "mlp-outputs": _stored("minilm_mlp.safetensors", "outputs", "output_scales"),
+}
+
+
+def predictors(values: Tensor) -> dict[str, float]:
+    """Numbers of ``values`` (v ≥ 2, d) that may foretell what storing facts about them costs.
+
+    Scores decide by differences of values, so all are taken after subtracting the mean:
+        rho             decodability, the certified lower bound (0: no network can store these values).
+        median_rho      the median over the values of the same bound.
+        coherence       largest cosine between two values.
+        condition       largest eigenvalue of the covariance over the smallest that is not zero.
+        effective_rank  tr(S)² / tr(S²) of the covariance S: how many directions share the variance.
+        nearest         smallest distance between two values over the root mean square distance.
+    ValueError as in `decodability`. Scaling all values changes none of them. Spec section 2.
+    """
+    solved = decodability(values, progress=False)
+    x = values.detach().double()
+    x = x - x.mean(0)
+    variance = torch.linalg.eigvalsh(x.T @ x / len(x))
+    spanned = variance[variance > variance.max() * x.shape[1] * torch.finfo(x.dtype).eps]
+    cosines = normalize(x, dim=1) @ normalize(x, dim=1).T
+    distances = torch.nn.functional.pdist(x)
+    return {
+        "rho": solved.rho,
+        "median_rho": float(solved.lower.median()),
+        "coherence": float(cosines.fill_diagonal_(-1).max()),
+        "condition": float(spanned.max() / spanned.min()),
+        "effective_rank": float(variance.sum() ** 2 / variance.square().sum()),
+        "nearest": float(distances.min() / distances.square().mean().sqrt()),
+    }
