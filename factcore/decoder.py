@@ -1,4 +1,4 @@
-"""Decoders: a random projection D and codes that pick the right value through it (spec section 3; paper section 4).
+"""Decoders: a projection D and codes that pick the right value through it (spec section 3; paper section 4).
 
 The value j scores ⟨c, w_j⟩ with w_j = Dᵀ v_j, so a code c decodes to i when it separates w_i from every other w_j.
 """
@@ -12,12 +12,10 @@ from torch import Tensor
 
 from factcore.decodability import decodability
 from factcore.facts import FactSet
+from factcore.projection import LEAST_MARGIN, affordable, aimable, fitted_projection, short_projection
 
 CODES = ("separators", "projected")
 CODE_TOLERANCE = 0.05  # a code needs a clear margin, not the last digit of the largest one
-LEAST_MARGIN = 1e-3  # normalised margin below which a code counts as failed: float32 would blur it
-HOPELESS = 0.2  # share of values with tight margins above which these are not worked out: D is too short anyway
-AIMABLE = 0.02  # share of hidden values below which columns of D are aimed at them
 
 
 class Codes(NamedTuple):
@@ -28,11 +26,14 @@ class Codes(NamedTuple):
     margins: Tensor
 
 
-def choose_codes(facts: FactSet, kind: str, code_dim: int | None, seed: int, strict: bool = True) -> Codes:
+def choose_codes(
+    facts: FactSet, kind: str, code_dim: int | None, seed: int, strict: bool = True, projection: str | None = None
+) -> Codes:
     """Codes of dimension ``code_dim``, or of the smallest one at which every used value has a clear margin.
 
-    ``kind`` is one of `CODES`. With ``strict`` a ValueError names the first value without a margin, and says whether
-    a longer code could help or the value lies in the hull of the others.
+    ``kind`` is one of `CODES`; ``projection`` says how D is found for separator codes (see `short_projection`). With
+    ``strict`` a ValueError names the first value without a margin, and says whether a longer code could help or the
+    value lies in the hull of the others.
     """
     values, used = facts.values.double(), torch.unique(facts.targets)
     basis = projection_basis(facts.d, torch.Generator().manual_seed(seed)).to(values.device)
@@ -42,69 +43,31 @@ def choose_codes(facts: FactSet, kind: str, code_dim: int | None, seed: int, str
     if kind == "projected":
         solved = decodability(values).separators
         chosen = _projected(values, used, basis, solved, code_dim)
+    elif code_dim is None:
+        chosen = separator_codes(values, short_projection(values, used, basis, projection))
     else:
-        projection = basis[:, :code_dim] if code_dim else shortest_projection(values, used, basis)
-        chosen = separator_codes(values, projection)
-        if code_dim and 0 < len(failing(chosen, used)) <= _aimable(used):  # aimed columns may still save it
-            shortest = shortest_projection(values, used, basis)
-            if shortest.shape[1] <= code_dim:
-                longer = torch.linalg.qr(torch.cat([shortest, basis], dim=1))[0]
-                chosen = separator_codes(values, longer[:, :code_dim])
+        chosen = _separators_of_length(code_dim, values, used, basis, affordable(projection, used))
     if strict:
         _check_margins(chosen, used, facts.d)
+    return chosen
+
+
+def _separators_of_length(code_dim: int, values: Tensor, used: Tensor, basis: Tensor, projection: str) -> Codes:
+    """Separator codes of length ``code_dim``: through the basis's first columns where these do, else a better D."""
+    chosen = separator_codes(values, basis[:, :code_dim])
+    if projection == "optimised" and code_dim < len(basis) and len(failing(chosen, used)):
+        chosen = separator_codes(values, fitted_projection(values, used, basis[:, :code_dim]))
+    if projection != "random" and 0 < len(failing(chosen, used)) <= aimable(used):  # the search may still save it
+        shortest = short_projection(values, used, basis, projection)
+        if shortest.shape[1] <= code_dim:
+            longer = torch.linalg.qr(torch.cat([shortest, basis], dim=1))[0]
+            chosen = separator_codes(values, longer[:, :code_dim])
     return chosen
 
 
 def failing(codes: Codes, used: Tensor) -> Tensor:
     """Those of the values ``used`` whose code has no clear margin."""
     return used[~(codes.margins[used] > LEAST_MARGIN)]
-
-
-def shortest_projection(values: Tensor, used: Tensor, basis: Tensor) -> Tensor:
-    """A short D (d, m) through which every value in ``used`` is a vertex of the hull of the projected values.
-
-    The first columns are the basis's. Just below the length at which those alone suffice they hide a few values
-    only, and a column towards these frees several at once, so the last columns are aimed. A value that is a vertex
-    stays one when columns are added: only the hidden ones are solved for again.
-    """
-    d = len(basis)
-    start = min(d, 3 * (len(values) - 1).bit_length() // 2)
-    hidden = _hidden(values @ basis[:, :start], used)
-    while len(hidden) == 0 and start > 1:
-        start = 2 * start // 3
-        hidden = _hidden(values @ basis[:, :start], used)
-    best = basis
-    for m in range(start, d):
-        if m > start:
-            hidden = _hidden(values @ basis[:, :m], hidden)
-        if len(hidden) == 0:
-            return basis[:, :m]
-        if len(hidden) <= _aimable(used):
-            best = _aim(values, hidden, basis[:, :m], best)
-        if m + 1 >= best.shape[1]:
-            break
-    return best
-
-
-def _aimable(used: Tensor) -> float:
-    return max(2, AIMABLE * len(used))
-
-
-def _hidden(projected: Tensor, rows: Tensor) -> Tensor:
-    """Those of ``rows`` that have no direction with a clear margin among the projected values."""
-    solved = decodability(projected, tol=10 * LEAST_MARGIN, which=rows, enough=2 * LEAST_MARGIN)
-    return rows[~(solved.lower[rows] > 2 * LEAST_MARGIN)]
-
-
-def _aim(values: Tensor, hidden: Tensor, projection: Tensor, best: Tensor) -> Tensor:
-    """Add columns towards the hidden values until none is left; ``best`` if that takes as many columns or more."""
-    centred = torch.nn.functional.normalize(values - values.mean(dim=0), dim=1)
-    while len(hidden) and projection.shape[1] + 1 < best.shape[1]:
-        towards = centred[hidden].sum(dim=0)
-        towards = towards - projection @ (projection.T @ towards)
-        projection = torch.cat([projection, torch.nn.functional.normalize(towards, dim=0)[:, None]], dim=1)
-        hidden = _hidden(values @ projection, hidden)
-    return best if len(hidden) else projection
 
 
 def _projected(values: Tensor, used: Tensor, basis: Tensor, separators: Tensor, code_dim: int | None) -> Codes:
@@ -152,7 +115,7 @@ def separator_codes(values: Tensor, projection: Tensor) -> Codes:
     solved = decodability(projected, tol=CODE_TOLERANCE)
     codes, margins = solved.separators.clone(), solved.lower.clone()
     tight = (margins <= CODE_TOLERANCE).nonzero().flatten()
-    if 0 < len(tight) <= HOPELESS * len(codes):
+    if len(tight):
         solved = decodability(projected, tol=LEAST_MARGIN / 4, which=tight)
         codes[tight], margins[tight] = solved.separators[tight], solved.lower[tight]
     return Codes(projection, codes, margins)

@@ -62,8 +62,8 @@ from factcore.decoder import (
     projected_codes,
     projection_basis,
     separator_codes,
-    shortest_projection,
 )
+from factcore.projection import aimed_projection
 
 figures.use_style()
 size = {
@@ -202,14 +202,15 @@ print(
 # ## Aiming the last columns
 #
 # Just below the smallest $m$, a random projection hides only a few values inside the hull. Columns of $D$ that point at these
-# few free them at once, and a value that is a vertex stays one when a column is added. `construct` uses such a $D$:
+# few free them at once, and a value that is a vertex stays one when a column is added. `construct(projection="aimed")` uses such a
+# $D$; its default goes further and optimises all of $D$: see [how long a code must be](code_dimension.ipynb).
 
 # %%
 basis = projection_basis(size["d"], torch.Generator().manual_seed(seed)).to(
     facts.values
 )
 everything = torch.arange(size["v"], device=facts.values.device)
-aimed = shortest_projection(facts.values, everything, basis).shape[1]
+aimed = aimed_projection(facts.values, everything, basis).shape[1]
 print(f"no longer than the random projection: {aimed <= first['separators']}")
 
 # %%
