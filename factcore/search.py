@@ -38,55 +38,71 @@ def smallest_width(
 
     Doubling (or halving) from ``start``, then bisection down to one unit or to ``resolution`` (relative), whichever
     is coarser. A width counts as too small only after ``tries`` seeds (seed, seed + 1, …) have failed at it. Widths
-    are counted in the steps in which the method can use them (⌈n/d⌉ units for the bucket encoder).
-    ValueError when no width up to 2^18 suffices.
+    are counted in the steps in which the method can use them (⌈n/d⌉ units for the bucket encoder). Trained networks
+    are searched a grid of widths at a time (see `smallest_trained_widths`).
+    ValueError when no width up to 2^18 suffices (for 'hebbian' 8d(d + 1)).
     """
+    from factcore.batched_search import smallest_trained_widths
     from factcore.construct import construct, units_per_coordinate  # construct's methods use this module
+    from factcore.hebbian import largest_useful_width
 
+    check_search(target_recall, tries, resolution)
+    if method == "trained":
+        searched = smallest_trained_widths(
+            [facts], target_recall=target_recall, seed=seed, tries=tries, resolution=resolution, start=start, **options
+        )
+        return searched[0]
+    trials: list[dict[str, Any]] = []
+    best: dict[int, dict[str, Any]] = {}  # per number of steps, the trial that reached the target
+
+    def run(width: int | None, seed: int) -> dict[str, Any]:
+        begun = time.perf_counter()
+        mlp = construct(facts, method, width=width, seed=seed, **options)
+        share, seconds = recall(mlp, facts), time.perf_counter() - begun
+        trial = {"width": mlp.width, "seed": seed, "n_params": mlp.n_params, "recall": share, "seconds": seconds}
+        trials.append(trial)
+        return trial
+
+    def reaches(count: int) -> bool:
+        for attempt in range(tries):
+            trial = run(count * step + shared, seed + attempt)
+            if trial["recall"] >= target_recall:
+                best[count] = trial
+                return True
+        return False
+
+    step, shared = 1, 0
+    if method == "encoder-decoder":
+        options = {"strict": False} | options
+        layout = {k: options[k] for k in ("encoder", "gate", "fill", "form") if k in options}
+        step = units_per_coordinate(facts, **layout)
+        shared = step if options.get("form") == "relu" else 0
+    if method == "one-hot":  # the keys alone decide its width, and it stores everything
+        found = run(None, seed)
+    else:
+        begin = max(1, (start or _first_guess(facts, options.get("variant", method), step)) // step)
+        most = largest_useful_width(facts) if method == "hebbian" else LARGEST_WIDTH
+        found = best[_bisect(reaches, begin, most // step, resolution)]
+    return SmallestWidth(found["width"], found["n_params"], found["recall"], trials)
+
+
+def check_search(target_recall: float, tries: int, resolution: float) -> None:
+    """ValueError for what no search can be asked."""
     if not 0 < target_recall <= 1:
         raise ValueError(f"target_recall must lie in (0, 1], got {target_recall}")
     if tries < 1 or resolution < 0:
         raise ValueError(f"tries must be at least 1 and resolution at least 0, got {tries} and {resolution}")
-    trials: list[dict[str, Any]] = []
-    best: dict[int, dict[str, Any]] = {}  # per number of steps, the trial that reached the target
-
-    def reaches(count: int) -> bool:
-        for attempt in range(tries):
-            begun = time.perf_counter()
-            mlp = construct(facts, method, width=count * step, seed=seed + attempt, **options)
-            share = recall(mlp, facts)
-            trials.append(
-                {
-                    "width": mlp.width,
-                    "seed": seed + attempt,
-                    "n_params": mlp.n_params,
-                    "recall": share,
-                    "seconds": time.perf_counter() - begun,
-                }
-            )
-            if share >= target_recall:
-                best[count] = trials[-1]
-                return True
-        return False
-
-    step = 1
-    if method == "encoder-decoder":
-        options = {"strict": False} | options
-        step = units_per_coordinate(facts, **{k: options[k] for k in ("encoder", "gate", "fill") if k in options})
-    begin = max(1, (start or _first_guess(facts, method, step)) // step)
-    found = best[_bisect(reaches, begin, LARGEST_WIDTH // step, resolution)]
-    return SmallestWidth(found["width"], found["n_params"], found["recall"], trials)
 
 
-def first_width_that_stores(build: Callable[[int], GatedMLP], facts: FactSet) -> GatedMLP:
+def first_width_that_stores(build: Callable[[int], GatedMLP], facts: FactSet, *, most: int = LARGEST_WIDTH) -> GatedMLP:
     """Double the width from ⌈n/d⌉ until the network stores every fact: quick, at most twice too wide."""
     width = max(1, -(-len(facts) // facts.d))
-    while width <= LARGEST_WIDTH:
+    while width <= most:
         mlp = build(width)
         if recall(mlp, facts) == 1.0:
             return mlp
         width *= 2
-    raise ValueError(f"no width up to {LARGEST_WIDTH} stores all {len(facts)} facts")
+    raise ValueError(f"no width up to {most} stores all {len(facts)} facts")
 
 
 def _bisect(reaches: Callable[[int], bool], begin: int, most: int, resolution: float) -> int:
@@ -101,7 +117,7 @@ def _bisect(reaches: Callable[[int], bool], begin: int, most: int, resolution: f
         while not reaches(high):
             low, high = high, 2 * high
             if high > most:
-                raise ValueError(f"no width up to {LARGEST_WIDTH} reaches the target recall")
+                raise ValueError(f"no width up to {most} (in the method's steps) reaches the target recall")
     while high - low > max(1, resolution * low):
         middle = (low + high) // 2
         low, high = (low, middle) if reaches(middle) else (middle, high)
@@ -110,5 +126,15 @@ def _bisect(reaches: Callable[[int], bool], begin: int, most: int, resolution: f
 
 def _first_guess(facts: FactSet, method: str, step: int) -> int:
     """About what a method needs on random facts, so that the search starts near its end."""
-    per_fact = {"encoder-decoder": 60, "ntk": 600, "trained": 5}.get(method, 30)
+    per_fact = {
+        "encoder-decoder": 30,
+        "ntk": 600,
+        "hebbian": 90,
+        "whitened": 90,
+        "data-dependent": 35,
+        "raw": 430,
+        "max-margin": 25,
+        "block-convex": 6,
+        "trained": 4,
+    }.get(method, 30)
     return max(step, per_fact * len(facts) // (3 * facts.d))
