@@ -175,6 +175,14 @@ def _unpack(packed: Tensor, path: str | Path) -> tuple[str, ...]:
         raise ValueError(f"the strings in {path} are not a JSON list: it was not written by FactSet.save") from error
 
 
+def distinct_keys(facts: FactSet) -> tuple[Tensor, Tensor]:
+    """The keys without repetitions in float64 (n', d), and a row of the fact set for each (n',)."""
+    distinct, group = torch.unique(facts.keys, dim=0, return_inverse=True)
+    rows = torch.empty(len(distinct), dtype=torch.int64, device=group.device)
+    rows[group] = torch.arange(len(group), device=group.device)
+    return distinct.double(), rows
+
+
 def check_embeddings(name: str, rows: Tensor) -> None:
     """ValueError unless ``rows`` is a non-empty, finite, floating (rows, d) tensor."""
     if not isinstance(rows, Tensor) or rows.ndim != 2 or 0 in rows.shape:

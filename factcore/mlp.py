@@ -22,14 +22,15 @@ class GatedMLP(nn.Module):
     """g(x) = W_down (σ(W_gate x + b) ⊙ (W_up x)), mapping (…, d) to (…, d).
 
     ``gate_weight`` and ``up`` are (h, d), ``down`` is (d, h), ``gate_bias`` is (h,) or None, ``gate`` names σ:
-    one of `GATES`. The weights are frozen (requires_grad is off); ``n_solved`` counts the numbers that were
-    computed from the facts, the rest follow from a seed.
+    one of `GATES`. ``up=None`` makes it the plain, ungated MLP g(x) = W_down σ(W_gate x + b). The weights are
+    frozen (requires_grad is off); ``n_solved`` counts the numbers that were computed from the facts, the rest follow
+    from a seed.
     """
 
     def __init__(
         self,
         gate_weight: Tensor,
-        up: Tensor,
+        up: Tensor | None,
         down: Tensor,
         *,
         gate: str,
@@ -41,25 +42,30 @@ class GatedMLP(nn.Module):
             raise ValueError(f"gate must be one of {sorted(GATES)}, got {gate!r}")
         frozen = lambda weight: nn.Parameter(weight.detach().clone(), requires_grad=False)  # noqa: E731
         self.gate = gate
-        self.gate_weight, self.up, self.down = frozen(gate_weight), frozen(up), frozen(down)
+        self.gate_weight, self.down = frozen(gate_weight), frozen(down)
+        self.up = None if up is None else frozen(up)
         self.gate_bias = None if gate_bias is None else frozen(gate_bias)
         self.n_solved = self.n_params if n_solved is None else n_solved
+        self.solves: list[dict[str, float]] = []  # of a construction by convex solves, their certificates
 
     @property
     def width(self) -> int:
         """h, the number of hidden units."""
-        return len(self.up)
+        return len(self.gate_weight)
 
     @property
     def n_params(self) -> int:
-        """Dense count: 3dh, and h more where the gates have biases."""
+        """Dense count: 3dh (2dh where ungated), and h more where the gates have biases."""
         return sum(weight.numel() for weight in self.parameters())
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-1] != self.up.shape[1]:
-            raise ValueError(f"the MLP takes inputs of size {self.up.shape[1]}, got {x.shape[-1]}")
-        gates = GATES[self.gate](nn.functional.linear(x, self.gate_weight, self.gate_bias))  # (…, h)
-        return (gates * (x @ self.up.T)) @ self.down.T  # (…, d)
+        if x.shape[-1] != self.gate_weight.shape[1]:
+            raise ValueError(f"the MLP takes inputs of size {self.gate_weight.shape[1]}, got {x.shape[-1]}")
+        hidden = GATES[self.gate](nn.functional.linear(x, self.gate_weight, self.gate_bias))  # (…, h)
+        if self.up is not None:
+            hidden = hidden * (x @ self.up.T)
+        return hidden @ self.down.T  # (…, d)
 
     def extra_repr(self) -> str:
-        return f"d={self.up.shape[1]}, width={self.width}, gate={self.gate!r}, n_params={self.n_params}"
+        kind = "ungated, " if self.up is None else ""
+        return f"d={self.gate_weight.shape[1]}, width={self.width}, {kind}gate={self.gate!r}, n_params={self.n_params}"

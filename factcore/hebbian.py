@@ -1,0 +1,153 @@
+"""Hebbian memories with bilinear features, raw, whitened and data-dependent (Garcia et al. 2026, arXiv 2607.10034)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from factcore.decoder import choose_codes
+from factcore.facts import FactSet, distinct_keys
+from factcore.mlp import GatedMLP
+from factcore.search import first_width_that_stores
+
+VARIANTS = ("raw", "whitened", "data-dependent")
+TARGETS = ("values", "separators")
+CG_STEPS, CG_TOLERANCE = 200, 1e-5  # the refits only have to be good features: the readout is solved exactly
+
+
+def hebbian(
+    facts: FactSet,
+    width: int | None,
+    seed: int,
+    *,
+    variant: str = "whitened",
+    targets: str = "values",
+    ridge: float = 1e-6,
+) -> GatedMLP:
+    """g(x) = W φ(x) with φ(x) = (A₀x) ⊙ (A₁x): identity gates, h bilinear features, 3dh parameters.
+
+    variant: 'raw', A₀ and A₁ Gaussian and W = (1/n) Σ_i t_i φ(k_i)ᵀ with the targets t_i = v_f(i); 'whitened', W the
+    ridge regression of t_i on φ(k_i); 'data-dependent', first A₁ and then A₀ refitted to the facts (see
+    `refit_factor`, with the raw W), then W as in 'whitened'. targets: 'values', or 'separators' of the values.
+    ``ridge`` is relative to the mean eigenvalue of the system that is solved. Work is in float64.
+
+    φ spans d(d + 1)/2 dimensions however large h is, so far more facts than that cannot be stored; 'raw' stores still
+    fewer. At a given ``width`` facts may be lost; ``width=None`` doubles h until none is. Several equal keys count as
+    one. ValueError for an option out of range, with 'separators' for a value that has none, and without ``width``
+    when 8d(d + 1) features still lose facts. Spec section 4.
+    """
+    for name, choice, allowed in (("variant", variant, VARIANTS), ("targets", targets, TARGETS)):
+        if choice not in allowed:
+            raise ValueError(f"{name} must be one of {list(allowed)}, got {choice!r}")
+    if not 0 <= ridge < 1:
+        raise ValueError(f"ridge must lie in [0, 1), got {ridge}")
+    if width is None:
+        again = partial(hebbian, facts, seed=seed, variant=variant, targets=targets, ridge=ridge)
+        return first_width_that_stores(again, facts, most=largest_useful_width(facts))
+    keys, rows = distinct_keys(facts)
+    wanted = _wanted_outputs(facts, targets, seed)[facts.targets[rows]]  # (n', d)
+    factors = torch.randn(2, width, facts.d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    # Of keys of one norm ⟨a, k⟩ is then a standard normal.
+    first, second = (factors / keys.norm(dim=1).mean().cpu()).to(keys)
+    readout = raw_readout(features(keys, first, second), wanted)
+    if variant == "data-dependent":
+        values = facts.values.double()
+        second = refit_factor(keys, first, readout, values, facts.targets[rows], ridge)
+        first = refit_factor(keys, second, readout, values, facts.targets[rows], ridge)
+    if variant != "raw":
+        readout = ridge_readout(features(keys, first, second), wanted, ridge)
+    dtype = facts.keys.dtype
+    solved = readout.numel() * (3 if variant == "data-dependent" else 1)
+    return GatedMLP(first.to(dtype), second.to(dtype), readout.to(dtype), gate="identity", n_solved=solved)
+
+
+def largest_useful_width(facts: FactSet) -> int:
+    """8d(d + 1) features, 16 times as many as are independent: only the raw sum, an average, still gains by more."""
+    return max(8 * facts.d * (facts.d + 1), -(-len(facts) // facts.d))
+
+
+def features(keys: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """φ(k_i) = (A₀k_i) ⊙ (A₁k_i), shape (n, h)."""
+    return (keys @ first.T) * (keys @ second.T)
+
+
+def raw_readout(phi: Tensor, wanted: Tensor) -> Tensor:
+    """The Hebbian sum W = (1/n) Σ_i t_i φ(k_i)ᵀ (d, h)."""
+    return wanted.T @ phi / len(phi)
+
+
+def ridge_readout(phi: Tensor, wanted: Tensor, ridge: float) -> Tensor:
+    """W = argmin Σ_i ‖W φ(k_i) − t_i‖² + λ‖W‖² (d, h), λ = ridge · the mean eigenvalue of the Gram matrix.
+
+    W = TᵀΦ (ΦᵀΦ + λ)⁻¹ = Tᵀ (ΦΦᵀ + λ)⁻¹ Φ: whichever of the two systems is smaller is solved, with one step of
+    iterative refinement.
+    """
+    narrow = phi.shape[1] <= len(phi)
+    gram = phi.T @ phi if narrow else phi @ phi.T
+    gram.diagonal().add_(ridge * gram.diagonal().mean())
+    right = phi.T @ wanted if narrow else wanted
+    factor = torch.linalg.lu_factor(gram)
+    solution = torch.linalg.lu_solve(*factor, right)
+    solution = solution + torch.linalg.lu_solve(*factor, right - gram @ solution)
+    return solution.T if narrow else solution.T @ phi
+
+
+def refit_factor(
+    keys: Tensor, partner: Tensor, readout: Tensor, values: Tensor, targets: Tensor, ridge: float
+) -> Tensor:
+    """A = argmin Σ_i ‖V W ((B k_i) ⊙ (A k_i)) − e_f(i)‖² + λ‖A‖² (h, d): scores of all values against the right one.
+
+    One ridge problem in hd unknowns for fixed ``partner`` B (h, d) and ``readout`` W (d, h); λ = ridge · the mean
+    diagonal entry of its normal equations. Solved matrix-free by conjugate gradients, at most `CG_STEPS` steps.
+    The objective is that of the published code of arXiv 2607.10034.
+    """
+    other = keys @ partner.T  # (n, h)
+    spread = values.T @ values  # (d, d)
+    diagonal = ((readout * (spread @ readout)).sum(dim=0)[:, None]) * (other.square().T @ keys.square())  # (h, d)
+    penalty = ridge * diagonal.mean()
+
+    def normal_equations(factor: Tensor) -> Tensor:
+        outputs = (other * (keys @ factor.T)) @ readout.T  # (n, d)
+        return (other * (outputs @ spread @ readout)).T @ keys + penalty * factor
+
+    right = (other * (values[targets] @ readout)).T @ keys
+    return conjugate_gradients(normal_equations, right, diagonal + penalty)
+
+
+def conjugate_gradients(
+    apply: Callable[[Tensor], Tensor],
+    right: Tensor,
+    diagonal: Tensor,
+    *,
+    steps: int = CG_STEPS,
+    tolerance: float = CG_TOLERANCE,
+) -> Tensor:
+    """Solve apply(X) = right, apply linear, symmetric and positive definite, preconditioned by its ``diagonal``.
+
+    Stops at a residual of ``tolerance`` relative to ``right``, or after ``steps`` steps.
+    """
+    solution, residual = torch.zeros_like(right), right.clone()
+    scaled = residual / diagonal
+    direction, product = scaled.clone(), (residual * scaled).sum()
+    for _ in range(steps):
+        if residual.norm() <= tolerance * right.norm():
+            break
+        image = apply(direction)
+        length = product / (direction * image).sum()
+        solution += length * direction
+        residual -= length * image
+        scaled = residual / diagonal
+        product, before = (residual * scaled).sum(), product
+        direction = scaled + (product / before) * direction
+    return solution
+
+
+def _wanted_outputs(facts: FactSet, kind: str, seed: int) -> Tensor:
+    """The output for every value (v, d), float64."""
+    if kind == "values":
+        return facts.values.double()
+    chosen = choose_codes(facts, "separators", facts.d, seed)
+    return chosen.codes @ chosen.projection.T
