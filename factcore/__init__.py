@@ -10,6 +10,7 @@ A companion to "Constructing Efficient Fact-Storing MLPs for Transformers" (arXi
 from factcore.construct import construct
 from factcore.decodability import Decodability, decodability
 from factcore.facts import FactSet, airport_facts, spherical_facts
+from factcore.geometries import value_geometry
 from factcore.geometry import most_confusable, whiten
 from factcore.mlp import GatedMLP
 from factcore.recall import decode, lipschitz, margins, recall
@@ -31,5 +32,6 @@ __all__ = [
     "recall",
     "smallest_width",
     "spherical_facts",
+    "value_geometry",
     "whiten",
 ]

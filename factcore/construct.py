@@ -8,13 +8,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from factcore.block_convex import block_convex
 from factcore.decoder import CODES, Codes, choose_codes
 from factcore.encoder import Encoder, encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
-from factcore.facts import FactSet
+from factcore.facts import FactSet, distinct_keys
+from factcore.hebbian import hebbian
+from factcore.max_margin import max_margin
 from factcore.mlp import GatedMLP
 from factcore.ntk import ntk
+from factcore.one_hot import one_hot
+from factcore.projection import PROJECTIONS
 from factcore.recall import margins
 from factcore.training import trained
+from factcore.ungated import append_one, plain_relu_mlp
 
 FILLS = (1.0, 1.0, 0.95, 0.9, 0.8, 0.65, 0.5)  # bucket fills tried in turn, each with a fresh random cut
 TRIES = 4  # random draws tried at a fill that the caller chose
@@ -25,10 +31,10 @@ def construct(
 ) -> GatedMLP:
     """Build an MLP that stores ``facts``.
 
-    method: 'encoder-decoder' (see `encoder_decoder`), 'ntk' (see `ntk`) or 'trained' (see `trained`); their
-    docstrings list the ``options``. ``width`` is the number of hidden units allowed; None means as few as the method
-    finds it needs. The same seed gives the same network. ValueError for an unknown method or option, and for a
-    width that is too small.
+    method: 'encoder-decoder', 'one-hot', 'ntk', 'hebbian', 'max-margin', 'block-convex' or 'trained'; the docstring
+    of the function of that name (`encoder_decoder`, `one_hot` …) states the formula and the ``options``. ``width`` is
+    the number of hidden units allowed; None means as few as the method finds it needs. The same seed gives the same
+    network. ValueError for an unknown method or option, and for a width that is too small.
     """
     if not isinstance(facts, FactSet):
         raise ValueError(f"facts must be a FactSet, got {type(facts).__name__}")
@@ -53,6 +59,8 @@ def encoder_decoder(
     code_dim: int | None = None,
     gate: str | None = None,
     fill: float | None = None,
+    form: str = "gated",
+    projection: str | None = None,
     strict: bool = True,
 ) -> GatedMLP:
     """The paper's construction g(x) = D enc(x), enc(k_i) = c_f(i) (paper section 4; spec section 3).
@@ -61,25 +69,35 @@ def encoder_decoder(
     of the projected values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores
     everything; h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts
     at 1 and makes room where full buckets are too badly conditioned for the dtype of ``facts``. Where the keys span
-    fewer than d dimensions, read their rank for d.
+    fewer than d dimensions, read their rank for d. form: 'gated', or 'relu' for the step buckets as a plain ReLU MLP
+    without gates, h = (m + 1)·⌈n/(d + 1)⌉ (see `plain_relu_mlp`). projection: how D is found for separator codes,
+    'optimised', 'aimed' or 'random', from the shortest codes to the quickest; None takes 'optimised' up to 8,192
+    values and 'aimed' beyond (see `short_projection`). Projected codes take the paper's random D.
 
     The result has been verified: every fact decodes in the dtype of ``facts``, by more than the rounding error. With
     ``strict=False`` a network that loses facts is returned all the same; by default ValueError names the first row.
     """
     if codes not in CODES:
         raise ValueError(f"codes must be one of {list(CODES)}, got {codes!r}")
-    gate = _encoder_gate(encoder, gate, fill)
+    if projection is not None and (projection not in PROJECTIONS or (codes == "projected" and projection != "random")):
+        kinds = ["random"] if codes == "projected" else list(PROJECTIONS)
+        raise ValueError(f"with codes={codes!r}, projection must be one of {kinds} or None, got {projection!r}")
+    gate = _encoder_gate(encoder, gate, fill, form)
     if code_dim is not None and (not isinstance(code_dim, int) or not 1 <= code_dim <= facts.d):
         raise ValueError(f"code_dim must be an integer from 1 to d = {facts.d}, got {code_dim!r}")
     generator = torch.Generator().manual_seed(seed)
-    keys, rows = _distinct_keys(facts)
+    keys, rows = distinct_keys(facts)
     chosen, chosen_for, lost = None, code_dim, torch.zeros(0)
     for share in FILLS if fill is None and encoder == "buckets" else [fill or 1.0] * TRIES:
-        allowed = _code_dim_for(facts, width, code_dim, encoder=encoder, gate=gate, fill=share, first=chosen is None)
+        layout = {"encoder": encoder, "gate": gate, "fill": share, "form": form}
+        allowed = _code_dim_for(facts, width, code_dim, chosen is None, **layout)
         if chosen is None or allowed != chosen_for:  # smaller buckets leave a fixed width less room for codes
-            chosen, chosen_for = choose_codes(facts, codes, allowed, seed, strict), allowed
-        hidden = _encode(encoder, keys, chosen.codes[facts.targets[rows]], generator, gate, share)
-        mlp = _assemble(hidden, chosen.projection, facts.keys.dtype)
+            chosen, chosen_for = choose_codes(facts, codes, allowed, seed, strict, projection), allowed
+        wanted, dtype = chosen.codes[facts.targets[rows]], facts.keys.dtype
+        if form == "relu":
+            mlp = plain_relu_mlp(keys, wanted, chosen.projection, generator, fill=share, dtype=dtype)
+        else:
+            mlp = _assemble(_encode(encoder, keys, wanted, generator, gate, share), chosen.projection, dtype)
         lost = _lost_rows(mlp, facts, chosen)
         if len(lost) == 0 or not strict:
             return mlp
@@ -91,11 +109,20 @@ def encoder_decoder(
 
 
 def units_per_coordinate(
-    facts: FactSet, *, encoder: str = "buckets", gate: str | None = None, fill: float | None = None
+    facts: FactSet,
+    *,
+    encoder: str = "buckets",
+    gate: str | None = None,
+    fill: float | None = None,
+    form: str = "gated",
 ) -> int:
-    """Hidden units that one code coordinate takes: ⌈n/d⌉, or 2⌈n/d⌉ − 1 where two ReLUs make a ramp."""
-    gate = _encoder_gate(encoder, gate, fill if encoder == "buckets" else None)
-    units = n_buckets(len(facts), key_rank(facts.keys), fill or 1.0)
+    """Hidden units that one code coordinate takes: ⌈n/d⌉, or 2⌈n/d⌉ − 1 where two ReLUs make a ramp.
+
+    ⌈n/(d + 1)⌉ with form='relu', and once more that many for all coordinates together.
+    """
+    gate = _encoder_gate(encoder, gate, fill if encoder == "buckets" else None, form)
+    rank = key_rank(facts.keys if form == "gated" else append_one(facts.keys))
+    units = n_buckets(len(facts), rank, fill or 1.0)
     return 2 * units - 1 if encoder == "buckets" and gate == "relu" else units
 
 
@@ -105,11 +132,15 @@ def _encode(encoder: str, keys: Tensor, codes: Tensor, generator: torch.Generato
     return encode_with_random_gates(keys, codes, generator, gate=gate)
 
 
-def _encoder_gate(encoder: str, gate: str | None, fill: float | None) -> str:
+def _encoder_gate(encoder: str, gate: str | None, fill: float | None, form: str) -> str:
     if encoder not in ("buckets", "random-gates"):
         raise ValueError(f"encoder must be 'buckets' or 'random-gates', got {encoder!r}")
     if encoder == "random-gates" and fill is not None:
         raise ValueError("fill belongs to encoder='buckets'")
+    if form not in ("gated", "relu"):
+        raise ValueError(f"form must be 'gated' or 'relu', got {form!r}")
+    if form == "relu" and (encoder != "buckets" or gate not in (None, "step")):
+        raise ValueError("form='relu' rewrites the step-gated buckets: leave encoder and gate at their defaults")
     return gate or {"buckets": "step", "random-gates": "silu"}[encoder]
 
 
@@ -118,13 +149,15 @@ def _code_dim_for(facts: FactSet, width: int | None, code_dim: int | None, first
     if width is None:
         return code_dim
     units = units_per_coordinate(facts, **layout)
-    if width < units * (code_dim or 1):
+    shared = units if layout["form"] == "relu" else 0  # one unit more per bucket
+    least = units * (code_dim or 1) + shared
+    if width < least:
         smaller = "" if first else " in smaller buckets, which the conditioning of the keys calls for,"
         raise ValueError(
             f"width {width} is too small: {len(facts)} keys in d = {facts.d}{smaller} need {units} hidden units per "
-            f"code coordinate, so at least {units * (code_dim or 1)}"
+            f"code coordinate, so at least {least}"
         )
-    return code_dim or min(facts.d, width // units)
+    return code_dim or min(facts.d, (width - shared) // units)
 
 
 @torch.no_grad()
@@ -136,14 +169,6 @@ def _lost_rows(mlp: GatedMLP, facts: FactSet, chosen: Codes) -> Tensor:
     return (~safe).nonzero().flatten()
 
 
-def _distinct_keys(facts: FactSet) -> tuple[Tensor, Tensor]:
-    """The keys without repetitions in float64 (n', d), and a row of the fact set for each."""
-    distinct, group = torch.unique(facts.keys, dim=0, return_inverse=True)
-    rows = torch.empty(len(distinct), dtype=torch.int64, device=group.device)
-    rows[group] = torch.arange(len(group), device=group.device)
-    return distinct.double(), rows
-
-
 def _assemble(hidden: Encoder, projection: Tensor, dtype: torch.dtype) -> GatedMLP:
     bias = None if hidden.gate_bias is None else hidden.gate_bias.to(dtype)
     return GatedMLP(
@@ -152,8 +177,16 @@ def _assemble(hidden: Encoder, projection: Tensor, dtype: torch.dtype) -> GatedM
         projection[:, hidden.coordinate].to(dtype),
         gate=hidden.gate,
         gate_bias=bias,
-        n_solved=hidden.n_solved,
+        n_solved=hidden.n_solved + projection.numel(),  # D counts, though a random one would follow from the seed
     )
 
 
-METHODS: dict[str, Callable[..., GatedMLP]] = {"encoder-decoder": encoder_decoder, "ntk": ntk, "trained": trained}
+METHODS: dict[str, Callable[..., GatedMLP]] = {
+    "encoder-decoder": encoder_decoder,
+    "ntk": ntk,
+    "one-hot": one_hot,
+    "hebbian": hebbian,
+    "max-margin": max_margin,
+    "block-convex": block_convex,
+    "trained": trained,
+}

@@ -16,8 +16,27 @@ COLOURS = {
     "floor": "#7F7F7F",
     "separators": "#0072B2",
     "projected": "#CC79A7",
+    "random": "#0072B2",
+    "aimed": "#E69F00",
+    "optimised": "#009E73",
 }
 MARKERS = {"encoder-decoder": "o", "ntk": "s", "trained": "^", "separators": "o", "projected": "D"}
+MARKERS |= {"random": "o", "aimed": "s", "optimised": "^"}
+# families of value embeddings (factcore.geometries)
+GEOMETRY_COLOURS = {
+    "sphere": "#000000",
+    "gaussian": "#7F7F7F",
+    "spiked": "#D55E00",
+    "clusters": "#0072B2",
+    "low-rank": "#CC79A7",
+    "norms": "#E69F00",
+    "power-law": "#56B4E9",
+    "airports": "#009E73",
+    "tokens": "#8C564B",
+    "mlp-inputs": "#A8A800",
+    "mlp-outputs": "#5B3E96",
+}
+GEOMETRY_MARKERS = dict(zip(GEOMETRY_COLOURS, "os^DvPX*h><"))
 LABELS = {
     "encoder-decoder": "encoder-decoder (constructed)",
     "ntk": "NTK (Nichani et al.)",
@@ -25,6 +44,9 @@ LABELS = {
     "floor": "n log₂(v) bits at 2 bits a parameter",
     "separators": "separator codes",
     "projected": "projected codes (the paper's)",
+    "random": "separator codes, random D",
+    "aimed": "separator codes, aimed D",
+    "optimised": "separator codes, optimised D",
 }
 
 

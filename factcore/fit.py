@@ -1,4 +1,4 @@
-"""Scaling exponents with intervals: how parameters grow with the number of facts."""
+"""Fits with bootstrap intervals: how parameters grow with the number of facts, and what foretells them."""
 
 from __future__ import annotations
 
@@ -50,3 +50,83 @@ def power_law(table: pd.DataFrame, x: str, y: str, *, seed: int = 0) -> PowerLaw
 def _slope(log_x: np.ndarray, log_y: np.ndarray) -> np.ndarray:
     centred = log_x - log_x.mean()
     return log_y @ centred / (centred @ centred)
+
+
+class Estimate(NamedTuple):
+    """A number and its 95% bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class PredictivePower(NamedTuple):
+    """How well x foretells y: Spearman's rank correlation, and R² and slope of log y on log x, over `runs` rows.
+
+    `r2_draws` is R² in every resample. For the same rows, clusters and seed the resamples are the same, so that two
+    predictors can be compared draw by draw.
+    """
+
+    rank: Estimate
+    r2: Estimate
+    slope: Estimate
+    runs: int
+    r2_draws: np.ndarray
+
+
+def predictive_power(
+    table: pd.DataFrame, x: str, y: str, *, cluster: str, within: str | None = None, seed: int = 0
+) -> PredictivePower:
+    """Spearman's rank correlation of x and y, and the least squares fit of log y on log x.
+
+    The bootstrap draws whole clusters, all rows that share an entry of the column ``cluster``: rows of one geometry
+    are no independent evidence. With ``within``, ranks are taken and means removed among rows that share an entry
+    of that column, so that its effect is out. NaN for an x that does not vary (relative 1e-9) there.
+    ValueError for unknown columns, fewer than three rows and entries that are not positive and finite.
+    """
+    for column in (x, y, cluster, *([within] if within else [])):
+        if column not in table.columns:
+            raise ValueError(f"the table has no column {column!r}; it has {list(table.columns)}")
+    values = table[[x, y]].to_numpy(dtype=float)
+    if not ((values > 0) & np.isfinite(values)).all():
+        raise ValueError(f"{x} and {y} must be positive finite numbers")
+    if len(table) < 3:
+        raise ValueError(f"a correlation needs at least three rows, got {len(table)}")
+    group = np.zeros(len(table)) if within is None else pd.factorize(table[within])[0]
+    together = (group[:, None] == group).astype(float)
+    labels, names = pd.factorize(table[cluster])
+    drawn = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
+    times = np.stack([(drawn == label).sum(axis=1) for label in range(len(names))], axis=1)
+    weights = np.vstack([np.ones(len(table)), times[:, labels]])  # the first row is the table itself
+    log_x, log_y = (column.round(9) for column in np.log(values).T)
+    rank_x, rank_y = _midranks(log_x, weights, together), _midranks(log_y, weights, together)
+    rank, _ = _correlate(rank_x, rank_y, weights, together)
+    fit, slope = _correlate(log_x[None], log_y[None], weights, together)
+    return PredictivePower(_estimate(rank), _estimate(fit**2), _estimate(slope), len(table), fit[1:] ** 2)
+
+
+def _midranks(values: np.ndarray, weights: np.ndarray, together: np.ndarray) -> np.ndarray:
+    """Ranks (draws, rows) of the rows in every resample, ties shared, among the rows of the same group."""
+    order = np.sign(values[:, None] - values).clip(0) + (values[:, None] == values) / 2
+    return weights @ (order * together).T
+
+
+def _correlate(
+    x: np.ndarray, y: np.ndarray, weights: np.ndarray, together: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pearson's correlation and slope (draws,) of weighted rows, means of each group removed."""
+    size = np.maximum(weights @ together, 1)
+    x, y = (z - ((weights * z) @ together) / size for z in (x, y))
+    covariance, spread_x, spread_y = ((weights * a * b).sum(axis=1) for a, b in ((x, y), (x, x), (y, y)))
+    smallest = 1e-12 * weights.sum(axis=1)
+    safe = np.where((spread_x > smallest) & (spread_y > smallest), spread_x, np.nan)
+    return covariance / np.sqrt(safe * spread_y), covariance / safe
+
+
+def _estimate(draws: np.ndarray) -> Estimate:
+    """The first entry, which is of the table itself, with the 95% interval of the others (resamples)."""
+    usable = draws[1:][np.isfinite(draws[1:])]
+    if not np.isfinite(draws[0]) or not len(usable):
+        return Estimate(np.nan, np.nan, np.nan)
+    low, high = np.quantile(usable, [0.025, 0.975])
+    return Estimate(float(draws[0]), float(low), float(high))

@@ -1,0 +1,178 @@
+"""`block-convex`: fact-storing MLPs from a stated number of convex solves (spec section 4; ours, not in the papers).
+
+Start from Hebbian averages over the facts. Then solve for all three matrices of g(x) = D (σ(Gx) ⊙ (Ax)) at once, with
+the outputs linearised where the weights stand: each step is a convex problem. The last solve is for D alone, in which
+the outputs are linear as they are.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from factcore.convex import Solve, hinge, minimise
+from factcore.facts import FactSet
+from factcore.max_margin import RIDGE, Problem, Weights, check_options, network, random_weights, scaled_problem
+from factcore.mlp import GATES, GatedMLP
+from factcore.search import first_width_that_stores
+
+PROXIMITY = 10.0  # κ of the linearised solves: how dear a step away from the point of linearisation is
+ENOUGH = 0.5  # of the margin 1 that the hinge asks for: the last solve stops where every fact has it
+STEPS = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1, 0.05)  # shares of a linearised step that are tried
+
+
+def block_convex(
+    facts: FactSet,
+    width: int | None,
+    seed: int,
+    *,
+    solves: int = 5,
+    averages: int = 4,
+    gate: str = "identity",
+    proximity: float = PROXIMITY,
+    ridge: float = RIDGE,
+    tol: float = 1e-2,
+) -> GatedMLP:
+    """At most ``solves`` convex problems, fewer if every fact decodes before.
+
+    ``averages`` Hebbian averages over the facts, of A, G, D, A … in turn, give the first directions (no solve). Each
+    solve but the last is for G, A and D together: with F linearised at the current weights, the step minimises the
+    squared hinge plus (proximity/2)‖step‖², and the share of it that lowers the true objective most is taken. The
+    last solve is for D alone, exactly. Every solve stops when its duality gap is at most ``tol`` times the objective;
+    `mlp.solves` holds the certificates. gate: 'identity' (bilinear) or 'silu'.
+
+    A network too narrow loses facts; ``width=None`` doubles h until none is lost. ValueError for an option out of
+    range. Spec section 4.
+    """
+    check_options(gate, ridge, tol)
+    if gate == "step":
+        raise ValueError("block-convex moves the gates, so they need a slope: gate 'step' has none")
+    if solves < 1 or averages < 0 or proximity <= 0:
+        raise ValueError(
+            f"solves must be at least 1, averages at least 0 and proximity positive, "
+            f"got {solves}, {averages} and {proximity}"
+        )
+    if width is None:
+        again = partial(
+            block_convex,
+            facts,
+            seed=seed,
+            solves=solves,
+            averages=averages,
+            gate=gate,
+            proximity=proximity,
+            ridge=ridge,
+            tol=tol,
+        )
+        return first_width_that_stores(again, facts)
+    problem, scale = scaled_problem(facts, gate)
+    w = _hebbian_start(problem, random_weights(problem, width, seed), averages)
+    done: list[Solve] = []
+    while len(done) < solves and not (done and problem.decodes(w)):
+        last = len(done) == solves - 1
+        step = _solve_down(problem, w, ridge, tol) if last else _solve_all(problem, w, proximity, tol)
+        w = _balance(step[0], gate)
+        done.append(step[1])
+    return network(w, scale, facts, gate, done, n_solved=sum(part.numel() for part in w))
+
+
+def _solve_down(problem: Problem, w: Weights, ridge: float, tol: float) -> tuple[Weights, Solve]:
+    """D with G and A fixed: F = D φ = E φ̃ with φ̃ the features made orthonormal; the ridge is on E, so on outputs."""
+    phi = GATES[problem.gate](problem.keys @ w.gates.T) * (problem.keys @ w.up.T)
+    root = _root(phi)  # φ = φ̃ Rᵀ
+    even = torch.linalg.solve_triangular(root, phi.T, upper=False).T
+    shape = w.down.shape
+    solve = minimise(
+        lambda theta: even @ theta.view(shape).T,
+        lambda slope: (slope.T @ even).flatten(),
+        problem.values,
+        problem.targets,
+        start=(w.down @ root).flatten(),
+        curvature=ridge,
+        tol=tol,
+        enough=ENOUGH,
+    )
+    down = torch.linalg.solve_triangular(root, solve.theta.view(shape), upper=False, left=False)
+    return w._replace(down=down), solve
+
+
+def _root(phi: Tensor) -> Tensor:
+    """Lower triangular R with R Rᵀ = φᵀφ/n, nudged to full rank."""
+    gram = phi.T @ phi / len(phi)
+    return torch.linalg.cholesky(gram + 1e-9 * gram.diagonal().mean() * torch.eye(len(gram)).to(gram))
+
+
+def _solve_all(problem: Problem, w: Weights, proximity: float, tol: float) -> tuple[Weights, Solve]:
+    """A step for G, A and D together, F linearised at ``w``, cut back until the true objective falls most."""
+    keys, down = problem.keys, w.down
+    opened, slope_of_gate = _gate_and_slope(problem.gate, keys @ w.gates.T)
+    raised = keys @ w.up.T
+    phi, bend = opened * raised, slope_of_gate * raised
+    here, sizes = phi @ down.T, [part.numel() for part in w]
+
+    def parts(theta: Tensor) -> Weights:
+        return Weights(*(flat.view(like.shape) for flat, like in zip(theta.split(sizes), w)))
+
+    def outputs(theta: Tensor) -> Tensor:
+        step = parts(theta)
+        hidden = bend * (keys @ step.gates.T) + opened * (keys @ step.up.T)
+        return here + hidden @ down.T + phi @ step.down.T
+
+    def pullback(slope: Tensor) -> Tensor:
+        back = slope @ down
+        by_gates, by_up = (back * bend).T @ keys, (back * opened).T @ keys
+        return torch.cat([by_gates.flatten(), by_up.flatten(), (slope.T @ phi).flatten()])
+
+    zero = torch.zeros(sum(sizes), dtype=down.dtype, device=down.device)
+    solve = minimise(
+        outputs,
+        pullback,
+        problem.values,
+        problem.targets,
+        start=zero,
+        curvature=proximity,
+        tol=tol,
+    )
+    step = parts(solve.theta)
+    tried = [Weights(*(at + share * by for at, by in zip(w, step))) for share in STEPS]
+    losses = [float(hinge(problem.outputs(new), problem.values, problem.targets)[0]) for new in tried]
+    return tried[losses.index(min(losses))], solve
+
+
+def _hebbian_start(problem: Problem, w: Weights, averages: int) -> Weights:
+    """A_h ∝ Σ_i ⟨D_h, v_f(i)⟩ σ(G_h k_i) k_i, then G and D alike, in turn: power steps on the tensor of the facts."""
+    wanted = problem.values[problem.targets]
+    unit = torch.nn.functional.normalize
+    for count in range(averages):
+        opened, slope = _gate_and_slope(problem.gate, problem.keys @ w.gates.T)
+        raised, aimed = problem.keys @ w.up.T, wanted @ w.down
+        if count % 3 == 0:
+            w = w._replace(up=unit((opened * aimed).T @ problem.keys, dim=1))
+        elif count % 3 == 1:
+            w = w._replace(gates=unit((slope * raised * aimed).T @ problem.keys, dim=1))
+        else:
+            w = w._replace(down=unit(wanted.T @ (opened * raised), dim=0))
+    return w
+
+
+def _gate_and_slope(gate: str, z: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        opened = GATES[gate](z)
+        (slope,) = torch.autograd.grad(opened.sum(), z)
+    return opened.detach(), slope
+
+
+def _balance(w: Weights, gate: str) -> Weights:
+    """Rescale every unit so that its vectors have one norm, the function unchanged: steps then cost the same in each.
+
+    Only a bilinear gate lets G take part.
+    """
+    norms = torch.stack([w.gates.norm(dim=1), w.up.norm(dim=1), w.down.norm(dim=0)])  # (3, h)
+    free = norms if gate == "identity" else norms[1:]
+    factors = free.clamp_min(1e-12).log().mean(dim=0).exp() / norms.clamp_min(1e-12)
+    if gate != "identity":
+        factors[0] = 1.0
+    return Weights(w.gates * factors[0, :, None], w.up * factors[1, :, None], w.down * factors[2])

@@ -1,0 +1,120 @@
+"""`max-margin`: random gates and directions, and the one A of largest margin (spec section 4; not in the papers).
+
+With G and D fixed, the outputs of g(x) = D (σ(Gx) ⊙ (Ax)) are linear in A, so storing facts is a convex problem.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from factcore.convex import Solve, minimise
+from factcore.facts import FactSet, distinct_keys
+from factcore.mlp import GATES, GatedMLP
+from factcore.search import first_width_that_stores
+
+RIDGE = 1e-3  # κ of a solve that is to store the facts: margins come first, small weights second
+
+
+class Weights(NamedTuple):
+    """G (h, d), A (h, d), D (d, h)."""
+
+    gates: Tensor
+    up: Tensor
+    down: Tensor
+
+
+class Problem(NamedTuple):
+    """Keys (n, d) of mean norm √d, values (v, d) of mean norm 1 about their mean, targets (n,), and the gate's name."""
+
+    keys: Tensor
+    values: Tensor
+    targets: Tensor
+    gate: str
+
+    def outputs(self, w: Weights) -> Tensor:
+        return (GATES[self.gate](self.keys @ w.gates.T) * (self.keys @ w.up.T)) @ w.down.T
+
+    def decodes(self, w: Weights) -> bool:
+        """Whether every key decodes (in blocks, as the logits are n × v)."""
+        for out, target in zip(self.outputs(w).split(1024), self.targets.split(1024)):
+            logits = out @ self.values.T
+            if ((logits >= logits.gather(1, target[:, None])).sum(dim=1) > 1).any():
+                return False
+        return True
+
+
+def max_margin(
+    facts: FactSet, width: int | None, seed: int, *, gate: str = "silu", ridge: float = RIDGE, tol: float = 1e-2
+) -> GatedMLP:
+    """Random G and D, and the A that minimises the squared hinge plus (ridge/2)‖A‖²: convex, its minimiser unique.
+
+    The solve stops when the duality gap is at most ``tol`` times the objective; `mlp.solves` holds that certificate.
+    A network too narrow loses facts; ``width=None`` doubles h until none is lost. ValueError for an option out of
+    range. Spec section 4.
+    """
+    check_options(gate, ridge, tol)
+    if width is None:
+        return first_width_that_stores(partial(max_margin, facts, seed=seed, gate=gate, ridge=ridge, tol=tol), facts)
+    problem, scale = scaled_problem(facts, gate)
+    w = random_weights(problem, width, seed)
+    w, solve = _solve_up(problem, w, ridge, tol)
+    return network(w, scale, facts, gate, [solve], n_solved=w.up.numel())
+
+
+def _solve_up(problem: Problem, w: Weights, ridge: float, tol: float) -> tuple[Weights, Solve]:
+    """A with G and D fixed: F = D (σ(Gx) ⊙ Ax)."""
+    keys, shape = problem.keys, w.up.shape
+    opened = GATES[problem.gate](keys @ w.gates.T)
+    solve = minimise(
+        lambda theta: (opened * (keys @ theta.view(shape).T)) @ w.down.T,
+        lambda slope: ((slope @ w.down * opened).T @ keys).flatten(),
+        problem.values,
+        problem.targets,
+        start=torch.zeros_like(w.up).flatten(),
+        curvature=ridge,
+        tol=tol,
+    )
+    return w._replace(up=solve.theta.view(shape)), solve
+
+
+def random_weights(problem: Problem, width: int, seed: int) -> Weights:
+    """Rows of G and A with ⟨g, k⟩ about standard normal, D of unit columns."""
+    d, generator = problem.keys.shape[1], torch.Generator().manual_seed(seed)
+    gates, up, down = torch.randn(3, width, d, generator=generator, dtype=torch.float64)
+    like = problem.keys
+    return Weights(
+        (gates / d**0.5).to(like), (up / d**0.5).to(like), (down / down.norm(dim=1, keepdim=True)).T.to(like)
+    )
+
+
+def scaled_problem(facts: FactSet, gate: str) -> tuple[Problem, tuple[float, float]]:
+    """The facts in the scales that the constants of this file are for, and those scales (of keys, of values)."""
+    keys, rows = distinct_keys(facts)
+    values = facts.values.double()
+    values = values - values.mean(dim=0)  # moves all logits of a key alike
+    of_keys = facts.d**0.5 / float(keys.norm(dim=1).mean())
+    of_values = 1 / max(float(values.norm(dim=1).mean()), 1e-300)
+    return Problem(keys * of_keys, values * of_values, facts.targets[rows], gate), (of_keys, of_values)
+
+
+def network(
+    w: Weights, scale: tuple[float, float], facts: FactSet, gate: str, solves: list[Solve], n_solved: int
+) -> GatedMLP:
+    """The weights ``w`` back in the scale of ``facts``, with the certificates of the solves."""
+    dtype, (of_keys, _) = facts.keys.dtype, scale
+    mlp = GatedMLP(
+        (w.gates * of_keys).to(dtype), (w.up * of_keys).to(dtype), w.down.to(dtype), gate=gate, n_solved=n_solved
+    )
+    mlp.solves = [{name: getattr(s, name) for name in ("objective", "gap", "margin", "iterations")} for s in solves]
+    return mlp
+
+
+def check_options(gate: str, ridge: float, tol: float) -> None:
+    if gate not in GATES:
+        raise ValueError(f"gate must be one of {sorted(GATES)}, got {gate!r}")
+    if ridge <= 0 or tol <= 0:
+        raise ValueError(f"ridge and tol must be positive, got {ridge} and {tol}")
