@@ -3,24 +3,28 @@
     python benchmarks/decodability.py                        # peers at 1,024 x 64, growth in v and d: minutes
     python benchmarks/decodability.py --parts large          # 16,384 x 128: time and peak memory
     python benchmarks/decodability.py --parts growth large --large 65536x128 --device cuda
+    python benchmarks/decodability.py --parts large peers growth --csv results/laptop/decodability_benchmark.csv
 
 Peers: (a) ADMM on all differences held in memory at once, 300 iterations; (b) one quadratic program per value
 with Clarabel (`pip install clarabel`), timed on a sample of the values and scaled to all of them. Each peer's
 bounds are computed from its own primal and dual solution by the same formulas as ours.
 Values are unit vectors: float64 normals from the torch generator with seed 0, rows normalised.
+--csv appends one row per timed run, as it ends, with device, torch version and commit: the solver page of the book
+reads such a table. peak_gb (GiB) is the peak of the whole process so far, or of the device since it started.
 """
 
 import argparse
-import csv
 import importlib.util
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from factcore import store
 from factcore.decodability import decodability
 
 Bounds = tuple[Tensor, Tensor]  # lower, upper (v,)
@@ -98,27 +102,30 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def report(table: list[dict], name: str, v: int, d: int, seconds: float, bounds: Bounds) -> dict:
+def report(args: argparse.Namespace, part: str, solver: str, v: int, d: int, seconds: float, bounds: Bounds) -> None:
+    """Print one timed run and append it to the table."""
     lower, upper = bounds
     row = {
-        "solver": name, "v": v, "d": d, "seconds": round(seconds, 4),
-        "rho": f"{lower.min():.10f}" if len(lower) == v else "-",
+        "part": part, "solver": solver, "v": v, "d": d,
+        "rho": f"{lower.min():.10f}" if len(lower) == v else "nan",  # a sample of the values does not tell rho
         "largest_gap": f"{(upper - lower).max():.1e}", "peak_gb": round(peak_gb(), 2),
     }  # fmt: skip
-    table.append(row)
-    print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-    return row
+    device = "cpu" if solver.startswith("clarabel") else args.device
+    origin = (store.device_name(device), torch.__version__, store.commit(), round(seconds, 4))
+    print("  ".join(f"{key} {value}" for key, value in row.items()), f" seconds {seconds:.4f}", flush=True)
+    if args.csv:
+        store.append_row(args.csv, row | dict(zip(store.PROVENANCE, origin)))
 
 
-def against_peers(table: list[dict], v: int, d: int, args: argparse.Namespace) -> None:
+def against_peers(args: argparse.Namespace, v: int, d: int) -> None:
     values = unit_vectors(v, d).to(args.device)
     mine = {}
     for tol in (1e-6, 1e-9):
         seconds, (lower, upper) = timed(lambda tol=tol: ours(values, tol), repeats=3)
-        report(table, f"factcore tol={tol:g}", v, d, seconds, (lower, upper))
+        report(args, "peers", f"factcore tol={tol:g}", v, d, seconds, (lower, upper))
         mine[tol] = seconds, (upper - lower).max()
     quick, bounds = timed(lambda: ours(values, 1e-6, only_min=True), repeats=3)
-    report(table, "factcore tol=1e-06 only_min", v, d, quick, bounds)
+    report(args, "peers", "factcore tol=1e-06 only_min", v, d, quick, bounds)
     for peer in args.peers:
         share = 1.0
         if peer == "admm":
@@ -128,7 +135,8 @@ def against_peers(table: list[dict], v: int, d: int, args: argparse.Namespace) -
             clarabel_each(values[:3], range(1))  # the first call loads libraries
             taken, bounds = timed(lambda rows=rows: clarabel_each(values, rows))
             share = len(rows) / v
-        report(table, peer if share == 1 else f"{peer}, {len(rows)} values scaled up", v, d, taken / share, bounds)
+        solver = peer if share == 1 else f"{peer}, {len(rows)} values scaled up"
+        report(args, "peers", solver, v, d, taken / share, bounds)
         error = (upper[: len(bounds[0])] - bounds[0]).max()
         print(f"  largest error of its rho_i: {error:.1e}")
         for tol, (seconds, gap) in mine.items():
@@ -136,14 +144,15 @@ def against_peers(table: list[dict], v: int, d: int, args: argparse.Namespace) -
             print(f"  {taken / share / seconds:.0f} times our time at tol={tol:g}; its gap is {ratio:.2g} times ours")
 
 
-def growth(table: list[dict], args: argparse.Namespace) -> None:
+def growth(args: argparse.Namespace) -> None:
     for axis, sizes in (("v", [(v, args.growth_d[1]) for v in args.growth_v]),
                         ("d", [(args.growth_v[1], d) for d in args.growth_d])):  # fmt: skip
         taken = []
         for v, d in sizes:
             values = unit_vectors(v, d).to(args.device)
             seconds, bounds = timed(lambda values=values: ours(values, 1e-6))
-            taken.append(report(table, f"factcore, growth in {axis}", v, d, seconds, bounds)["seconds"])
+            report(args, f"growth in {axis}", "factcore tol=1e-06", v, d, seconds, bounds)
+            taken.append(seconds)
         x = [size[axis == "d"] for size in sizes]
         slope = np.polyfit(np.log(x), np.log(np.maximum(taken, 1e-4)), 1)[0]
         print(f"  time grows as {axis}^{slope:.2f} over {axis} = {x[0]} to {x[-1]}")
@@ -167,7 +176,7 @@ def main() -> None:
     parser.add_argument("--large", type=size, default=(16384, 128), metavar="VxD")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--csv", default=None, help="file the table is written to")
+    parser.add_argument("--csv", type=Path, help="table that the runs are appended to")
     args = parser.parse_args()
     if "clarabel" in args.peers and importlib.util.find_spec("clarabel") is None:
         print("left out: the peer clarabel, which needs `pip install clarabel`")
@@ -175,20 +184,14 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     ours(unit_vectors(64, 8).to(args.device), 1e-6)  # the first call loads libraries
-    table: list[dict] = []
     if "large" in args.parts:  # first, so that the peak is its own
         values = unit_vectors(*args.large).to(args.device)
-        report(table, "factcore, large", *args.large, *timed(lambda: ours(values, 1e-6)))
+        report(args, "large", "factcore tol=1e-06", *args.large, *timed(lambda: ours(values, 1e-6)))
     if "peers" in args.parts:
         for v, d in args.sizes:
-            against_peers(table, v, d, args)
+            against_peers(args, v, d)
     if "growth" in args.parts:
-        growth(table, args)
-    if args.csv:
-        with open(args.csv, "w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(table[0]))
-            writer.writeheader()
-            writer.writerows(table)
+        growth(args)
 
 
 if __name__ == "__main__":

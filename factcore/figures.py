@@ -7,13 +7,21 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 # Okabe and Ito's palette: told apart with any colour vision, on white and on the book's dark background.
 COLOURS = {
     "encoder-decoder": "#0072B2",
     "ntk": "#E69F00",
     "trained": "#D55E00",
+    "one-hot": "#000000",
+    "hebbian": "#56B4E9",
+    "data-dependent": "#56B4E9",
+    "max-margin": "#CC79A7",
+    "block-convex": "#009E73",
     "floor": "#7F7F7F",
+    "paper-codes": "#332288",
+    "block-convex-2": "#44AA99",
     "separators": "#0072B2",
     "projected": "#CC79A7",
     "random": "#0072B2",
@@ -21,6 +29,8 @@ COLOURS = {
     "optimised": "#009E73",
 }
 MARKERS = {"encoder-decoder": "o", "ntk": "s", "trained": "^", "separators": "o", "projected": "D"}
+MARKERS |= {"paper-codes": "p", "block-convex-2": "h"}
+MARKERS |= {"one-hot": "X", "hebbian": "v", "data-dependent": "<", "max-margin": "D", "block-convex": "P"}
 MARKERS |= {"random": "o", "aimed": "s", "optimised": "^"}
 # families of value embeddings (factcore.geometries)
 GEOMETRY_COLOURS = {
@@ -38,10 +48,17 @@ GEOMETRY_COLOURS = {
 }
 GEOMETRY_MARKERS = dict(zip(GEOMETRY_COLOURS, "os^DvPX*h><"))
 LABELS = {
-    "encoder-decoder": "encoder-decoder (constructed)",
+    "encoder-decoder": "encoder-decoder",
     "ntk": "NTK (Nichani et al.)",
     "trained": "trained (Adam)",
+    "one-hot": "one-hot",
+    "hebbian": "Hebbian, whitened",
+    "data-dependent": "Hebbian, data-dependent",
+    "max-margin": "max-margin (convex)",
+    "block-convex": "block-convex",
     "floor": "n log₂(v) bits at 2 bits a parameter",
+    "paper-codes": "encoder-decoder, the paper's codes",
+    "block-convex-2": "block-convex, 2 solves",
     "separators": "separator codes",
     "projected": "projected codes (the paper's)",
     "random": "separator codes, random D",
@@ -77,3 +94,29 @@ def plot_spread(ax: Axes, table: pd.DataFrame, x: str, y: str, method: str, **st
     look: dict[str, Any] = {"color": COLOURS[method], "marker": MARKERS[method], "label": LABELS[method]}
     look |= {"capsize": 3} | style
     ax.errorbar(middle.index, middle, yerr=bars, **look)
+
+
+def plot_solves(ax: Axes, table: pd.DataFrame) -> None:
+    """Parameters per fact against the number of convex solves, and the trained networks as a band."""
+    per_fact = table.assign(per_fact=table.n_params / table.n_facts)
+    trained = per_fact[per_fact.solves == 0].per_fact
+    plot_spread(ax, per_fact[per_fact.solves > 0], "solves", "per_fact", "block-convex")
+    ax.axhspan(trained.min(), trained.max(), color=COLOURS["trained"], alpha=0.25)
+    ax.axhline(trained.median(), color=COLOURS["trained"], linestyle="--", label=LABELS["trained"])
+    size = per_fact.iloc[0]
+    ax.set(
+        xscale="log",
+        xlabel="convex solves",
+        ylabel="parameters per fact at 100% recall (dense)",
+        title=f"from construction to training, n = {size.n_facts}, d = {size.d}",
+    )
+    counts = sorted(per_fact[per_fact.solves > 0].solves.unique())
+    ax.set_xticks(counts, labels=[str(count) for count in counts])
+    ax.minorticks_off()
+    ax.set_ylim(bottom=0)
+
+
+def legend_below(figure: Figure, ax: Axes, columns: int = 3) -> None:
+    """One legend for the whole figure, under it."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)

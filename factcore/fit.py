@@ -27,6 +27,13 @@ def power_law(table: pd.DataFrame, x: str, y: str, *, seed: int = 0) -> PowerLaw
 
     ValueError for fewer than two different x or entries that are not positive.
     """
+    slopes, constant = _resampled_slopes(table, x, y, np.random.default_rng(seed))
+    low, high = np.quantile(slopes[1:], [0.025, 0.975])
+    return PowerLaw(float(slopes[0]), float(low), float(high), constant)
+
+
+def _resampled_slopes(table: pd.DataFrame, x: str, y: str, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Slopes of log y on log x, first of the table itself and then of its resamples, and the table's constant."""
     for column in (x, y):
         if column not in table.columns:
             raise ValueError(f"the table has no column {column!r}; it has {list(table.columns)}")
@@ -36,20 +43,13 @@ def power_law(table: pd.DataFrame, x: str, y: str, *, seed: int = 0) -> PowerLaw
     log_x, log_y = np.log(values).T
     if len(np.unique(log_x)) < 2:
         raise ValueError(f"an exponent needs at least two different values of {x}")
-    rng = np.random.default_rng(seed)
-    draws = np.empty((RESAMPLES, len(table)), dtype=int)
+    draws = np.tile(np.arange(len(table)), (RESAMPLES + 1, 1))
     for value in np.unique(log_x):
         rows = np.flatnonzero(log_x == value)
-        draws[:, rows] = rng.choice(rows, size=(RESAMPLES, len(rows)))
-    slopes = _slope(log_x, log_y[draws])
-    low, high = np.quantile(slopes, [0.025, 0.975])
-    slope = float(_slope(log_x, log_y))
-    return PowerLaw(slope, float(low), float(high), float(np.exp(log_y.mean() - slope * log_x.mean())))
-
-
-def _slope(log_x: np.ndarray, log_y: np.ndarray) -> np.ndarray:
+        draws[1:, rows] = rng.choice(rows, size=(RESAMPLES, len(rows)))
     centred = log_x - log_x.mean()
-    return log_y @ centred / (centred @ centred)
+    slopes = log_y[draws] @ centred / (centred @ centred)
+    return slopes, float(np.exp(log_y.mean() - slopes[0] * log_x.mean()))
 
 
 class Estimate(NamedTuple):
@@ -130,3 +130,9 @@ def _estimate(draws: np.ndarray) -> Estimate:
         return Estimate(np.nan, np.nan, np.nan)
     low, high = np.quantile(usable, [0.025, 0.975])
     return Estimate(float(draws[0]), float(low), float(high))
+
+
+def exponent_difference(first: pd.DataFrame, second: pd.DataFrame, x: str, y: str, *, seed: int = 0) -> Estimate:
+    """Exponent of y in x over ``first`` minus that over ``second``, each resampled on its own as in `power_law`."""
+    rng = np.random.default_rng(seed)
+    return _estimate(_resampled_slopes(first, x, y, rng)[0] - _resampled_slopes(second, x, y, rng)[0])

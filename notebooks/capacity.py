@@ -18,8 +18,8 @@
 # many parameters per fact as a trained MLP, fewer than earlier constructions, and trained MLPs keep a lower absolute
 # cost.
 #
-# **What this page does**: it measures the *fact-storage cost*, the fewest parameters at 100% recall, of three ways to
-# store the same facts, over a range of sizes and three draws of the facts.
+# **What this page does**: it measures the *fact-storage cost*, the fewest parameters at 100% recall, of every way to
+# store facts that this book has, on the same facts, over a range of sizes and three draws of the facts.
 #
 # **For whom**: anyone who wants the headline in one figure. Ten minutes to read.
 
@@ -40,10 +40,21 @@ device = "cpu"
 seed = 0
 
 # %% [markdown]
-# ## The sizes
+# ## The ladder
 #
 # A fact set has $n$ keys and $n$ values, all uniform on the unit sphere of $\mathbb{R}^d$, and a random permutation
-# between them. The dimension $d$ is fixed while $n$ grows.
+# between them. From the naive way to training:
+#
+# | rung | what is solved | source |
+# |---|---|---|
+# | one-hot | nothing: units that open at one key each | the naive memory |
+# | NTK | one average | {cite:t}`nichani2024understanding` |
+# | Hebbian, whitened; data-dependent | one ridge regression; three | {cite:t}`garcia2026hebbians` |
+# | encoder-decoder, the paper's codes | a $d \times d$ system per bucket of keys | {cite:t}`dugan2025constructing` |
+# | encoder-decoder, shorter codes | the same, with [separators through an optimised projection](code_dimension.ipynb) | ours |
+# | max-margin | one convex problem: $A$ | ours |
+# | block-convex | a [stated number of convex problems](solves.ipynb): $G$, $A$ and $D$ | ours |
+# | trained | gradient descent on all three to 100% recall | the bar |
 
 # %%
 import numpy as np
@@ -55,68 +66,81 @@ from factcore import figures, fit, store
 
 figures.use_style()
 sizes = {
-    "smoke": {"d": 32, "n_facts": [32, 64]},
-    "laptop": {"d": 64, "n_facts": [64, 128, 256, 512, 1024]},
-    "paper": {"d": 128, "n_facts": [2**k for k in range(6, 15)]},
+    "smoke": [(n, 32) for n in (32, 64)],
+    "laptop": [(n, 64) for n in (64, 128, 256, 512, 1024)],
+    "paper": [(n, 128) for n in (2**k for k in range(6, 15))],
 }[profile]
-seeds = range(seed, seed + 3)
-options = {
-    "encoder-decoder": {"tries": 1},
-    "ntk": {"tries": 2},
-    "trained": {
-        "tries": 2 if profile == "paper" else 1,
-        "steps": {"smoke": 200, "laptop": 1500, "paper": 4000}[profile],
-    },
+proportional = {  # n = α d², α from 1/4 to 4
+    "smoke": [(64, 16)],
+    "laptop": [(64, 16), (256, 16), (256, 32), (1024, 32)],
+    "paper": [
+        (int(a * d * d), d) for d in (32, 64, 128, 256) for a in (0.25, 1, 4)
+    ],
+}[profile]
+steps = {"smoke": 200, "laptop": 2000, "paper": 4000}[profile]
+methods = {
+    "one-hot": ("one-hot", {}),
+    "ntk": ("ntk", {"tries": 2}),
+    "hebbian": ("hebbian", {}),
+    "data-dependent": ("hebbian", {"variant": "data-dependent"}),
+    "paper-codes": ("encoder-decoder", {"codes": "projected"}),
+    "encoder-decoder": ("encoder-decoder", {}),
+    "max-margin": ("max-margin", {}),
+    "block-convex-2": ("block-convex", {"solves": 2}),
+    "block-convex": ("block-convex", {"solves": 5}),
+    "trained": ("trained", {"steps": steps}),
 }
-print(f"d = {sizes['d']}, n = {sizes['n_facts']}, {len(seeds)} seeds")
+seeds = range(seed, seed + 3)
 
 # %% [markdown]
 # ## The run
 #
-# One run finds the smallest width for one method, size and seed: it doubles or halves the width until it straddles
-# 100% recall and then bisects. Each run is one row in `results/`, written as the run ends: a second call of this page
-# does only what is missing. The encoder-decoder picks its own shortest code, so it needs no search. A trained width counts as too
-# small after one failed training (two in the paper profile), NTK after two draws.
+# One run finds the smallest width for one rung, size and seed: it doubles or halves the width until it straddles 100% recall
+# and then bisects, to 4%; trained widths are tried side by side, to one unit. A width counts as too small after one failed
+# try (NTK: two draws). The encoder-decoder finds its own shortest code and needs no search. Each run is one row in
+# `results/`, written as the run ends: a second call of this page does only what is missing.
 
 
 # %%
-def cost(method: str, n_facts: int, d: int, seed: int) -> dict:
-    """Fewest parameters at which ``method`` stores these facts."""
+def cost(rung: str, n_facts: int, d: int, seed: int) -> dict:
+    """Fewest parameters at which this rung stores these facts; nan where no width that was tried does."""
+    method, options = methods[rung]
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    if method == "encoder-decoder":
-        found = fc.construct(facts, seed=seed)
-        return {
-            "width": found.width,
-            "n_params": found.n_params,
-            "recall": fc.recall(found, facts),
-        }
-    found = fc.smallest_width(
-        facts, method, seed=seed, resolution=0.04, **options[method]
-    )
-    return {
-        "width": found.width,
-        "n_params": found.n_params,
-        "recall": found.recall,
-    }
+    try:
+        if method == "encoder-decoder":
+            found = fc.construct(facts, seed=seed, **options)
+            share = fc.recall(found, facts)
+        else:
+            options = {"tries": 1, "resolution": 0.04} | options
+            found = fc.smallest_width(facts, method, seed=seed, **options)
+            share = found.recall
+    except ValueError:
+        return {"width": 0, "n_params": np.nan, "recall": np.nan}
+    return {"width": found.width, "n_params": found.n_params, "recall": share}
 
 
+scalable = [rung for rung in methods if rung not in ("one-hot", "ntk")]
 jobs = [
-    {"method": method, "n_facts": n, "d": sizes["d"], "seed": s}
-    for n in sizes["n_facts"]
-    for method in ("encoder-decoder", "ntk", "trained")
+    {"rung": rung, "n_facts": n, "d": d, "seed": s}
+    for grid, rungs in ((sizes, methods), (proportional, scalable))
+    for n, d in grid
+    for rung in rungs
     for s in seeds
 ]
-live = store.resume(
+table = store.resume(
     store.results_file("capacity", profile), jobs, cost, device=device
 )
-print(f"{len(live)} runs, smallest recall {live.recall.min():.0%}")
+live = table.merge(pd.DataFrame(sizes, columns=["n_facts", "d"]))
+stores = table.dropna()
+print(f"{len(table)} runs; recall of those that store: {stores.recall.min():.0%}")
 
 # %% [markdown]
 # ## The figure
 #
 # The grey line is the floor to expect: $n \log_2 v$ bits must be stored, and trained language models are known to hold
-# about two bits a parameter, which makes $n \log_2(v)/2$ parameters. The bits are a law, the rate is experience. Points are medians over the seeds, bars reach from the smallest to
-# the largest; lines are power laws fitted to all runs.
+# about two bits a parameter, which makes $n \log_2(v)/2$ parameters. The bits are a law, the rate is experience. Points are
+# medians over the seeds, bars reach from the smallest to the largest; lines are power laws fitted to all runs. On the
+# right, where a stored table of [the solves](solves.ipynb) exists, the way from construction to training.
 
 
 # %%
@@ -124,122 +148,162 @@ def floor(n: np.ndarray) -> np.ndarray:
     return n * np.log2(n) / 2
 
 
-def draw(ax: plt.Axes, table: pd.DataFrame, title: str) -> None:
-    n = np.geomspace(table.n_facts.min(), table.n_facts.max(), 50)
-    for method, rows in table.groupby("method"):
-        law = fit.power_law(rows, "n_facts", "n_params")
+def draw(ax: plt.Axes, rows: pd.DataFrame, title: str) -> None:
+    n = np.geomspace(rows.n_facts.min(), rows.n_facts.max(), 50)
+    for rung in methods:
+        of_rung = rows[rows.rung == rung].dropna()
+        if of_rung.n_facts.nunique() < 2:
+            continue
+        law = fit.power_law(of_rung, "n_facts", "n_params")
         figures.plot_spread(
-            ax, rows, "n_facts", "n_params", method, linestyle="none"
+            ax, of_rung, "n_facts", "n_params", rung, linestyle="none"
         )
-        ax.plot(n, law(n), color=figures.COLOURS[method], linewidth=1)
-    ax.plot(
-        n,
-        floor(n),
-        color=figures.COLOURS["floor"],
-        linestyle="--",
-        label=figures.LABELS["floor"],
-    )
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlabel="facts n",
-        ylabel="parameters at 100% recall (dense)",
-        title=title,
-    )
+        ax.plot(n, law(n), color=figures.COLOURS[rung], linewidth=1)
+    ax.plot(n, floor(n), color="grey", linestyle="--", label=figures.LABELS["floor"])
     ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set(xlabel="facts n", ylabel="parameters at 100% recall (dense)", title=title)
 
 
 paper = store.stored("capacity", "paper") if profile != "smoke" else None
+solves = store.stored("solves", profile) if profile != "smoke" else None
 
-# %% tags=["headline", "hide-input"] mystnb={"image": {"alt": "Log-log plot of dense parameters at 100 percent recall against the number of facts. The NTK construction lies highest, the encoder-decoder below it, trained MLPs lowest, near the line of two bits a parameter."}}
-panels = [(live, f"this run: d = {sizes['d']}, {profile} profile")]
+# %% tags=["headline", "hide-input"] mystnb={"image": {"alt": "Left: log-log plot of dense parameters at 100 percent recall against the number of facts for ten ways to store them; NTK and raw one-hot memories lie highest, then Hebbian memories and the encoder-decoder, then max-margin and block-convex, and trained networks lowest, near the line of two bits a parameter. Right, where shown: parameters per fact against the number of convex solves, falling towards the trained line."}}
+panels = [(live, f"{profile} profile, d = {live.d.iloc[0]}")]
 if paper is not None and profile != "paper":
-    panels.append((paper, f"stored run: d = {paper.d.iloc[0]}, paper profile"))
+    panels.append((paper, f"paper profile, d = {paper.d.iloc[0]}"))
+n_axes = len(panels) + (solves is not None)
 figure, axes = plt.subplots(
-    1, len(panels), figsize=(7 * len(panels) ** 0.5, 4.6), squeeze=False
+    1, n_axes, figsize=(6.4 * n_axes**0.75, 5.4), squeeze=False
 )
-for ax, (table, title) in zip(axes[0], panels):
-    draw(ax, table, title)
-axes[0][0].legend(fontsize=9)
+for ax, (rows, title) in zip(axes[0], panels):
+    draw(ax, rows, title)
+if solves is not None:
+    figures.plot_solves(axes[0][-1], solves)
+figures.legend_below(figure, axes[0][0])
 plt.show()
 
 # %% [markdown]
 # ## The numbers behind it
 #
-# Parameters per fact, median over the seeds, and the exponents of the power laws with 95% bootstrap intervals (runs
-# resampled within each size).
+# Parameters per fact, median over the seeds.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 per_fact = live.assign(per_fact=live.n_params / live.n_facts).pivot_table(
-    index="n_facts", columns="method", values="per_fact", aggfunc="median"
+    index="n_facts", columns="rung", values="per_fact", aggfunc="median"
 )
-per_fact["floor"] = floor(per_fact.index.to_numpy()) / per_fact.index
-per_fact.round(1)
+per_fact = per_fact[[rung for rung in methods if rung in per_fact]]
+per_fact.assign(floor=floor(per_fact.index.to_numpy()) / per_fact.index).round(1)
+
+# %% [markdown]
+# How many times as many parameters as a trained network, and the exponents of the power laws with 95% bootstrap intervals
+# (runs resampled within each size). The last columns test the claim that a construction *scales* as training does: the
+# difference of its exponent and the trained one.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-laws = {
-    method: fit.power_law(rows, "n_facts", "n_params")
-    for method, rows in live.groupby("method")
-}
-pd.DataFrame(
-    {
-        "exponent": [law.exponent for law in laws.values()],
-        "95% from": [law.low for law in laws.values()],
-        "to": [law.high for law in laws.values()],
-    },
-    index=list(laws),
-).round(3)
+trained = live[live.rung == "trained"].dropna()
+laws = {}
+for rung in methods:
+    rows = live[live.rung == rung].dropna()
+    if rows.n_facts.nunique() < 2:
+        continue
+    law = fit.power_law(rows, "n_facts", "n_params")
+    apart = fit.exponent_difference(rows, trained, "n_facts", "n_params")
+    ratio = per_fact[rung] / per_fact["trained"]
+    laws[rung] = {
+        "times trained, from": ratio.min(),
+        "to": ratio.max(),
+        "exponent": law.exponent,
+        "95% from": law.low,
+        "up to": law.high,
+        "minus trained": apart.value,
+        "95%, from": apart.low,
+        "up to ": apart.high,
+    }
+pd.DataFrame(laws).T.round(2)
 
 # %%
-order = per_fact[["trained", "encoder-decoder", "ntk"]]
+print("every rung stores at every size:", not bool(live.n_params.isna().any()))
 print(
-    "trained < encoder-decoder < NTK at every size:",
-    bool((order.diff(axis=1).iloc[:, 1:] > 0).all(axis=None)),
+    "block-convex needs fewer parameters than max-margin, that fewer than NTK:",
+    bool((per_fact["block-convex"] < per_fact["max-margin"]).all()),
+    bool((per_fact["max-margin"] < per_fact["ntk"]).all()),
 )
-print(
-    "encoder-decoder, parameters per fact:",
-    per_fact["encoder-decoder"].round(0).tolist(),
-)
+hot = live[live.rung == "one-hot"]
+units = (hot.n_params / (2 * hot.d + 1) / hot.n_facts).round(2)
+print("one-hot units per fact, between 1 and 2:", bool(units.between(1, 2).all()))
+
+# %% [markdown]
+# ## Facts in proportion to d²
+#
+# A fixed $d$ asks a network to hold more facts in the same space. The other way to grow is $n = \alpha d^2$. (NTK and Hebbian
+# features span $d(d+1)/2$ dimensions, so they have no width for much larger $\alpha$: an empty entry.)
 
 # %%
-print(f"exponent of the encoder-decoder: {laws['encoder-decoder'].exponent:.1f}")
+# NBVAL_IGNORE_OUTPUT
+wide = table.merge(pd.DataFrame(proportional, columns=["n_facts", "d"]))
+wide = wide.assign(alpha=wide.n_facts / wide.d**2, per_fact=wide.n_params / wide.n_facts)
+wide = wide.pivot_table(
+    index=["alpha", "d"], columns="rung", values="per_fact", aggfunc="median"
+)
+wide[[rung for rung in methods if rung in wide]].round(1)
+
+# %% [markdown]
+# ## Dense and solved parameters
+#
+# The counts are *dense*: gates, up and down projections, and biases, as a network that is shipped has them. Some of these
+# numbers follow from a seed (random gates, random projections), and only the rest, the *solved* ones, depend on the facts.
+# Nobody who stores a network can use the difference without regenerating the random part; it tells where the information
+# is.
+
+# %%
+small = fc.spherical_facts(128, 32, seed=seed)
+counts = {}
+for rung in ("ntk", "hebbian", "max-margin", "block-convex", "trained"):
+    method, options = methods[rung]
+    kept = {k: v for k, v in options.items() if k not in ("tries", "steps")}
+    mlp = fc.construct(small, method, width=96, seed=seed, **kept)
+    counts[rung] = {"dense": mlp.n_params, "solved": mlp.n_solved}
+print(pd.DataFrame(counts).T.to_string())
 
 # %% [markdown]
 # ## What we found
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-ratio = per_fact["encoder-decoder"] / per_fact["trained"]
-gap = laws["encoder-decoder"].exponent - laws["trained"].exponent
-overlap = (
-    laws["encoder-decoder"].low <= laws["trained"].high
-    and laws["trained"].low <= laws["encoder-decoder"].high
+largest = per_fact.index.max()
+at = per_fact.loc[largest]
+print(f"At n = {largest}, d = {live.d.iloc[0]}, parameters per fact:")
+print(
+    f"  {at['ntk']:.0f} NTK, {at['paper-codes']:.0f} encoder-decoder with the paper's codes, {at['encoder-decoder']:.0f} with ours,"
 )
 print(
-    f"encoder-decoder costs {ratio.min():.1f} to {ratio.max():.1f} times as much as trained on these sizes;"
+    f"  {at['max-margin']:.1f} max-margin, {at['block-convex-2']:.1f} and {at['block-convex']:.1f} block-convex with 2 and 5 solves, {at['trained']:.2f} trained."
 )
-print(
-    f"NTK costs {(per_fact.ntk / per_fact['encoder-decoder']).median():.0f} times as much as the encoder-decoder."
-)
-print(
-    f"Exponents differ by {gap:+.2f}; their intervals {'overlap' if overlap else 'do not overlap'}."
-)
+for rung in ("paper-codes", "encoder-decoder", "block-convex"):
+    difference, low, high = (
+        laws[rung][k] for k in ("minus trained", "95%, from", "up to ")
+    )
+    verdict = "covers" if low <= 0 <= high else "does not cover"
+    print(
+        f"{figures.LABELS[rung]}: exponent differs from trained by {difference:+.2f} [{low:+.2f}, {high:+.2f}], which {verdict} 0."
+    )
 
 # %% [markdown]
-# The order of the three is the paper's: trained networks are cheapest, the construction follows, the NTK memory is far
-# behind. Whether construction and training *scale* alike is a question about exponents, and the line above answers it for
-# this range only. Two things bend a short range. The code dimension of the construction grows with $\log v$, and buckets
-# come whole, which reads as an exponent above one. Trained widths are small integers here, and at the smallest sizes a
-# network that is wide enough to reach every value has room for more facts than it is given, which reads as an exponent below
-# one. A wider range needs the paper profile.
+# The order of the paper's three curves is the paper's: trained networks are cheapest, the construction follows, the NTK memory
+# is far behind. The ladder between construction and training is new: a few convex solves close most of the gap.
 #
-# Trained networks may dip under the grey line: it is drawn for two bits a parameter, and they can hold more. (A
-# permutation of $n$ values also has a little less than $n \log_2 n$ bits.)
+# Whether construction and training *scale* alike is a question about exponents, and the lines above answer it for this range
+# only. Two things bend a short range. The code dimension of the encoder-decoder grows with the number of values, and its
+# buckets come whole, which reads as an exponent above one. Trained widths are small integers, and at the smallest sizes a network
+# that is wide enough to reach every value has room for more facts than it is given, which reads as an exponent below one. A
+# wider range needs the paper profile.
 #
-# The counts are *dense*: gates, up and down projections, and biases. The construction solves for the up projection
-# only; gates and the first columns of the decoder follow from a seed, so what must be stored is a third of it.
+# The trained networks are bilinear, one of the gates that a small grid of settings compared, and as good a bar as we
+# could make: `benchmarks/training_grid.py` holds the grid. They may dip under the grey line: it is drawn for two bits a
+# parameter, and they can hold more. (A permutation of $n$ values also has a little less than $n \log_2 n$ bits.)
 #
-# Where a stored run at paper scale exists, it is the right-hand panel; `make figure FIG=capacity PROFILE=paper
-# DEVICE=cuda` adds to it, one row at a time.
+# Where a stored run at paper scale exists, it has its own panel; `make figure FIG=capacity PROFILE=paper DEVICE=cuda`
+# adds to it, one row at a time.
