@@ -14,10 +14,11 @@ from torch import Tensor
 
 from factcore.convex import Solve, hinge, minimise
 from factcore.facts import FactSet
-from factcore.max_margin import RIDGE, Problem, Weights, check_options, network, random_weights, scaled_problem
+from factcore.max_margin import MOST_UNITS, Problem, Weights, check_options, network, random_weights, scaled_problem
 from factcore.mlp import GATES, GatedMLP
 from factcore.search import first_width_that_stores
 
+RIDGE = 1e-3  # κ of the last solve: margins come first, small weights second
 PROXIMITY = 10.0  # κ of the linearised solves: how dear a step away from the point of linearisation is
 ENOUGH = 0.5  # of the margin 1 that the hinge asks for: the last solve stops where every fact has it
 STEPS = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1, 0.05)  # shares of a linearised step that are tried
@@ -44,15 +45,16 @@ def block_convex(
     `mlp.solves` holds the certificates. gate: 'identity' (bilinear) or 'silu'.
 
     A network too narrow loses facts; ``width=None`` doubles h until none is lost. ValueError for an option out of
-    range. Spec section 4.
+    range, and where no h up to 8n does. Spec section 4.
     """
     check_options(gate, ridge, tol)
     if gate == "step":
         raise ValueError("block-convex moves the gates, so they need a slope: gate 'step' has none")
-    if solves < 1 or averages < 0 or proximity <= 0:
+    counts = isinstance(solves, int) and isinstance(averages, int) and solves >= 1 and averages >= 0
+    if not (counts and proximity > 0):
         raise ValueError(
-            f"solves must be at least 1, averages at least 0 and proximity positive, "
-            f"got {solves}, {averages} and {proximity}"
+            f"solves must be an integer from 1, averages an integer from 0 and proximity positive, "
+            f"got {solves!r}, {averages!r} and {proximity}"
         )
     if width is None:
         again = partial(
@@ -66,7 +68,7 @@ def block_convex(
             ridge=ridge,
             tol=tol,
         )
-        return first_width_that_stores(again, facts)
+        return first_width_that_stores(again, facts, most=MOST_UNITS * len(facts))
     problem, scale = scaled_problem(facts, gate)
     w = _hebbian_start(problem, random_weights(problem, width, seed), averages)
     done: list[Solve] = []
@@ -101,7 +103,8 @@ def _solve_down(problem: Problem, w: Weights, ridge: float, tol: float) -> tuple
 def _root(phi: Tensor) -> Tensor:
     """Lower triangular R with R Rᵀ = φᵀφ/n, nudged to full rank."""
     gram = phi.T @ phi / len(phi)
-    return torch.linalg.cholesky(gram + 1e-9 * gram.diagonal().mean() * torch.eye(len(gram)).to(gram))
+    nudge = 1e-9 * gram.diagonal().mean().clamp_min(1e-9)  # features of one lone value are all 0
+    return torch.linalg.cholesky(gram + nudge * torch.eye(len(gram)).to(gram))
 
 
 def _solve_all(problem: Problem, w: Weights, proximity: float, tol: float) -> tuple[Weights, Solve]:

@@ -16,7 +16,8 @@ from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP
 from factcore.search import first_width_that_stores
 
-RIDGE = 1e-3  # κ of a solve that is to store the facts: margins come first, small weights second
+RIDGE = 1e-2  # κ: smaller stores in slightly fewer units and takes far longer to certify
+MOST_UNITS = 8  # a fact: from one on, facts that can be stored are, unless keys nearly coincide
 
 
 class Weights(NamedTuple):
@@ -54,11 +55,12 @@ def max_margin(
 
     The solve stops when the duality gap is at most ``tol`` times the objective; `mlp.solves` holds that certificate.
     A network too narrow loses facts; ``width=None`` doubles h until none is lost. ValueError for an option out of
-    range. Spec section 4.
+    range, and where no h up to 8n does. Spec section 4.
     """
     check_options(gate, ridge, tol)
     if width is None:
-        return first_width_that_stores(partial(max_margin, facts, seed=seed, gate=gate, ridge=ridge, tol=tol), facts)
+        build = partial(max_margin, facts, seed=seed, gate=gate, ridge=ridge, tol=tol)
+        return first_width_that_stores(build, facts, most=MOST_UNITS * len(facts))
     problem, scale = scaled_problem(facts, gate)
     w = random_weights(problem, width, seed)
     w, solve = _solve_up(problem, w, ridge, tol)
@@ -96,8 +98,8 @@ def scaled_problem(facts: FactSet, gate: str) -> tuple[Problem, tuple[float, flo
     keys, rows = distinct_keys(facts)
     values = facts.values.double()
     values = values - values.mean(dim=0)  # moves all logits of a key alike
-    of_keys = facts.d**0.5 / float(keys.norm(dim=1).mean())
-    of_values = 1 / max(float(values.norm(dim=1).mean()), 1e-300)
+    of_keys = facts.d**0.5 / (float(keys.norm(dim=1).mean()) or 1.0)
+    of_values = 1 / (float(values.norm(dim=1).mean()) or 1.0)
     return Problem(keys * of_keys, values * of_values, facts.targets[rows], gate), (of_keys, of_values)
 
 
@@ -116,5 +118,5 @@ def network(
 def check_options(gate: str, ridge: float, tol: float) -> None:
     if gate not in GATES:
         raise ValueError(f"gate must be one of {sorted(GATES)}, got {gate!r}")
-    if ridge <= 0 or tol <= 0:
+    if not (ridge > 0 and tol > 0):
         raise ValueError(f"ridge and tol must be positive, got {ridge} and {tol}")

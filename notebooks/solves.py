@@ -61,6 +61,7 @@ seed = 0
 
 # %%
 import pandas as pd
+from IPython.display import display
 from matplotlib import pyplot as plt
 
 import factcore as fc
@@ -158,7 +159,17 @@ print("more solves never need more units (medians):", bool((medians.diff().dropn
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 tried = store.stored("block_convex_grid", "laptop")
-tried if tried is None else tried.head()
+if tried is None:
+    print("no stored table: python benchmarks/block_convex_grid.py makes it")
+else:
+    widths = tried.groupby(["change", "solves"], sort=False).width.mean().unstack()
+    change = 100 * (widths / widths.loc["default"] - 1)
+    shown = pd.concat(
+        {"units": widths[[5, 2]], "against the default [%]": change[[5, 2]]}, axis=1
+    )
+    shown.columns = [f"{what}, {k} solves" for what, k in shown.columns]
+    print(f"n = {tried.n_facts.iloc[0]}, d = {tried.d.iloc[0]}")
+    display(shown.round(1))
 
 # %% [markdown]
 # ## What we found

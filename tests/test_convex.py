@@ -1,0 +1,248 @@
+"""The squared hinge, its duality gap and `max-margin`, against loops, autograd, an explicit dual and scipy."""
+
+import numpy as np
+import pytest
+import scipy.optimize
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import factcore as fc
+from factcore import convex
+from factcore.convex import hinge, minimise
+
+few = settings(deadline=None, max_examples=15)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+class Affine:
+    """A small random problem F = F₀ + J θ with everything written out: J (n, d, p), differences (n, v − 1, d)."""
+
+    def __init__(self, n=7, v=6, d=3, p=8, seed=0, offset=0.5):
+        self.base, self.jacobian = offset * normal(n, d, seed=seed), normal(n, d, p, seed=seed + 1)
+        self.values = normal(v, d, seed=seed + 2)
+        self.targets = torch.randint(v, (n,), generator=torch.Generator().manual_seed(seed))
+        others = [[j for j in range(v) if j != t] for t in self.targets.tolist()]
+        self.differences = self.values[self.targets][:, None] - self.values[torch.tensor(others).view(n, v - 1)]
+
+    def outputs(self, theta):
+        return self.base + self.jacobian @ theta
+
+    def pullback(self, slope):
+        return torch.einsum("ndp,nd->p", self.jacobian, slope)
+
+    def slack(self, theta):
+        return 1 - torch.einsum("nd,njd->nj", self.outputs(theta), self.differences)
+
+    def primal(self, theta, curvature):
+        return 0.5 * self.slack(theta).clamp_min(0).square().sum() + 0.5 * curvature * theta @ theta
+
+    def dual(self, alpha, curvature):
+        """min over θ and slacks of the Lagrangian, for multipliers α (n, v − 1) ≥ 0 of slack ≥ 1 − ⟨F, v_f − v_j⟩."""
+        pull = self.pullback(torch.einsum("nj,njd->nd", alpha, self.differences))
+        offset = 1 - torch.einsum("nd,njd->nj", self.base, self.differences)
+        return (alpha * offset).sum() - 0.5 * alpha.square().sum() - 0.5 * pull @ pull / curvature
+
+    def solve(self, **options):
+        start = options.pop("start", torch.zeros(self.jacobian.shape[2], dtype=torch.float64))
+        return minimise(self.outputs, self.pullback, self.values, self.targets, start=start, **options)
+
+    def exact(self, curvature, seed=5):
+        """The minimum by scipy's BFGS on the written-out objective."""
+        theta = lambda x: torch.tensor(x, requires_grad=True)  # noqa: E731
+
+        def both(x):
+            at = theta(x)
+            value = self.primal(at, curvature)
+            return float(value.detach()), torch.autograd.grad(value, at)[0].numpy()
+
+        start = normal(self.jacobian.shape[2], seed=seed).numpy()
+        found = scipy.optimize.minimize(both, start, jac=True, method="BFGS", options={"gtol": 1e-10, "maxiter": 5000})
+        return found.x, found.fun
+
+
+@few
+@given(n=st.integers(1, 9), v=st.integers(1, 9), d=st.integers(1, 5), seed=st.integers(0, 99))
+def test_hinge_and_its_slope_are_the_sum_over_all_pairs(n, v, d, seed):
+    outputs, values = normal(n, d, seed=seed).requires_grad_(), normal(v, d, seed=seed + 1)
+    targets = torch.randint(v, (n,), generator=torch.Generator().manual_seed(seed))
+    total, largest = outputs.sum() * 0, 0.0
+    for i in range(n):
+        for j in range(v):
+            if j != targets[i]:
+                slack = (1 - outputs[i] @ (values[targets[i]] - values[j])).clamp_min(0)
+                total, largest = total + 0.5 * slack**2, max(largest, float(slack.detach()))
+    (by_autograd,) = torch.autograd.grad(total, outputs)
+    loss, slope, worst = hinge(outputs.detach(), values, targets)
+    torch.testing.assert_close(loss, total.detach())
+    torch.testing.assert_close(slope, by_autograd, atol=1e-12, rtol=1e-10)
+    assert float(worst) == pytest.approx(largest, abs=1e-12)
+
+
+def test_slope_is_the_derivative_by_finite_differences():
+    values, targets = normal(6, 3, seed=1), torch.tensor([0, 2, 2, 5])
+
+    class Hinge(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, outputs):
+            loss, slope, _ = hinge(outputs, values, targets)
+            ctx.save_for_backward(slope)
+            return loss
+
+        @staticmethod
+        def backward(ctx, above):
+            return above * ctx.saved_tensors[0]
+
+    assert torch.autograd.gradcheck(Hinge.apply, normal(4, 3).requires_grad_())
+
+
+@pytest.mark.parametrize("block", [1, 7, 16, 1000])
+def test_blocks_change_nothing(block, monkeypatch):
+    outputs, values, targets = normal(23, 4), normal(8, 4, seed=1), torch.arange(23) % 8
+    whole = hinge(outputs, values, targets)
+    monkeypatch.setattr(convex, "BLOCK", block)
+    for one, other in zip(whole, hinge(outputs, values, targets)):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@few
+@given(seed=st.integers(0, 99), offset=st.sampled_from([0.0, 1.0]), curvature=st.sampled_from([1e-3, 0.1, 10.0]))
+def test_gap_is_primal_minus_dual_at_the_hinge_residuals(seed, offset, curvature):
+    """The multipliers α = max(0, slack) are feasible; primal − dual there is ‖∇Φ‖² / 2κ."""
+    problem, theta = Affine(seed=seed, offset=offset), normal(8, seed=seed + 7).requires_grad_()
+    primal = problem.primal(theta, curvature)
+    (gradient,) = torch.autograd.grad(primal, theta)
+    difference = primal - problem.dual(problem.slack(theta).clamp_min(0), curvature)
+    torch.testing.assert_close(difference.detach(), gradient @ gradient / (2 * curvature), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("curvature", [1e-2, 1.0])
+def test_dual_is_below_the_minimum_for_any_multipliers_and_meets_it(curvature):
+    problem = Affine(seed=1)
+    theta, minimum = problem.exact(curvature)
+    for seed, scale in ((s, 10.0**-p) for s in range(20) for p in range(4)):
+        alpha = scale * normal(7, 5, seed=seed).clamp_min(0)
+        assert float(problem.dual(alpha, curvature)) <= minimum + 1e-9
+    best = problem.slack(torch.tensor(theta)).clamp_min(0)
+    assert float(problem.dual(best, curvature)) == pytest.approx(minimum, rel=1e-8)
+
+
+@pytest.mark.parametrize("tol", [0.5, 1e-2, 1e-9])
+@pytest.mark.parametrize("curvature, seed", [(1e-3, 0), (1e-1, 1), (1e-1, 2), (10.0, 3)])
+def test_certificate_holds_against_scipy(seed, curvature, tol):
+    problem = Affine(n=9, v=7, d=3, p=10, seed=seed)
+    solve = problem.solve(curvature=curvature, tol=tol)
+    theta, minimum = problem.exact(curvature)
+    assert solve.gap <= tol * solve.objective and solve.iterations < convex.MOST_ITERATIONS
+    assert solve.objective == pytest.approx(float(problem.primal(solve.theta, curvature)), rel=1e-10)
+    assert minimum - 1e-9 <= solve.objective <= minimum + solve.gap + 1e-9
+    assert np.linalg.norm(solve.theta.numpy() - theta) <= (2 * solve.gap / curvature) ** 0.5 + 1e-5
+    assert solve.margin == pytest.approx(min(1.0, 1 - float(problem.slack(solve.theta).max())), abs=1e-10)
+
+
+def test_two_starts_end_in_one_minimiser():
+    problem = Affine(seed=3)
+    one, other = (problem.solve(curvature=0.1, tol=1e-12, start=3 * normal(8, seed=s)) for s in (1, 2))
+    torch.testing.assert_close(one.theta, other.theta, atol=1e-4, rtol=0)
+
+
+def test_a_margin_that_is_enough_ends_the_solve_and_so_do_the_iterations(monkeypatch):
+    problem = Affine(n=3, v=4, d=3, p=30, seed=2)  # more unknowns than conditions
+    stored = problem.solve(curvature=1e-6, tol=1e-12, enough=0.5)
+    assert stored.margin >= 0.5 and stored.gap > 1e-12 * stored.objective
+    assert float(problem.slack(stored.theta).max()) <= 0.5 and stored.iterations == convex.CHUNK
+    monkeypatch.setattr(convex, "MOST_ITERATIONS", 10)
+    stopped = Affine(seed=4).solve(curvature=1e-6, tol=1e-15)
+    assert stopped.iterations == 10 and stopped.gap > 1e-15 * stopped.objective
+
+
+def test_one_value_only_has_nothing_to_solve():
+    solve = minimise(lambda t: t.view(2, 1), torch.flatten, normal(1, 1), torch.zeros(2, dtype=torch.int64),
+                     start=torch.zeros(2, dtype=torch.float64), curvature=1.0, tol=1e-2)  # fmt: skip
+    assert solve.objective == solve.gap == 0 and solve.iterations == 0
+
+
+# max-margin
+
+
+def double_facts(n, d, seed=0, **options):
+    return fc.spherical_facts(n, d, seed=seed, dtype=torch.float64, **options)
+
+
+@pytest.mark.parametrize("gate", ["silu", "identity", "relu", "step"])
+def test_a_is_the_one_minimiser_that_scipy_finds(gate):
+    """Φ written in the network's own scale: margins in units of the mean value norm about the mean, ‖A‖ in 1/key."""
+    facts = double_facts(12, 3, n_values=6)
+    mlp = fc.construct(facts, "max-margin", width=5, gate=gate, ridge=0.1, tol=1e-9)
+    keys, values = facts.keys, facts.values - facts.values.mean(dim=0)
+    values = values / values.norm(dim=1).mean()
+    scale = 3**0.5 / keys.norm(dim=1).mean()
+    opened = {"silu": torch.nn.functional.silu, "identity": lambda z: z, "relu": torch.relu, "step": lambda z: z.gt(0)}
+    opened = opened[gate](keys @ mlp.gate_weight.T)
+
+    def both(x):
+        up = torch.tensor(x.reshape(5, 3), requires_grad=True)
+        logits = ((opened * (keys @ up.T)) @ mlp.down.T) @ values.T
+        slack = (1 - logits.gather(1, facts.targets[:, None]) + logits).clamp_min(0)
+        loss = 0.5 * (slack.square().sum() - len(facts)) + 0.05 * up.square().sum() / scale**2  # own terms are 1
+        return float(loss.detach()), torch.autograd.grad(loss, up)[0].numpy().ravel()
+
+    found = scipy.optimize.minimize(both, normal(15).numpy(), jac=True, method="BFGS", options={"gtol": 1e-9})
+    (solve,) = mlp.solves
+    assert found.fun == pytest.approx(solve["objective"], abs=2 * solve["gap"] + 1e-8)
+    np.testing.assert_allclose(mlp.up.numpy().ravel(), found.x, atol=2e-3)
+    assert mlp.n_solved == mlp.up.numel()
+
+
+def test_order_of_facts_repeated_keys_and_the_place_of_the_values_do_not_matter():
+    facts = double_facts(30, 8, n_values=12)
+    build = lambda f: fc.construct(f, "max-margin", width=12, ridge=0.1, tol=1e-9)(double_facts(5, 8, 9).keys)  # noqa: E731
+    plain = build(facts)
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
+    twice = torch.cat([order, order[:4]])
+    shuffled = fc.FactSet(facts.keys[twice], facts.values, facts.targets[twice])
+    torch.testing.assert_close(build(shuffled), plain, atol=1e-3, rtol=0)
+    moved = fc.FactSet(facts.keys, facts.values + 100, facts.targets)
+    torch.testing.assert_close(build(moved), plain, atol=1e-3, rtol=0)
+
+
+def test_scale_of_keys_and_values_does_not_change_what_is_stored():
+    facts = double_facts(40, 8)
+    scaled = fc.FactSet(50 * facts.keys, facts.values / 300, facts.targets)
+    one, other = (fc.construct(f, "max-margin", width=14) for f in (facts, scaled))
+    torch.testing.assert_close(one(facts.keys), other(scaled.keys), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_max_margin_stores_and_certifies(dtype):
+    facts = fc.spherical_facts(64, 16, dtype=dtype)
+    mlp = fc.construct(facts, "max-margin", width=24, ridge=3e-2)
+    (solve,) = mlp.solves
+    assert fc.recall(mlp, facts) == 1.0 and mlp.up.dtype == dtype
+    assert solve["gap"] <= 1e-2 * solve["objective"] and solve["iterations"] < convex.MOST_ITERATIONS
+    again = fc.construct(facts, "max-margin", width=24, ridge=3e-2)
+    assert all(torch.equal(a, b) for a, b in zip(mlp.parameters(), again.parameters()))
+
+
+def test_width_is_doubled_until_everything_is_stored():
+    facts = fc.spherical_facts(40, 10)
+    mlp = fc.construct(facts, "max-margin")
+    assert fc.recall(mlp, facts) == 1.0 and mlp.width == 16
+
+
+@pytest.mark.parametrize("n, v", [(1, 1), (2, 2), (1, 3), (20, 2), (5, 5)])
+def test_few_facts_or_values(n, v):
+    facts = fc.spherical_facts(n, 6, n_values=v)
+    assert fc.recall(fc.construct(facts, "max-margin"), facts) == 1.0
+
+
+@pytest.mark.parametrize(
+    "options, named",
+    [({"gate": "tanh"}, "gate"), ({"ridge": 0.0}, "ridge"), ({"ridge": float("nan")}, "ridge"), ({"tol": -1.0}, "tol")],
+)
+def test_options_out_of_range_are_named(options, named):
+    with pytest.raises(ValueError, match=named):
+        fc.construct(fc.spherical_facts(8, 4), "max-margin", width=4, **options)
