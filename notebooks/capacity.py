@@ -72,7 +72,7 @@ sizes = {
 }[profile]
 proportional = {  # n = α d², α from 1/4 to 4
     "smoke": [(64, 16)],
-    "laptop": [(64, 16), (256, 16), (256, 32), (1024, 32)],
+    "laptop": [(64, 16), (256, 16), (256, 32)],
     "paper": [
         (int(a * d * d), d) for d in (32, 64, 128, 256) for a in (0.25, 1, 4)
     ],

@@ -70,7 +70,7 @@ from factcore import figures, store
 figures.use_style()
 size = {
     "smoke": {"n_facts": 64, "d": 16},
-    "laptop": {"n_facts": 512, "d": 32},
+    "laptop": {"n_facts": 256, "d": 32},
     "paper": {"n_facts": 4096, "d": 128},
 }[profile]
 seeds = range(seed, seed + 3)
