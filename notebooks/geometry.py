@@ -609,17 +609,17 @@ for cost, title in COSTS.items():
 #   not the condition number, which foretell next to nothing.
 # - For a construction whose $D$ is optimised the typical value counts more than the hardest one: the median $\rho_i$ is ahead of $\rho$, as
 #   in the rank correlations of trained networks. Freed from the random $D$, the construction behaves more like training.
-# - The exponent is not $-2$. Costs grow about as $\rho^{-1/3}$, in both methods. The form is an upper bound, for projected codes; the
+# - The exponent is not $-2$. Costs grow about as $\rho^{-1/3}$ for the construction and still more slowly for trained networks. The form is an upper bound, for projected codes; the
 #   separator codes used here are shorter and never longer than $d$, so the bound is far from what is paid. As a formula to predict
 #   costs with, it fails.
 # - One number is not enough. Values near a subspace cost the encoder-decoder less than their $\rho$ tells, because a code needs no more
 #   numbers than the values have directions. Tight clusters cost trained networks more than theirs tells. In both cases whitening
-#   moves $\rho$ and the cost in the same direction.
+#   moves $\rho$ and the cost in the same direction, against the claim.
 # - Whitening does not always raise $\rho$. It lowers it for spiked, clustered and power-law values of unit norm, strongly for the
 #   spiked ones, and the cost of the construction rises for the spiked and power-law ones.
 #
-# What limits this page: one $d$ and two $n$ in the laptop profile; trained widths are small integers, one unit is 2 to 14% of the cost, and
+# What limits this page: one $d$ and two $n$ in the laptop profile; trained widths are small integers, one unit is 5 to 20% of the cost, and
 # more steps would lower them; real values are cut to $d$ directions. And the spiked family carries much of the evidence.
-# Without it the fits weaken: $\rho$ stays first by $R^2$, but the effective rank comes close to it for the
-# encoder-decoder and is ahead by rank correlation (more directions, longer codes), as the median $\rho_i$ is for trained networks.
+# Without it the fits weaken: $\rho$ stays first by $R^2$ for both methods, but the effective rank comes close to it for the
+# encoder-decoder and is ahead by rank correlation (more directions, longer codes).
 # `make figure FIG=geometry PROFILE=paper DEVICE=cuda` asks the same at $d = 64$ and up to 2,048 values.
