@@ -10,7 +10,7 @@ A companion to "Constructing Efficient Fact-Storing MLPs for Transformers" (arXi
 from factcore.construct import construct
 from factcore.decodability import Decodability, decodability
 from factcore.facts import FactSet, airport_facts, spherical_facts
-from factcore.geometries import value_geometry
+from factcore.geometries import cut_to_leading, layer_facts, value_geometry
 from factcore.geometry import most_confusable, whiten
 from factcore.mlp import GatedMLP
 from factcore.recall import decode, lipschitz, margins, recall
@@ -24,8 +24,10 @@ __all__ = [
     "SmallestWidth",
     "airport_facts",
     "construct",
+    "cut_to_leading",
     "decodability",
     "decode",
+    "layer_facts",
     "lipschitz",
     "margins",
     "most_confusable",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from factcore.decodability import decodability
-from factcore.facts import _airport_file, read_safetensors
+from factcore.facts import FactSet, _airport_file, read_safetensors
 
 STRENGTHS = {"spiked": 1.5, "clusters": 0.5, "low-rank": 0.1, "norms": 0.3, "power-law": 1.0}  # the defaults
 
@@ -50,6 +51,39 @@ def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength:
     if name not in STRENGTHS:
         return GEOMETRIES[name](n_values, d, generator)
     return GEOMETRIES[name](n_values, d, generator, STRENGTHS[name] if strength is None else strength)
+
+
+def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
+    """An MLP of a language model as facts: what goes in is the key, what comes out the value, one to one (d = 384).
+
+    4,096 positions of sentences, float32, norms kept, from ``data/minilm_mlp.safetensors`` (source, licence and date:
+    data/README.md). ``n_facts`` takes a random sample of that many; the same seed gives the same sample.
+    ValueError for an ``n_facts`` outside 1 to 4,096.
+    """
+    tensors, _ = read_safetensors(_airport_file().with_name("minilm_mlp.safetensors"))
+    n = len(tensors["inputs"]) if n_facts is None else n_facts
+    if not isinstance(n, int) or not 1 <= n <= len(tensors["inputs"]):
+        raise ValueError(f"n_facts must be an integer from 1 to {len(tensors['inputs'])}, got {n_facts!r}")
+    rows = torch.arange(n)
+    if n_facts is not None:
+        rows = torch.randperm(len(tensors["inputs"]), generator=torch.Generator().manual_seed(seed))[:n]
+
+    def take(name: str, scale: str) -> Tensor:
+        return (tensors[name][rows].double() * tensors[scale][rows].double()[:, None]).float()
+
+    return FactSet(take("inputs", "input_scales"), take("outputs", "output_scales"), torch.arange(n))
+
+
+def cut_to_leading(facts: FactSet, d: int) -> FactSet:
+    """The same facts in ``d`` dimensions: keys, and values, each turned to their own d leading principal directions.
+
+    Largest second moments about the origin first; the rest is cut off, so norms shrink and close rows come closer.
+    Names are kept. ValueError unless 1 ≤ d ≤ facts.d and when two keys with different values become one.
+    """
+    if not isinstance(d, int) or not 1 <= d <= facts.d:
+        raise ValueError(f"d must be an integer from 1 to {facts.d}, got {d!r}")
+    cut = lambda rows: _leading(rows.double(), d).to(rows.dtype)  # noqa: E731
+    return replace(facts, keys=cut(facts.keys), values=cut(facts.values))
 
 
 def _normal(rows: int, d: int, generator: torch.Generator) -> Tensor:
@@ -111,8 +145,12 @@ def _sample(source: str, rows: Tensor, v: int, d: int, generator: torch.Generato
     chosen = rows[torch.randperm(len(rows), generator=generator)[:v]]
     if d == rows.shape[1]:
         return chosen
-    directions = torch.linalg.eigh(chosen.T @ chosen).eigenvectors[:, -d:].flip(1)
-    return chosen @ directions
+    return _leading(chosen, d)
+
+
+def _leading(rows: Tensor, d: int) -> Tensor:
+    """``rows`` in the basis of their d principal directions of largest second moment."""
+    return rows @ torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -d:].flip(1)
 
 
 GEOMETRIES: dict[str, Callable[..., Tensor]] = {

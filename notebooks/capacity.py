@@ -85,7 +85,7 @@ methods = {
     "data-dependent": ("hebbian", {"variant": "data-dependent"}),
     "paper-codes": ("encoder-decoder", {"codes": "projected"}),
     "encoder-decoder": ("encoder-decoder", {}),
-    "max-margin": ("max-margin", {}),
+    "max-margin": ("max-margin", {"ridge": 1.0} if profile == "smoke" else {}),
     "block-convex-2": ("block-convex", {"solves": 2}),
     "block-convex": ("block-convex", {"solves": 5}),
     "trained": ("trained", {"steps": steps}),

@@ -274,3 +274,44 @@ def test_readme_and_metadata_say_what_is_there(name):
     assert "Apache-2.0" in metadata["licence"] and "0.1.0" in metadata["source"]
     header = json.loads(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])
     assert list(header["__metadata__"]) == sorted(header["__metadata__"])
+
+
+def test_layer_facts_pair_what_goes_in_with_what_comes_out():
+    """The same rows as the two geometries of that file, which other tests tie to its bytes."""
+    facts = fc.layer_facts(50, seed=3)
+    torch.testing.assert_close(facts.keys, fc.value_geometry("mlp-inputs", 50, 384, seed=3).float())
+    torch.testing.assert_close(facts.values, fc.value_geometry("mlp-outputs", 50, 384, seed=3).float())
+    assert facts.targets.tolist() == list(range(50))
+
+
+def test_all_layer_facts_are_the_whole_file_in_order():
+    stored = load_file(DATA / "minilm_mlp.safetensors")
+    facts = fc.layer_facts()
+    assert len(facts) == facts.n_values == len(stored["inputs"])
+    for rows, name, scale in ((facts.keys, "inputs", "input_scales"), (facts.values, "outputs", "output_scales")):
+        np.testing.assert_allclose(rows.numpy(), stored[name] * stored[scale][:, None], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_facts", [0, 4097, 2.0])
+def test_layer_facts_refuse_samples_that_are_not_there(n_facts):
+    with pytest.raises(ValueError, match="n_facts"):
+        fc.layer_facts(n_facts)
+
+
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(2, 30), d=st.integers(2, 8), cut=st.integers(1, 8), seed=st.integers(0, 9))
+def test_cutting_to_leading_directions_keeps_all_that_can_be_kept(n, d, cut, seed):
+    """Eckart and Young: no d' directions hold more of the squared norm than the largest singular values."""
+    facts = fc.spherical_facts(n, d, seed=seed, dtype=torch.float64)
+    if cut > d:
+        with pytest.raises(ValueError, match="d must be"):
+            fc.cut_to_leading(facts, cut)
+        return
+    small = fc.cut_to_leading(facts, cut)
+    for before, after in ((facts.keys, small.keys), (facts.values, small.values)):
+        assert after.shape == (len(before), cut)
+        best = np.linalg.svd(before.numpy(), compute_uv=False)[:cut]
+        np.testing.assert_allclose((after**2).sum(0).sqrt().numpy()[: len(best)], best, atol=1e-7)
+    if cut == d:  # a rotation: every inner product stays
+        torch.testing.assert_close(small.keys @ small.keys.T, facts.keys @ facts.keys.T)
+    assert torch.equal(small.targets, facts.targets)
