@@ -18,7 +18,7 @@ from factcore.mlp import GatedMLP
 from factcore.ntk import ntk
 from factcore.one_hot import one_hot
 from factcore.projection import PROJECTIONS
-from factcore.recall import margins
+from factcore.recall import blocks_of_rows, output_margins
 from factcore.training import trained
 from factcore.ungated import append_one, plain_relu_mlp
 
@@ -88,7 +88,8 @@ def encoder_decoder(
     generator = torch.Generator().manual_seed(seed)
     keys, rows = distinct_keys(facts)
     chosen, chosen_for, lost = None, code_dim, torch.zeros(0)
-    for share in FILLS if fill is None and encoder == "buckets" else [fill or 1.0] * TRIES:
+    shares = FILLS if fill is None and encoder == "buckets" else [fill or 1.0] * TRIES
+    for tried, share in enumerate(shares, 1):
         layout = {"encoder": encoder, "gate": gate, "fill": share, "form": form}
         allowed = _code_dim_for(facts, width, code_dim, chosen is None, **layout)
         if chosen is None or allowed != chosen_for:  # smaller buckets leave a fixed width less room for codes
@@ -98,8 +99,10 @@ def encoder_decoder(
             mlp = plain_relu_mlp(keys, wanted, chosen.projection, generator, fill=share, dtype=dtype)
         else:
             mlp = _assemble(_encode(encoder, keys, wanted, generator, gate, share), chosen.projection, dtype)
-        lost = _lost_rows(mlp, facts, chosen)
-        if len(lost) == 0 or not strict:
+        if not strict:
+            return mlp
+        lost = _lost_rows(mlp, facts, chosen, count_all=tried == len(shares))
+        if len(lost) == 0:
             return mlp
     raise ValueError(
         f"{len(lost)} of {len(facts)} facts are lost, the first in row {int(lost[0])}, though their codes decode: "
@@ -161,12 +164,20 @@ def _code_dim_for(facts: FactSet, width: int | None, code_dim: int | None, first
 
 
 @torch.no_grad()
-def _lost_rows(mlp: GatedMLP, facts: FactSet, chosen: Codes) -> Tensor:
-    """Facts whose margin is not above what an error of the size of this one's rounding error could undo."""
+def _lost_rows(mlp: GatedMLP, facts: FactSet, chosen: Codes, count_all: bool) -> Tensor:
+    """Facts whose margin is not above what an error of the size of this one's rounding error could undo.
+
+    Not all of them unless ``count_all``: one block with a lost fact is enough to try another cut.
+    """
     intended = (chosen.codes @ chosen.projection.T)[facts.targets]
-    error = torch.cat([(mlp(k) - out).norm(dim=1) for k, out in zip(facts.keys.split(1024), intended.split(1024))])
-    safe = margins(mlp, facts) > 2 * error * facts.values.norm(dim=1).amax()
-    return (~safe).nonzero().flatten()
+    longest, safe = facts.values.norm(dim=1).amax(), []
+    for rows in blocks_of_rows(mlp, facts):
+        outputs = mlp(facts.keys[rows])
+        error = (outputs - intended[rows]).norm(dim=1)
+        safe.append(output_margins(outputs, facts.targets[rows], facts.values) > 2 * error * longest)
+        if not (count_all or safe[-1].all()):
+            break
+    return (~torch.cat(safe)).nonzero().flatten()
 
 
 def _assemble(hidden: Encoder, projection: Tensor, dtype: torch.dtype) -> GatedMLP:

@@ -13,6 +13,7 @@ from torch import Tensor
 from factcore.decodability import decodability
 from factcore.facts import FactSet
 from factcore.projection import LEAST_MARGIN, affordable, aimable, fitted_projection, short_projection
+from factcore.quick_codes import QUICK_FROM, quick_separators
 
 CODES = ("separators", "projected")
 CODE_TOLERANCE = 0.05  # a code needs a clear margin, not the last digit of the largest one
@@ -110,8 +111,15 @@ def projection_basis(d: int, generator: torch.Generator) -> Tensor:
 
 
 def separator_codes(values: Tensor, projection: Tensor) -> Codes:
-    """c_i = the separator of w_i among the projected values: the code with the largest margin there is."""
+    """c_i = the separator of w_i among the projected values: the code with the largest margin there is.
+
+    From `QUICK_FROM` values on, a code whose margin is certified to exceed `CODE_TOLERANCE` is good enough.
+    """
     projected = values @ projection
+    if len(values) >= QUICK_FROM:
+        everything = torch.arange(len(values), device=values.device)
+        codes, lower = quick_separators(projected, everything, tol=LEAST_MARGIN / 4, enough=CODE_TOLERANCE)
+        return Codes(projection, codes, lower)
     solved = decodability(projected, tol=CODE_TOLERANCE)
     codes, margins = solved.separators.clone(), solved.lower.clone()
     tight = (margins <= CODE_TOLERANCE).nonzero().flatten()

@@ -16,11 +16,13 @@ from torch.nn.functional import cross_entropy, embedding, normalize
 from tqdm import tqdm
 
 from factcore.decodability import decodability
+from factcore.quick_codes import QUICK_FROM, quick_separators
 
 PROJECTIONS = ("optimised", "aimed", "random")
 LEAST_MARGIN = 1e-3  # normalised margin below which a code counts as failed: float32 would blur it
 AIMABLE = 0.02  # share of hidden values below which columns of D are aimed at them
 OPTIMISE_UP_TO = 8192  # values; beyond, optimising takes longer than the rest of the construction by default
+SOLVE_UP_TO = 200  # of very many values: with more that seem hidden, to prove it costs more than another column
 STEPS = 100  # of Adam for one D
 RIVALS = 32  # values that a code is told apart from in one step: those with the highest scores
 REFRESH = 5  # steps between two choices of the rivals
@@ -68,8 +70,8 @@ def aimed_projection(values: Tensor, used: Tensor, basis: Tensor) -> Tensor:
             return basis[:, :m]
         if len(hidden) <= aimable(used):
             best = _aim(values, hidden, basis[:, :m], best)
-        if m + 1 >= best.shape[1]:
-            break
+        if m + 1 >= best.shape[1] or (len(values) >= QUICK_FROM and best is not basis):
+            break  # of very many values, a start with one column more seldom ends shorter and always costs time
     return best
 
 
@@ -131,11 +133,18 @@ def fitted_projection(values: Tensor, used: Tensor, projection: Tensor, *, progr
 
 
 def hidden_values(projected: Tensor, rows: Tensor) -> Tensor:
-    """Those of ``rows`` that have no direction with a clear margin among the projected values."""
+    """Those of ``rows`` that have no direction with a clear margin among the projected values.
+
+    From `QUICK_FROM` values on, a few more may be named: those whose direction `quick_separators` does not meet.
+    """
     if len(rows) == 0:
         return rows
-    solved = decodability(projected, tol=10 * LEAST_MARGIN, which=rows, enough=2 * LEAST_MARGIN)
-    return rows[~(solved.lower[rows] > 2 * LEAST_MARGIN)]
+    tol, enough = 10 * LEAST_MARGIN, 2 * LEAST_MARGIN
+    if len(projected) < QUICK_FROM:
+        lower = decodability(projected, tol=tol, which=rows, enough=enough).lower[rows]
+    else:
+        lower = quick_separators(projected, rows, tol=tol, enough=enough, solve_up_to=SOLVE_UP_TO)[1]
+    return rows[~(lower > enough)]
 
 
 def aimable(used: Tensor) -> float:

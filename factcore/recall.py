@@ -23,19 +23,26 @@ def margins(mlp: Callable[[Tensor], Tensor], facts: FactSet, *, normalised: bool
 
     ``normalised`` divides by ‖g(k_i)‖·‖v_f(i) − v_j‖ first, so that margins lie in [−1, 1].
     """
-    out = torch.empty(len(facts), dtype=facts.keys.dtype, device=facts.keys.device)
-    square = facts.values.square().sum(dim=1)
-    for rows in _blocks(mlp, facts):
-        right = facts.targets[rows, None]
-        outputs = mlp(facts.keys[rows])
-        scores = outputs @ facts.values.T
-        gaps = scores.gather(1, right) - scores  # (block, v)
-        if normalised:
-            inner = facts.values[right[:, 0]] @ facts.values.T
-            distance = (square[right] + square - 2 * inner).clamp_min(0).sqrt()
-            gaps = gaps / (outputs.norm(dim=1, keepdim=True) * distance).clamp_min(torch.finfo(gaps.dtype).tiny)
-        out[rows] = gaps.scatter_(1, right, torch.inf).amin(dim=1)
-    return out
+    outputs_margins = _normalised_margins if normalised else output_margins
+    blocks = [
+        outputs_margins(mlp(facts.keys[rows]), facts.targets[rows], facts.values) for rows in blocks_of_rows(mlp, facts)
+    ]
+    return torch.cat(blocks).to(facts.keys.dtype)
+
+
+def output_margins(outputs: Tensor, targets: Tensor, values: Tensor) -> Tensor:
+    """Per output g_i (b, d) min_j ⟨g_i, v_t(i) − v_j⟩ with t the ``targets`` (b,), shape (b,)."""
+    right = targets[:, None]
+    scores = outputs @ values.T  # (b, v)
+    own = scores.gather(1, right)
+    return own[:, 0] - scores.scatter_(1, right, -torch.inf).amax(dim=1)
+
+
+def _normalised_margins(outputs: Tensor, targets: Tensor, values: Tensor) -> Tensor:
+    right, square, scores = targets[:, None], values.square().sum(dim=1), outputs @ values.T
+    distance = (square[right] + square - 2 * values[targets] @ values.T).clamp_min(0).sqrt()
+    size = (outputs.norm(dim=1, keepdim=True) * distance).clamp_min(torch.finfo(scores.dtype).tiny)
+    return ((scores.gather(1, right) - scores) / size).scatter_(1, right, torch.inf).amin(dim=1)
 
 
 @torch.no_grad()
@@ -51,6 +58,7 @@ def lipschitz(mlp: Callable[[Tensor], Tensor], facts: FactSet, *, block: int = 6
     return float(torch.stack(norms).amax())
 
 
-def _blocks(mlp: Callable[[Tensor], Tensor], facts: FactSet) -> Iterator[slice]:
+def blocks_of_rows(mlp: Callable[[Tensor], Tensor], facts: FactSet) -> Iterator[slice]:
+    """Slices of keys whose hidden units and scores fit into `BLOCK_ENTRIES`."""
     size = max(1, BLOCK_ENTRIES // max(facts.n_values, getattr(mlp, "width", 1)))
     return (slice(start, start + size) for start in range(0, len(facts), size))

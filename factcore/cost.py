@@ -1,0 +1,92 @@
+"""What building a network costs: seconds and peak memory, each run in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# Parameters per fact, with room above what a method needs at d = 64 and a few thousand facts.
+COMFORTABLE = {"max-margin": 48.0, "block-convex": 12.0, "hebbian": 56.0, "trained": 9.0}
+
+
+def comfortable_width(method: str, n: int, d: int) -> int | None:
+    """h = ⌈p n / 3d⌉ at p = `COMFORTABLE` parameters per fact; None for the encoder-decoder, which finds its own."""
+    return math.ceil(COMFORTABLE[method] * n / (3 * d)) if method in COMFORTABLE else None
+
+
+def build_cost(
+    method: str, n: int, d: int, seed: int, device: str = "cpu", *, fresh: bool = True, **options: Any
+) -> dict[str, Any]:
+    """Build a network for n random facts and check its recall over all values, in a fresh process.
+
+    Returns width, parameters, recall, build_s and verify_s (wall seconds), cpu_s (of both, all threads), peak_mb (the
+    process's largest resident memory), rest_mb (the same before the build: Python, torch, the facts and a network
+    for 32 facts, built first so that what is loaded at first use does not count) and gpu_mb.
+    ``fresh=False`` measures in this process: quicker, and the memory is that of all it has done. ValueError with the
+    process's last line where it fails.
+    """
+    job: dict[str, Any] = {"method": method, "n": n, "d": d, "seed": seed, "device": device, "options": options}
+    job["threads"] = torch.get_num_threads()
+    if not fresh:
+        return _measure(**job)
+    command = [sys.executable, "-m", "factcore.cost", json.dumps(job)]
+    child = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).resolve().parent.parent)
+    if child.returncode:
+        raise ValueError(f"building {method!r} for {n} facts failed: {child.stderr.strip().splitlines()[-1]}")
+    return json.loads(child.stdout)
+
+
+def _measure(
+    method: str, n: int, d: int, seed: int, device: str, threads: int, options: dict[str, Any]
+) -> dict[str, Any]:
+    from factcore.construct import construct
+    from factcore.facts import spherical_facts
+    from factcore.recall import recall
+
+    torch.set_num_threads(threads)
+    facts, width = spherical_facts(n, d, seed=seed).to(device), comfortable_width(method, n, d)
+    few = comfortable_width(method, 32, 8)
+    construct(spherical_facts(32, 8).to(device), method, width=few, **options)  # what torch loads at first use
+    rest, cpu, begun = _peak_mb(), time.process_time(), time.perf_counter()
+    mlp = construct(facts, method, width=width, seed=seed, **options)
+    _wait(device)
+    built = time.perf_counter()
+    share = recall(mlp, facts)
+    return {
+        "width": mlp.width,
+        "parameters": mlp.n_params,
+        "recall": share,
+        "build_s": round(built - begun, 3),
+        "verify_s": round(time.perf_counter() - built, 3),
+        "cpu_s": round(time.process_time() - cpu, 3),
+        "rest_mb": rest,
+        "peak_mb": _peak_mb(),
+        "gpu_mb": round(torch.cuda.max_memory_allocated() / 1e6) if torch.device(device).type == "cuda" else 0,
+    }
+
+
+def _peak_mb() -> int:
+    """Largest resident memory of this process so far, in MB."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage would count what the parent held when it started this process
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return round(int(line.split()[1]) * 1024 / 1e6)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+
+
+def _wait(device: str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(**json.loads(sys.argv[1]))))
