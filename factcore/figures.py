@@ -55,7 +55,7 @@ LABELS = {
     "hebbian": "Hebbian, whitened",
     "data-dependent": "Hebbian, data-dependent",
     "max-margin": "max-margin (convex)",
-    "block-convex": "block-convex",
+    "block-convex": "block-convex, 5 solves",
     "floor": "n log₂(v) bits at 2 bits a parameter",
     "paper-codes": "encoder-decoder, the paper's codes",
     "block-convex-2": "block-convex, 2 solves",
@@ -100,7 +100,7 @@ def plot_solves(ax: Axes, table: pd.DataFrame) -> None:
     """Parameters per fact against the number of convex solves, and the trained networks as a band."""
     per_fact = table.assign(per_fact=table.n_params / table.n_facts)
     trained = per_fact[per_fact.solves == 0].per_fact
-    plot_spread(ax, per_fact[per_fact.solves > 0], "solves", "per_fact", "block-convex")
+    plot_spread(ax, per_fact[per_fact.solves > 0], "solves", "per_fact", "block-convex", label="block-convex")
     ax.axhspan(trained.min(), trained.max(), color=COLOURS["trained"], alpha=0.25)
     ax.axhline(trained.median(), color=COLOURS["trained"], linestyle="--", label=LABELS["trained"])
     size = per_fact.iloc[0]

@@ -310,8 +310,8 @@ for rung in ("paper-codes", "encoder-decoder", "block-convex"):
     )
 
 # %% [markdown]
-# The order of the paper's three curves is the paper's: trained networks are cheapest, the construction follows, the NTK memory
-# is far behind. The ladder between construction and training is new: a few convex solves close most of the gap.
+# The order of the paper's three curves is the paper's from 128 facts on: trained networks are cheapest, the construction follows,
+# the NTK memory is far behind. The ladder between construction and training is new: a few convex solves close most of the gap.
 #
 # Whether construction and training *scale* alike is a question about exponents, and the lines above answer it for this range
 # only. Two things bend a short range. The code dimension of the encoder-decoder grows with the number of values, and its
