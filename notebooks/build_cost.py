@@ -12,7 +12,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # What it costs to build
 #
 # **What the paper claims** {cite:p}`dugan2025constructing`: a fact-storing MLP can be written down in closed form, without

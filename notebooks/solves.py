@@ -93,7 +93,7 @@ print("a second build is the same:", bool((mlp.down == fc.construct(facts, "bloc
 
 # %% [markdown]
 # The margin column is the smallest over all facts and all wrong values; above 0, every fact is stored. A solve that reaches
-# margins of ½ everywhere stops there.
+# margins of ½ everywhere stops there: the facts are stored, though its minimum is not reached.
 #
 # ## Parameters against the number of solves
 #
