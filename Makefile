@@ -34,7 +34,7 @@ book: build/book.stamp ## Set up, execute the notebooks (laptop profile), build 
 	@echo "The book: file://$(CURDIR)/_build/html/book/intro.html"
 
 test: smoke build/book.stamp ## Unit tests, smoke notebooks, nbval against the references, strict book
-	$(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg
+	FACTCORE_PROGRESS=0 $(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg
 
 figure: .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVICE=cuda] [SEED=0]
 	@[[ -n "$(FIG)" && -f "notebooks/$(FIG).py" ]] || { echo "make figure needs FIG=, one of: $(NOTEBOOKS)"; exit 1; }
