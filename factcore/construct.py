@@ -69,8 +69,10 @@ def encoder_decoder(
     of the projected values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores
     everything; h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts
     at 1 and makes room where full buckets are too badly conditioned for the dtype of ``facts``. Where the keys span
-    fewer than d dimensions, read their rank for d. form: 'gated', or 'relu' for the step buckets as a plain ReLU MLP
-    without gates, h = (m + 1)·⌈n/(d + 1)⌉ (see `plain_relu_mlp`). projection: how D is found for separator codes,
+    fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to unknowns (1):
+    a lower one makes the solution smaller and the network calmer around its keys. form: 'gated', or 'relu'
+    for the step buckets as a plain ReLU MLP without gates, h = (m + 1)·⌈n/(d + 1)⌉ (see `plain_relu_mlp`).
+    projection: how D is found for separator codes,
     'optimised', 'aimed' or 'random', from the shortest codes to the quickest; None takes 'optimised' up to 8,192
     values and 'aimed' beyond (see `short_projection`). Projected codes take the paper's random D.
 
@@ -82,13 +84,13 @@ def encoder_decoder(
     if projection is not None and (projection not in PROJECTIONS or (codes == "projected" and projection != "random")):
         kinds = ["random"] if codes == "projected" else list(PROJECTIONS)
         raise ValueError(f"with codes={codes!r}, projection must be one of {kinds} or None, got {projection!r}")
-    gate = _encoder_gate(encoder, gate, fill, form)
+    gate = _encoder_gate(encoder, gate, form)
     if code_dim is not None and (not isinstance(code_dim, int) or not 1 <= code_dim <= facts.d):
         raise ValueError(f"code_dim must be an integer from 1 to d = {facts.d}, got {code_dim!r}")
     generator = torch.Generator().manual_seed(seed)
     keys, rows = distinct_keys(facts)
     chosen, chosen_for, lost = None, code_dim, torch.zeros(0)
-    shares = FILLS if fill is None and encoder == "buckets" else [fill or 1.0] * TRIES
+    shares = FILLS if fill is None and encoder == "buckets" else [1.0 if fill is None else fill] * TRIES
     for tried, share in enumerate(shares, 1):
         layout = {"encoder": encoder, "gate": gate, "fill": share, "form": form}
         allowed = _code_dim_for(facts, width, code_dim, chosen is None, **layout)
@@ -123,23 +125,21 @@ def units_per_coordinate(
 
     ⌈n/(d + 1)⌉ with form='relu', and once more that many for all coordinates together.
     """
-    gate = _encoder_gate(encoder, gate, fill if encoder == "buckets" else None, form)
+    gate = _encoder_gate(encoder, gate, form)
     rank = key_rank(facts.keys if form == "gated" else append_one(facts.keys))
-    units = n_buckets(len(facts), rank, fill or 1.0)
+    units = n_buckets(len(facts), rank, 1.0 if fill is None else fill)
     return 2 * units - 1 if encoder == "buckets" and gate == "relu" else units
 
 
 def _encode(encoder: str, keys: Tensor, codes: Tensor, generator: torch.Generator, gate: str, fill: float) -> Encoder:
     if encoder == "buckets":
         return encode_with_buckets(keys, codes, generator, gate=gate, fill=fill)
-    return encode_with_random_gates(keys, codes, generator, gate=gate)
+    return encode_with_random_gates(keys, codes, generator, gate=gate, fill=fill)
 
 
-def _encoder_gate(encoder: str, gate: str | None, fill: float | None, form: str) -> str:
+def _encoder_gate(encoder: str, gate: str | None, form: str) -> str:
     if encoder not in ("buckets", "random-gates"):
         raise ValueError(f"encoder must be 'buckets' or 'random-gates', got {encoder!r}")
-    if encoder == "random-gates" and fill is not None:
-        raise ValueError("fill belongs to encoder='buckets'")
     if form not in ("gated", "relu"):
         raise ValueError(f"form must be 'gated' or 'relu', got {form!r}")
     if form == "relu" and (encoder != "buckets" or gate not in (None, "step")):

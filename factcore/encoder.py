@@ -107,10 +107,12 @@ def encode_with_buckets(
     return Encoder(each(weight), each(bias), steps.reshape(-1, d), coordinate, gate, n_solved)
 
 
-def encode_with_random_gates(keys: Tensor, codes: Tensor, generator: torch.Generator, *, gate: str = "silu") -> Encoder:
+def encode_with_random_gates(
+    keys: Tensor, codes: Tensor, generator: torch.Generator, *, gate: str = "silu", fill: float = 1.0
+) -> Encoder:
     """Random gates: with G drawn at random, enc(k_i) = c_i is linear in A; the smallest A is taken, float64.
 
-    p = ⌈n/d⌉ gates of m units each, h = m·p; where the gates leave the n equations dependent (a ReLU or a step is
+    p = ⌈n / (fill·d)⌉ gates of m units each, h = m·p; where they leave the n equations dependent (a ReLU or a step is
     shut for half of the keys), gates are added until they are not. One n × pd system: O(n³), for n up to 10⁴.
 
     keys (n, d) distinct and codes (n, m), both float64.
@@ -120,7 +122,7 @@ def encode_with_random_gates(keys: Tensor, codes: Tensor, generator: torch.Gener
     (n, d), m = keys.shape, codes.shape[1]
     if gate not in GATES:
         raise ValueError(f"gate must be one of {sorted(GATES)}, got {gate!r}")
-    least = n_buckets(n, key_rank(keys))
+    least = n_buckets(n, key_rank(keys), fill)
     most = 2 * least + 8
     scale = RANDOM_GATE_SCALE / keys.norm(dim=1).mean()
     gates = scale * torch.randn(most, d, generator=generator, dtype=torch.float64).to(keys)

@@ -118,7 +118,7 @@ def test_width_is_an_upper_bound():
         ({"encoder": "trees"}, "encoder must be 'buckets' or 'random-gates'"),
         ({"gate": "tanh"}, "bucket encoder has gates"),
         ({"fill": 2.0}, "fill must lie in"),
-        ({"encoder": "random-gates", "fill": 0.5}, "fill belongs to encoder='buckets'"),
+        ({"encoder": "random-gates", "fill": 1.5}, "fill must lie in"),
         ({"code_dim": 9}, "code_dim must be an integer from 1 to d = 8"),
         ({"code_dim": 0}, "code_dim must be an integer"),
         ({"width": 0}, "width must be a positive integer"),

@@ -1,0 +1,161 @@
+"""Is a memory usable by attention: how noisy the keys are that reach it, and how much noise it takes (spec section 5).
+
+Angles are in degrees, between a vector and the key it stands for; keys are taken to the other vector along the sphere.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, normalize
+
+from factcore.facts import FactSet
+from factcore.mlp import GATES, GatedMLP
+from factcore.recall import decode
+from factcore.transformer import SEED_OFFSET, FactTransformer, asked, recall_batch
+
+# Largest |σ'| and |σ''|: within a step's or a ReLU's linear pieces; `certified_tolerance` stays inside them.
+SLOPES = {"step": (0.0, 0.0), "relu": (1.0, 0.0), "identity": (1.0, 0.0), "silu": (1.1, 0.5)}
+KINKED = ("step", "relu")
+
+
+@torch.no_grad()
+def attention_noise(model: FactTransformer, *, samples: int = 2048, seed: int = 0) -> Tensor:
+    """Angles (samples,) between the MLP's input and the key that the sequence asks for."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = recall_batch(model.n_facts, samples, generator, model.head.device)
+    keys = model.embedding[asked(tokens, model.n_facts)]
+    return torch.rad2deg(cosine_similarity(model.mlp_input(tokens), keys, dim=1).clamp(-1, 1).acos())
+
+
+def tilt(keys: Tensor, degrees: float | Tensor, generator: torch.Generator) -> Tensor:
+    """Each key (n, d) turned by ``degrees`` (a number or (n,)) towards a random direction; its norm stays."""
+    draw = torch.randn(keys.shape, generator=generator, dtype=torch.float64).to(keys)
+    size = keys.norm(dim=1, keepdim=True)
+    along = keys / size
+    aside = normalize(draw - (draw * along).sum(dim=1, keepdim=True) * along, dim=1)
+    angle = torch.deg2rad(torch.as_tensor(degrees, dtype=keys.dtype, device=keys.device)).reshape(-1, 1)
+    return size * (angle.cos() * along + angle.sin() * aside)
+
+
+def noisy_copies(facts: FactSet, degrees: float, copies: int, *, seed: int = 0) -> FactSet:
+    """The facts and ``copies`` tilted copies of each, with the same values: stored together, they make room for noise.
+
+    Any construction that stores the result also stores ``facts``. ValueError for copies < 1 and degrees outside
+    (0, 90).
+    """
+    if not isinstance(copies, int) or copies < 1 or not 0 < degrees < 90:
+        raise ValueError(f"copies must be an integer from 1 and degrees in (0, 90), got {copies!r} and {degrees!r}")
+    generator = torch.Generator().manual_seed(seed + 2 * SEED_OFFSET)
+    keys = [facts.keys, *(tilt(facts.keys, degrees, generator) for _ in range(copies))]
+    return FactSet(torch.cat(keys), facts.values, facts.targets.repeat(copies + 1))
+
+
+@torch.no_grad()
+def noise_tolerance(mlp: nn.Module, facts: FactSet, *, directions: int = 16, rounds: int = 10, seed: int = 0) -> Tensor:
+    """Per key the largest angle (n,) up to which it still decodes, in the worst of ``directions`` random directions.
+
+    Bisection along each direction, to 90/2^rounds degrees, for all keys at once; 0 where the key itself is lost. An
+    upper estimate: other directions, or a loss that heals further out, may be worse (see `certified_tolerance`).
+    """
+    worst = torch.full((len(facts),), 90.0).to(facts.keys)
+    held = decode(mlp, facts.keys, facts.values) == facts.targets
+    for direction in range(directions):
+        low, high = torch.zeros_like(worst), worst.clone()
+        for halving in range(rounds):
+            middle = high if halving == 0 else (low + high) / 2
+            generator = torch.Generator().manual_seed(seed + direction + 2 * SEED_OFFSET)  # the same at every angle
+            right = decode(mlp, tilt(facts.keys, middle, generator), facts.values) == facts.targets
+            low, high = torch.where(right, middle, low), torch.where(right, high, middle)
+        worst = low
+    return worst.where(held, 0.0)
+
+
+@torch.no_grad()
+def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
+    """Per key an angle (n,) up to which it is proved to decode, whatever the direction.
+
+    For x = k + δ, ‖δ‖ ≤ r, the margin against value j is at least m_j − r‖Jᵀ(v_f − v_j)‖ − r² c ‖v_f − v_j‖, with J
+    the Jacobian at k and c a bound on what g does beyond its linear part (Taylor, from the weights' norms; r ≤ ‖k‖).
+    Where gates have kinks, r also stays below the distance to the nearest one. The answer is the largest such r that
+    leaves every margin positive, as an angle; 0 where the key itself is lost. ValueError for another gate or network.
+    """
+    if not isinstance(mlp, GatedMLP) or mlp.up is None or mlp.gate not in SLOPES:
+        raise ValueError(f"a certificate needs a GatedMLP with an up projection and a gate of {sorted(SLOPES)}")
+    slope, bend = SLOPES[mlp.gate]
+    gates, up, down = mlp.gate_weight.double(), mlp.up.double(), mlp.down.double()
+    gate_norm, up_norm, values = gates.norm(dim=1), up.norm(dim=1), facts.values.double()
+    down_norm = torch.linalg.matrix_norm(down, ord=2)
+    radii = []
+    for rows in torch.arange(len(facts)).split(64):
+        keys, right = facts.keys[rows].double(), facts.targets[rows]
+        size = keys.norm(dim=1, keepdim=True)  # (b, 1)
+        z = keys @ gates.T + (0 if mlp.gate_bias is None else mlp.gate_bias.double())
+        opened, tilted = _value_and_slope(mlp.gate, z)  # (b, h)
+        raised = keys @ up.T
+        beyond = bend / 2 * gate_norm**2 * (raised.abs() + size * up_norm) + slope * gate_norm * up_norm
+        curve = (down_norm * beyond.norm(dim=1))[:, None]  # c (b, 1)
+        gap = values[right][:, None] - values  # (b, v, d)
+        back = gap @ down  # (b, v, h)
+        linear = ((back * opened[:, None]) @ up + (back * (tilted * raised)[:, None]) @ gates).norm(dim=2)
+        margin = ((opened * raised)[:, None] @ back.mT)[:, 0]  # (b, v)
+        square = curve * gap.norm(dim=2)
+        root = 2 * margin / (linear + (linear**2 + 4 * square * margin.clamp_min(0)).sqrt()).clamp_min(1e-300)
+        root.scatter_(1, right[:, None], torch.inf)
+        radius = torch.minimum(root.amin(dim=1), size[:, 0])
+        if mlp.gate in KINKED:
+            radius = torch.minimum(radius, (z.abs() / gate_norm).nan_to_num(torch.inf, posinf=torch.inf).amin(dim=1))
+        radii.append(2 * torch.rad2deg((radius.clamp_min(0) / (2 * size[:, 0])).asin()))
+    return torch.cat(radii).to(facts.keys.dtype)
+
+
+def _value_and_slope(gate: str, z: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        opened = GATES[gate](z)
+        slope = torch.zeros_like(z) if gate == "step" else torch.autograd.grad(opened.sum(), z)[0]
+    return opened.detach(), slope
+
+
+def lipschitz_at_keys(mlp: nn.Module, keys: Tensor, *, iterations: int = 60, seed: int = 0) -> Tensor:
+    """Largest singular value of the Jacobian at each key (n,), by power iteration on JᵀJ: no Jacobian is formed."""
+    outputs, pull, *_ = torch.func.vjp(mlp, keys)  # u → Jᵀu; rows of the batch do not mix, each has its own J
+    _, push, *_ = torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(outputs))  # its transpose, x → Jx
+    draw = torch.randn(keys.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x = normalize(draw.to(keys), dim=1)
+    for _ in range(iterations):
+        x = normalize(pull(push(x)[0])[0], dim=1)
+    return push(x)[0].norm(dim=1).detach()
+
+
+@torch.no_grad()
+def product_bound(mlp: GatedMLP, keys: Tensor) -> Tensor:
+    """A bound on the same singular values from the weights' norms, ‖D‖ (max|σ| ‖A‖ + max|σ' ⊙ Ak| ‖G‖), (n,)."""
+    norm = lambda weight: torch.linalg.matrix_norm(weight, ord=2)  # noqa: E731
+    opened, slope = _value_and_slope(mlp.gate, nn.functional.linear(keys, mlp.gate_weight, mlp.gate_bias))
+    if mlp.up is None:
+        return norm(mlp.down) * slope.abs().amax(dim=1) * norm(mlp.gate_weight)
+    bent = (slope * (keys @ mlp.up.T)).abs().amax(dim=1)
+    return norm(mlp.down) * (opened.abs().amax(dim=1) * norm(mlp.up) + bent * norm(mlp.gate_weight))
+
+
+def relative_lipschitz(mlp: nn.Module, facts: FactSet) -> float:
+    """Median over the keys of ‖J‖ ‖k‖ / ‖g(k)‖: by how much a relative error in a key grows. Free of g's scale."""
+    size = facts.keys.norm(dim=1) / mlp(facts.keys).norm(dim=1)
+    return float((lipschitz_at_keys(mlp, facts.keys) * size).median())
+
+
+def roc(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, float]:
+    """False and true positive rates at every threshold, and the area under them, of scores (n,) for bool labels (n,).
+
+    The area is the chance that a positive scores above a negative, ties counting half. ValueError unless both occur.
+    """
+    if not 0 < int(labels.sum()) < len(labels):
+        raise ValueError("a ROC curve needs positives and negatives")
+    positive, negative = scores[labels], scores[~labels]
+    area = ((positive[:, None] > negative).double() + 0.5 * (positive[:, None] == negative)).mean()
+    levels = torch.cat([scores.new_tensor([math.inf]), scores.unique().flip(0)])
+    rate = lambda part: (part >= levels[:, None]).double().mean(dim=1)  # noqa: E731
+    return rate(negative), rate(positive), float(area)
