@@ -143,7 +143,7 @@ def product_bound(mlp: GatedMLP, keys: Tensor) -> Tensor:
 
 def relative_lipschitz(mlp: nn.Module, facts: FactSet) -> float:
     """Median over the keys of ‖J‖ ‖k‖ / ‖g(k)‖: by how much a relative error in a key grows. Free of g's scale."""
-    size = facts.keys.norm(dim=1) / mlp(facts.keys).norm(dim=1)
+    size = (facts.keys.norm(dim=1) / mlp(facts.keys).norm(dim=1)).detach()
     return float((lipschitz_at_keys(mlp, facts.keys) * size).median())
 
 
