@@ -1,0 +1,190 @@
+"""What the book adds to an executed notebook: how to run it and how long that takes, its data, its figures as files.
+
+Everything is read from the notebook itself, _toc.yml and results/: a new notebook needs no entry here.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+FIGURES, THUMBNAILS = ROOT / "build" / "figures", ROOT / "build" / "thumbnails"
+TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
+PROFILES = ("smoke", "laptop", "paper")
+THUMBNAIL_WIDTH = 480
+
+
+class Figure(NamedTuple):
+    """One figure of an executed notebook: its number on the page, its cell, what it shows and its files' contents."""
+
+    name: str
+    number: int
+    cell: int
+    alt: str
+    data: dict[str, bytes]
+
+    @property
+    def stem(self) -> str:
+        return f"{self.name}-{self.number}"
+
+
+def figures_of(notebook: nbformat.NotebookNode, name: str) -> Iterator[Figure]:
+    """The figures in the order of the page: outputs that hold a png."""
+    number = 0
+    for index, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            held = output.get("data", {})
+            if TYPES["png"] in held:
+                number += 1
+                data = {kind: content(held[mime], kind) for kind, mime in TYPES.items() if mime in held}
+                alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+                yield Figure(name, number, index, alt, data)
+
+
+def content(text: str, kind: str) -> bytes:
+    return text.encode() if kind == "svg" else base64.b64decode(text)
+
+
+def chapters() -> Iterator[tuple[str, list[str]]]:
+    """The parts of _toc.yml with the names of their notebooks."""
+    for part in yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"]:
+        names = [Path(chapter["file"]) for chapter in part["chapters"]]
+        yield part["caption"], [path.name for path in names if path.parent.name == "notebooks"]
+
+
+def title_of(notebook: nbformat.NotebookNode) -> str:
+    return notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+
+
+# --- one page ----------------------------------------------------------------------------------------------------
+
+
+def dress(source: str, name: str, repository: str, branch: str) -> str:
+    """The notebook's JSON with its run box, an anchor before each figure, and its files below it.
+
+    The page shows figures as svg, sharp at every size; png and pdf are there to download.
+    """
+    notebook = nbformat.reads(source, as_version=4)
+    by_cell: dict[int, list[Figure]] = {}
+    for figure in figures_of(notebook, name):
+        write_files(figure)
+        by_cell.setdefault(figure.cell, []).append(figure)
+    cells = []
+    for index, cell in enumerate(notebook.cells):
+        figures = by_cell.get(index, [])
+        if figures:
+            anchors = "".join(f'<span id="figure-{figure.number}"></span>' for figure in figures)
+            cells.append(markdown_cell(f"```{{raw}} html\n{anchors}\n```", f"before-{index}"))
+        cells.append(cell)
+        for output in cell.get("outputs", []):
+            if TYPES["svg"] in output.get("data", {}):
+                output.data = {TYPES["svg"]: output.data[TYPES["svg"]]}
+        if figures:
+            cells.append(markdown_cell("\n".join(map(download_line, figures)), f"after-{index}"))
+        if index == 0:
+            cells.append(markdown_cell(run_box(notebook, name, repository, branch), "run"))
+    notebook.cells = cells
+    return nbformat.writes(notebook)
+
+
+def markdown_cell(text: str, name: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_markdown_cell(text, id=name)
+
+
+def write_files(figure: Figure) -> None:
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    for kind, data in figure.data.items():
+        (FIGURES / f"{figure.stem}.{kind}").write_bytes(data)
+
+
+def download_line(figure: Figure) -> str:
+    links = (
+        f"{{download}}`{kind.upper()} <../build/figures/{figure.stem}.{kind}>`" for kind in TYPES if kind in figure.data
+    )
+    return f"{{.figure-files}}\nFigure {figure.number}: {' '.join(links)}\n"
+
+
+def run_box(notebook: nbformat.NotebookNode, name: str, repository: str, branch: str) -> str:
+    """Where and how to run the page, what it takes in each profile, and the tables that it reads."""
+    owner = repository.removeprefix("https://github.com/")
+    binder = f"https://mybinder.org/v2/gh/{owner}/{branch}?urlpath=lab/tree/notebooks/{name}.ipynb"
+    colab = f"https://colab.research.google.com/github/{owner}/blob/{branch}/tests/references/{name}.ipynb"
+    lines = [
+        ":::{admonition} Run this page",
+        ":class: run-this",
+        f"[Binder]({binder}) or [Colab]({colab}), or in a checkout: `make figure FIG={name}`",
+        "",
+        f"Time from nothing: {times(name)} ([what that means](../book/reproducibility.md)).",
+    ]
+    tables = [
+        f"{{download}}`{path.name} ({path.parent.name}) <../{path.relative_to(ROOT)}>`" for path in tables_of(notebook)
+    ]
+    if tables:
+        lines += ["", f"Data: {', '.join(tables)}."]
+    return "\n".join([*lines, ":::"])
+
+
+def times(name: str, table: Path = ROOT / "results" / "laptop" / "notebooks.csv") -> str:
+    """The measured time in each profile: "smoke 26 s, laptop 3 min, paper not measured"."""
+    measured = {}
+    if table.is_file():
+        with open(table, newline="", encoding="utf-8") as file:
+            measured = {row["profile"]: row for row in csv.DictReader(file) if row["notebook"] == name}
+    words = []
+    for profile in PROFILES:
+        row = measured.get(profile)
+        words.append(
+            f"{profile} {duration(float(row['seconds']))} ({row['device']})" if row else f"{profile} not measured"
+        )
+    return ", ".join(words)
+
+
+def duration(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def tables_of(notebook: nbformat.NotebookNode) -> list[Path]:
+    """The committed tables that the code names, laptop profile first."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    names = dict.fromkeys(re.findall(r'(?:results_file|stored)\(\s*"(\w+)"', code))
+    paths = [ROOT / "results" / profile / f"{name}.csv" for profile in ("laptop", "paper") for name in names]
+    return [path for path in paths if path.is_file()]
+
+
+# --- all pages ---------------------------------------------------------------------------------------------------
+
+
+def gallery() -> str:
+    """Thumbnails of all figures in the order of the book, each a link to its figure."""
+    lines = []
+    for caption, names in chapters():
+        lines += [f"## {caption}", ""] if names else []
+        for name in names:
+            notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+            lines += [f"### [{title_of(notebook)}](../notebooks/{name}.ipynb)", ""]
+            lines += ["::::{container} gallery", *map(thumbnail, figures_of(notebook, name)), "::::", ""]
+    return "\n".join(lines)
+
+
+def thumbnail(figure: Figure) -> str:
+    """Write the figure in small; the image directive that shows it."""
+    path = THUMBNAILS / f"{figure.stem}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.open(io.BytesIO(figure.data["png"])).convert("RGB")
+    picture.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
+    picture.quantize(64).save(path, optimize=True)
+    target = f"../notebooks/{figure.name}.html#figure-{figure.number}"
+    return f":::{{image}} ../{path.relative_to(ROOT)}\n:alt: {figure.alt}\n:target: {target}\n:::"
