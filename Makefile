@@ -104,7 +104,7 @@ build/smoke/%.ipynb: notebooks/%.py $(INPUTS)
 smoke: $(NOTEBOOKS:%=build/smoke/%.ipynb)
 
 # --all: Sphinx repeats warnings only for pages that it reads again, and a strict build must see them all.
-build/book.stamp: $(PAGES) _toc.yml _config.yml results/laptop/notebooks.csv $(wildcard book/*.* book/_static/* book/_ext/*.py)
+build/book.stamp: $(PAGES) _toc.yml _config.yml $(wildcard book/*.* book/_static/* book/_ext/*.py results/*/*.csv factcore/*.py)
 	@rm -rf _build/html
 	$(BIN)/jupyter-book build . -W -n --keep-going --all -q
 	@mkdir -p build

@@ -508,6 +508,10 @@ def page_link(name: str) -> str:
     return f"[](../notebooks/{name}.ipynb)" if (ROOT / "notebooks" / f"{name}.py").is_file() else f"`{name}`, to come"
 
 
+def small(text: str) -> str:
+    return f"<br><small>{text}</small>" if text else ""
+
+
 def markdown(results: Path = ROOT / "results") -> str:
     """The summary line and one table per source, in MyST."""
     found = [(row, *evaluate(row, results)) for row in CLAIMS]
@@ -518,12 +522,12 @@ def markdown(results: Path = ROOT / "results") -> str:
     ]
     for source, title in SOURCES.items():
         lines += [f"## {title}", "", f"{CITATIONS[source]}", ""]
-        lines += ["| Claim | Our number | Interval | Verdict | Made by |", "|---|---|---|---|---|"]
+        lines += ["| Claim | Ours | Verdict | Page |", "|---|---|---|---|"]
         for row, finding, profile in found:
-            if row.source != source:
-                continue
-            verdict = f"**{finding.verdict}** <br> <small>{row.rule}</small>"
-            by = page_link(row.page) + (f" <br> <small>{profile} profile</small>" if profile else "")
-            lines.append(f"| {row.says} | {finding.number} | {finding.interval} | {verdict} | {by} |")
+            if row.source == source:
+                says = f"{row.says} {small(f'Rule: {row.rule}.')}"
+                ours = " ".join(filter(None, [finding.number, small(finding.interval)]))
+                by = f"{page_link(row.page)} {small(f'{profile} profile' if profile else '')}"
+                lines.append(f"| {says} | {ours} | **{finding.verdict}** | {by} |")
         lines.append("")
     return "\n".join(lines)

@@ -39,7 +39,12 @@ def panel(table: pd.DataFrame, profile: str) -> dict:
     methods.sort(key=lambda m: -m["points"][-1][2] / m["points"][-1][0])
     sizes = sorted({n for method in methods for n, *_ in method["points"]})
     floor = [[n, n * np.log2(n) / 2] for n in sizes]
-    return {"title": f"{profile} profile, d = {d}", "floor": floor, "floorLabel": figures.LABELS["floor"], "methods": methods}
+    return {
+        "title": f"{profile} profile, d = {d}",
+        "floor": floor,
+        "floorLabel": figures.LABELS["floor"],
+        "methods": methods,
+    }
 
 
 def markdown(results: Path = ROOT / "results") -> str:
@@ -51,7 +56,7 @@ def markdown(results: Path = ROOT / "results") -> str:
         f'<script type="application/json" id="scaling-data">{data}</script>',
         '<noscript><img src="../_static/headline.png" width="100%" alt="Parameters needed against number of facts, and',
         'parameters per fact against number of convex solves: the still picture of this page."></noscript>',
-        '<div data-scaling></div>',
+        "<div data-scaling></div>",
         '<script src="../_static/scaling.js"></script>',
         "```",
         "",

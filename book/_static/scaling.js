@@ -3,7 +3,7 @@
 "use strict";
 
 const scalingPictures = (() => {
-  const LEFT = 64, RIGHT = 14, TOP = 12, BOTTOM = 48;
+  const LEFT = 84, RIGHT = 14, TOP = 12, BOTTOM = 48;
 
   const polygon = (corners, turn, inner = 1) =>
     Array.from({ length: inner === 1 ? corners : 2 * corners }, (_, k) => {
@@ -22,10 +22,11 @@ const scalingPictures = (() => {
     "^": polygon(3, 0), v: polygon(3, Math.PI), "<": polygon(3, -Math.PI / 2), ">": polygon(3, Math.PI / 2),
     "*": polygon(5, 0, 0.4), P: plus(0), X: plus(Math.PI / 4),
   };
+  const grow = { "^": 1.25, v: 1.25, "<": 1.25, ">": 1.25, "*": 1.3, P: 1.1, X: 1.1 }; // to look alike in size
   const px = (x) => x.toFixed(1);
   const marker = (kind, colour, x, y, radius, more = "") =>
     `<path fill="${colour}"${more} d="M${(shapes[kind] ?? shapes.o)
-      .map(([dx, dy]) => `${px(x + radius * dx)} ${px(y + radius * dy)}`).join("L")}Z"/>`;
+      .map(([dx, dy]) => `${px(x + radius * (grow[kind] ?? 1) * dx)} ${px(y + radius * (grow[kind] ?? 1) * dy)}`).join("L")}Z"/>`;
 
   const number = (x) => (x >= 1000 ? Math.round(x).toLocaleString("en") : String(Number(x.toPrecision(3))));
   const trained = (panel, n) => panel.methods.find((m) => m.key === "trained")?.points.find((p) => p[0] === n)?.[2];
