@@ -51,9 +51,25 @@ def mend_colab_links(app, pagename, templatename, context, doctree) -> None:
                 button["url"] = button["url"].replace(f"/{pagename}.", f"/tests/references/{Path(pagename).name}.")
 
 
+def drop_thebe(app, pagename, templatename, context, doctree) -> None:
+    """Leave out Thebe: the book does not use it, it names an outside address, and it is declared twice, an error."""
+    kept = [file for file in context["script_files"] if "thebe" not in f"{file}{file.attributes.get('body')}".lower()]
+    context["script_files"] = kept
+
+
+def mend_citation_list(app, pagename, templatename, context, doctree) -> None:
+    """docutils calls a bibliography a list, but its entries are no list items: screen readers stumble."""
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
+
+
 def setup(app) -> dict[str, bool]:
     app.connect("source-read", complete)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", mend_colab_links, priority=900)  # after the theme has made its buttons
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", mend_citation_list, priority=900)
     app.add_css_file("book.css")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
