@@ -55,15 +55,12 @@ def content(text: str, kind: str) -> bytes:
     return text.encode() if kind == "svg" else base64.b64decode(text)
 
 
-def chapters() -> Iterator[tuple[str, list[str]]]:
-    """The parts of _toc.yml with the names of their notebooks."""
+def notebooks() -> Iterator[str]:
+    """The names of the notebooks in the order of _toc.yml."""
     for part in yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"]:
-        names = [Path(chapter["file"]) for chapter in part["chapters"]]
-        yield part["caption"], [path.name for path in names if path.parent.name == "notebooks"]
-
-
-def title_of(notebook: nbformat.NotebookNode) -> str:
-    return notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+        for chapter in part["chapters"]:
+            if chapter["file"].startswith("notebooks/"):
+                yield Path(chapter["file"]).name
 
 
 # --- one page ----------------------------------------------------------------------------------------------------
@@ -124,7 +121,7 @@ def run_box(notebook: nbformat.NotebookNode, name: str, repository: str, branch:
         ":class: run-this",
         f"[Binder]({binder}) or [Colab]({colab}), or in a checkout: `make figure FIG={name}`",
         "",
-        f"Time from nothing: {times(name)} ([what that means](../book/reproducibility.md)).",
+        f"Time from nothing: {times(notebook, name)} ([what that means](../book/reproducibility.md)).",
     ]
     tables = [
         f"{{download}}`{path.name} ({path.parent.name}) <../{path.relative_to(ROOT)}>`" for path in tables_of(notebook)
@@ -134,19 +131,29 @@ def run_box(notebook: nbformat.NotebookNode, name: str, repository: str, branch:
     return "\n".join([*lines, ":::"])
 
 
-def times(name: str, table: Path = ROOT / "results" / "laptop" / "notebooks.csv") -> str:
-    """The measured time in each profile: "smoke 26 s, laptop 3 min, paper not measured"."""
-    measured = {}
+def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "results") -> str:
+    """The time in each profile: measured for the whole notebook, else the sum of its tables' runs."""
+    measured, table = {}, results / "laptop" / "notebooks.csv"
     if table.is_file():
-        with open(table, newline="", encoding="utf-8") as file:
-            measured = {row["profile"]: row for row in csv.DictReader(file) if row["notebook"] == name}
+        measured = {row["profile"]: row for row in rows_of(table) if row["notebook"] == name}
     words = []
     for profile in PROFILES:
-        row = measured.get(profile)
-        words.append(
-            f"{profile} {duration(float(row['seconds']))} ({row['device']})" if row else f"{profile} not measured"
-        )
+        tables = [results / profile / f"{table}.csv" for table in tables_named(notebook, "results_file")]
+        runs = [row for path in tables if path.is_file() for row in rows_of(path)]
+        if row := measured.get(profile):
+            words.append(f"{profile} {duration(float(row['seconds']))} ({row['device']})")
+        elif runs:
+            words.append(
+                f"{profile} {duration(sum(float(run['seconds']) for run in runs))} ({len(runs)} stored runs in all)"
+            )
+        else:
+            words.append(f"{profile} not measured")
     return ", ".join(words)
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    with open(table, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def duration(seconds: float) -> str:
@@ -156,10 +163,15 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def tables_of(notebook: nbformat.NotebookNode) -> list[Path]:
-    """The committed tables that the code names, laptop profile first."""
+def tables_named(notebook: nbformat.NotebookNode, function: str) -> list[str]:
+    """The tables that the code gives to this function of factcore.store, in order."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    names = dict.fromkeys(re.findall(r'(?:results_file|stored)\(\s*"(\w+)"', code))
+    return list(dict.fromkeys(re.findall(rf'(?:{function})\(\s*"(\w+)"', code)))
+
+
+def tables_of(notebook: nbformat.NotebookNode) -> list[Path]:
+    """The committed tables that the page reads, laptop profile first."""
+    names = tables_named(notebook, "results_file|stored")
     paths = [ROOT / "results" / profile / f"{name}.csv" for profile in ("laptop", "paper") for name in names]
     return [path for path in paths if path.is_file()]
 
@@ -170,12 +182,12 @@ def tables_of(notebook: nbformat.NotebookNode) -> list[Path]:
 def gallery() -> str:
     """Thumbnails of all figures in the order of the book, each a link to its figure."""
     lines = []
-    for caption, names in chapters():
-        lines += [f"## {caption}", ""] if names else []
-        for name in names:
-            notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-            lines += [f"### [{title_of(notebook)}](../notebooks/{name}.ipynb)", ""]
-            lines += ["::::{container} gallery", *map(thumbnail, figures_of(notebook, name)), "::::", ""]
+    for name in notebooks():
+        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+        pictures = list(map(thumbnail, figures_of(notebook, name)))
+        if pictures:
+            title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+            lines += [f"## [{title}](../notebooks/{name}.ipynb)", "", "::::{container} gallery", *pictures, "::::", ""]
     return "\n".join(lines)
 
 
