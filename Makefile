@@ -42,12 +42,12 @@ figure: .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVI
 	$(PY) scripts/run_notebook.py notebooks/$(FIG).py build/$(PROFILE)/$(FIG).ipynb \
 	  --profile $(PROFILE) --device $(DEVICE) --seed $(SEED) --log --pictures
 
-references: .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile)
-	@for name in $(NOTEBOOKS); do \
+references: .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile) [FIG=capacity]
+	@for name in $(or $(FIG),$(NOTEBOOKS)); do \
 	  $(PY) scripts/run_notebook.py notebooks/$$name.py tests/references/$$name.ipynb --profile smoke --portable; done
 
-timings: .venv/.installed ## Measure seconds and memory of every notebook, computing everything [PROFILE=laptop] [DEVICE=cpu]
-	@for name in $(NOTEBOOKS); do store=$$(mktemp -d); \
+timings: .venv/.installed ## Measure seconds and memory of every notebook, computing everything [FIG=capacity] [PROFILE=laptop] [DEVICE=cpu]
+	@for name in $(or $(FIG),$(NOTEBOOKS)); do store=$$(mktemp -d); \
 	  FACTCORE_RESULTS=$$store $(PY) scripts/run_notebook.py notebooks/$$name.py build/timings/$$name.ipynb \
 	    --profile $(PROFILE) --device $(DEVICE) --measure results/laptop/notebooks.csv; rm -r "$$store"; done
 
