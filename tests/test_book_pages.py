@@ -40,7 +40,11 @@ def notebook(tmp_path, monkeypatch):
     outputs = [nbformat.v4.new_output("display_data", data=dict(data)) for _ in range(2)]
     plot = nbformat.v4.new_code_cell("plt.show()", outputs=outputs, metadata={"mystnb": {"image": {"alt": "a curve"}}})
     code = 'store.results_file("capacity", profile)\nstored(\n    "solves", "paper")\nresults_file("no_such", profile)'
-    cells = [nbformat.v4.new_markdown_cell("# Title\n\nText."), nbformat.v4.new_code_cell(code), plot]
+    cells = [
+        nbformat.v4.new_markdown_cell("# Title\n\nText."),
+        nbformat.v4.new_code_cell(f"# NBVAL_IGNORE_OUTPUT\n{code}"),
+        plot,
+    ]
     return nbformat.v4.new_notebook(cells=cells)
 
 

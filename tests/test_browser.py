@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "_build" / "html"
 CHROMIUM = os.environ.get("FACTCORE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 LEVEL = ("serious", "critical")
-THEMES = ("light", "dark")
 
 
 def toc_pages() -> list[str]:
@@ -62,10 +61,10 @@ def axe() -> str:
 
 @pytest.mark.parametrize("name", toc_pages())
 def test_axe_finds_nothing_serious(visit, name):
-    for theme in THEMES:
+    for theme, only in (("light", ""), ("dark", ", runOnly: ['color-contrast']")):  # the theme changes colours alone
         page = visit(name, theme=theme)
         page.evaluate(axe())
-        found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+        found = page.evaluate(f"axe.run({{resultTypes: ['violations']{only}}})")["violations"]
         grave = [
             f"{item['id']} ({item['impact']}): {node['html'][:200]}"
             for item in found

@@ -355,7 +355,7 @@ def hebbian_against_trained(tables: Tables) -> Finding:
     "hebbian",
     "The best constructions need 3 to 10 times the parameters of trained MLPs.",
     rule="at most 10 times for ours with five convex solves, at every size and seed; stronger if below 3 times",
-    page="solves",
+    page="capacity",
 )
 def closest_to_trained(tables: Tables) -> Finding:
     both = ratios(*ladder(tables, "block-convex", "trained"))

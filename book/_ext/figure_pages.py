@@ -82,6 +82,7 @@ def dress(source: str, name: str, repository: str, branch: str) -> str:
         if figures:
             anchors = "".join(f'<span id="figure-{figure.number}"></span>' for figure in figures)
             cells.append(markdown_cell(f"```{{raw}} html\n{anchors}\n```", f"before-{index}"))
+        cell.source = cell.source.removeprefix("# NBVAL_IGNORE_OUTPUT\n")  # a word to the tests, not to the reader
         cells.append(cell)
         for output in cell.get("outputs", []):
             if TYPES["svg"] in output.get("data", {}):
