@@ -9,6 +9,7 @@ DEVICE ?= cpu
 SEED ?= 0
 FIG ?=
 PORT ?= 8000
+CHROMIUM ?= $(or $(FACTCORE_CHROMIUM),$(shell command -v chromium || command -v chromium-browser))
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -22,7 +23,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.venv/cache/ipython
 unexport MPLBACKEND PYTHONPATH
 
-.PHONY: help book test figure references timings headline serve lint lock clean distclean smoke
+.PHONY: help book test figure references timings headline pdf serve lint lock clean distclean smoke
 
 help: ## This list
 	@echo "make TARGET [NAME=value ...]"
@@ -41,17 +42,26 @@ figure: .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVI
 	$(PY) scripts/run_notebook.py notebooks/$(FIG).py build/$(PROFILE)/$(FIG).ipynb \
 	  --profile $(PROFILE) --device $(DEVICE) --seed $(SEED) --log --pictures
 
-references: .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile)
-	@for name in $(NOTEBOOKS); do \
+references: .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile) [FIG=capacity]
+	@for name in $(or $(FIG),$(NOTEBOOKS)); do \
 	  $(PY) scripts/run_notebook.py notebooks/$$name.py tests/references/$$name.ipynb --profile smoke --portable; done
 
-timings: .venv/.installed ## Measure seconds and memory of every notebook, computing everything [PROFILE=laptop] [DEVICE=cpu]
-	@for name in $(NOTEBOOKS); do store=$$(mktemp -d); \
+timings: .venv/.installed ## Measure seconds and memory of every notebook, computing everything [FIG=capacity] [PROFILE=laptop] [DEVICE=cpu]
+	@for name in $(or $(FIG),$(NOTEBOOKS)); do store=$$(mktemp -d); \
 	  FACTCORE_RESULTS=$$store $(PY) scripts/run_notebook.py notebooks/$$name.py build/timings/$$name.ipynb \
 	    --profile $(PROFILE) --device $(DEVICE) --measure results/laptop/notebooks.csv; rm -r "$$store"; done
 
 headline: notebooks/capacity.ipynb ## Take book/_static/headline.png from the capacity page's cell tagged "headline"
 	$(PY) scripts/headline.py $< book/_static/headline.png
+
+pdf: $(PAGES) ## The whole book as build/book.pdf (needs Chromium: apt install chromium)
+	@[[ -n "$(CHROMIUM)" ]] || { echo "make pdf needs Chromium: apt install chromium, or CHROMIUM=path"; exit 1; }
+	$(BIN)/jupyter-book build . --builder custom --custom-builder singlehtml --path-output build/single -q
+	@cp build/single/_build/singlehtml/book/intro.html build/single/_build/singlehtml/book.html  # beside its _static
+	@"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --no-first-run --user-data-dir="$$(mktemp -d)" \
+	  --no-pdf-header-footer --virtual-time-budget=60000 --print-to-pdf=build/book.pdf \
+	  file://$(CURDIR)/build/single/_build/singlehtml/book.html 2> build/chromium.log || { cat build/chromium.log; exit 1; }
+	@echo "The book in one file: $(CURDIR)/build/book.pdf"
 
 serve: build/book.stamp ## Serve the built book on localhost [PORT=8000]
 	$(PY) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
@@ -104,7 +114,7 @@ build/smoke/%.ipynb: notebooks/%.py $(INPUTS)
 smoke: $(NOTEBOOKS:%=build/smoke/%.ipynb)
 
 # --all: Sphinx repeats warnings only for pages that it reads again, and a strict build must see them all.
-build/book.stamp: $(PAGES) _toc.yml _config.yml results/laptop/notebooks.csv $(wildcard book/*.* book/_static/* book/_ext/*.py)
+build/book.stamp: $(PAGES) _toc.yml _config.yml $(wildcard book/*.* book/_static/* book/_ext/*.py results/*/*.csv factcore/*.py)
 	@rm -rf _build/html
 	$(BIN)/jupyter-book build . -W -n --keep-going --all -q
 	@mkdir -p build

@@ -9,19 +9,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: told apart with any colour vision, on white and on the book's dark background.
+# Okabe and Ito's palette and three more. tests/test_figures.py holds whatever meets in one figure apart, in every kind
+# of colour vision; markers tell it apart without any.
 COLOURS = {
     "encoder-decoder": "#0072B2",
     "ntk": "#E69F00",
     "trained": "#D55E00",
     "one-hot": "#000000",
     "hebbian": "#56B4E9",
-    "data-dependent": "#56B4E9",
+    "data-dependent": "#772211",
     "max-margin": "#CC79A7",
     "block-convex": "#009E73",
     "floor": "#7F7F7F",
     "paper-codes": "#332288",
-    "block-convex-2": "#44AA99",
+    "block-convex-2": "#77AA55",
     "separators": "#0072B2",
     "projected": "#CC79A7",
     "random": "#0072B2",
@@ -35,16 +36,16 @@ MARKERS |= {"random": "o", "aimed": "s", "optimised": "^"}
 # families of value embeddings (factcore.geometries)
 GEOMETRY_COLOURS = {
     "sphere": "#000000",
-    "gaussian": "#7F7F7F",
+    "gaussian": "#555555",
     "spiked": "#D55E00",
     "clusters": "#0072B2",
     "low-rank": "#CC79A7",
     "norms": "#E69F00",
     "power-law": "#56B4E9",
     "airports": "#009E73",
-    "tokens": "#8C564B",
-    "mlp-inputs": "#A8A800",
-    "mlp-outputs": "#5B3E96",
+    "tokens": "#772211",
+    "mlp-inputs": "#9933FF",
+    "mlp-outputs": "#332288",
 }
 GEOMETRY_MARKERS = dict(zip(GEOMETRY_COLOURS, "os^DvPX*h><"))
 LABELS = {

@@ -358,7 +358,7 @@ axes[0, 0].invert_yaxis()
 handles, labels = axes[0, 0].get_legend_handles_labels()
 figure.legend(
     handles,
-    [f"{label} values" for label in labels],
+    [f"{label} values".replace("both", "raw and whitened") for label in labels],
     loc="outside upper center",
     ncol=3,
 )

@@ -25,11 +25,15 @@ ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = ("notebook", "profile", "seconds", "peak_mb", "device", "torch", "commit")
 
 
-def execute(source: Path, parameters: dict[str, object], *, log: bool = False) -> nbformat.NotebookNode:
+def execute(
+    source: Path, parameters: dict[str, object], *, page: bool = False, log: bool = False
+) -> nbformat.NotebookNode:
     """The notebook with its outputs, run in a fresh kernel of this Python from the notebook's own folder."""
     notebook = jupytext.read(source)
     for index, cell in enumerate(notebook.cells):
         cell.id = f"{source.stem}-{index}"  # jupytext draws random ids; these keep diffs to what changed
+    if page:
+        for_page(notebook)
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, f"{source.stem}.ipynb"), Path(folder, "executed.ipynb")
         nbformat.write(notebook, before)
@@ -58,16 +62,21 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def as_page(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
-    """The book's copy: the parameters that papermill injected are hidden, a line says how to run the page."""
+def for_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Before a page is run: a hidden first cell that asks for every figure as png, svg and pdf."""
+    source = "from matplotlib_inline.backend_inline import set_matplotlib_formats\n"
+    source += 'set_matplotlib_formats("png", "svg", "pdf")'
+    cell = nbformat.v4.new_code_cell(source, id="figure-formats", metadata={"tags": ["remove-cell"]})
+    notebook.cells.insert(0, cell)
+    return notebook
+
+
+def as_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The book's copy: without the cell of `for_page`, and with papermill's parameters hidden."""
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "figure-formats"]
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("remove-cell")
-    line = (
-        f"Run it yourself: `make figure FIG={name}` in a checkout, or the rocket button above (Binder, Colab). "
-        "[How long it takes](../book/reproducibility.md)."
-    )
-    notebook.cells.insert(1, nbformat.v4.new_markdown_cell(line, id=f"{name}-run"))
     return notebook
 
 
@@ -154,14 +163,14 @@ def main() -> None:
     parameters = {name: getattr(options, name) for name in ("profile", "device", "seed")}
     memory, begun = PeakMemory(), time.perf_counter()
     memory.start()
-    notebook = tidy(execute(options.source, parameters, log=options.log))
+    notebook = tidy(execute(options.source, parameters, page=options.page, log=options.log))
     seconds, peak = round(time.perf_counter() - begun, 1), memory.stop()
     print(f"{options.source.stem}: profile {options.profile}, {seconds} s, {peak} MB", file=sys.stderr)
 
     if options.portable:
         check_portable(notebook)
     if options.page:
-        as_page(notebook, options.source.stem)
+        as_page(notebook)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     partial = options.out.with_suffix(".partial")
     nbformat.write(notebook, partial)

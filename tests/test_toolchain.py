@@ -290,8 +290,8 @@ def test_launch_buttons_open_files_that_exist(pages):
         binder = f"https://mybinder.org/v2/gh/{organisation}/main?urlpath=lab/tree/notebooks/{source.stem}.ipynb"
         path = f"tests/references/{source.stem}.ipynb"
         colab = f"https://colab.research.google.com/github/{organisation}/blob/main/{path}"
-        assert [link for link in links if "mybinder" in link] == [binder]
-        assert [link for link in links if "colab" in link] == [colab]
+        assert {link for link in links if "mybinder" in link} == {binder}
+        assert {link for link in links if "colab" in link} == {colab}
         assert (ROOT / path).is_file()
 
 

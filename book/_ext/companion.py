@@ -1,4 +1,4 @@
-"""What this book adds to Sphinx: maths that renders offline, and Colab links to notebooks that git has."""
+"""What this book adds to Sphinx: offline maths, generated pages, dressed notebooks, Colab links that git has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,29 @@ import re
 import shutil
 from importlib.metadata import files
 from pathlib import Path
+
+import api_pages
+import claims
+import figure_pages
+import scaling
+
+# a line "% generated: NAME" in a page of book/ is replaced by what NAME returns, in MyST
+GENERATED = {
+    "api": api_pages.markdown,
+    "claims": claims.markdown,
+    "gallery": figure_pages.gallery,
+    "scaling": scaling.markdown,
+}
+
+
+def complete(app, docname: str, source: list[str]) -> None:
+    """Fill in the generated part of a page; dress an executed notebook."""
+    if docname.startswith("notebooks/"):
+        theme = app.config.html_theme_options
+        where = (theme["repository_url"], theme["repository_branch"])
+        source[0] = figure_pages.dress(source[0], Path(docname).name, *where)
+    else:
+        source[0] = re.sub(r"^% generated: (\w+)$", lambda found: GENERATED[found[1]](), source[0], flags=re.M)
 
 
 def copy_mathjax(app, exception) -> None:
@@ -28,7 +51,25 @@ def mend_colab_links(app, pagename, templatename, context, doctree) -> None:
                 button["url"] = button["url"].replace(f"/{pagename}.", f"/tests/references/{Path(pagename).name}.")
 
 
+def drop_thebe(app, pagename, templatename, context, doctree) -> None:
+    """Leave out Thebe: the book does not use it, it names an outside address, and it is declared twice, an error."""
+    kept = [file for file in context["script_files"] if "thebe" not in f"{file}{file.attributes.get('body')}".lower()]
+    context["script_files"] = kept
+
+
+def mend_citation_list(app, pagename, templatename, context, doctree) -> None:
+    """docutils calls a bibliography a list, but its entries are no list items: screen readers stumble."""
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
+
+
 def setup(app) -> dict[str, bool]:
+    app.connect("source-read", complete)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", mend_colab_links, priority=900)  # after the theme has made its buttons
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", mend_citation_list, priority=900)
+    app.add_css_file("book.css")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

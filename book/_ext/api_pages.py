@@ -1,0 +1,124 @@
+"""The API page: signatures and docstrings of the public names, as they stand in the code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+
+import factcore
+from factcore.construct import METHODS
+
+# sections of the project's definitions, which are no part of the book
+SECTIONS = [
+    re.compile(text)
+    for text in (
+        r"[Ss]pec sections? [^;).]*; ",
+        r" \([Ss]pec section[^;)]*\)",
+        r" ?Spec section \d\.",
+        r"; spec section[^)]*",
+    )
+]
+
+
+def markdown() -> str:
+    """What `factcore` exports, by the module that defines it, and one line on each module."""
+    lines: list[str] = []
+    exported = [getattr(factcore, name) for name in factcore.__all__]
+    for thing in sorted(exported, key=lambda x: (not inspect.isfunction(x), x.__name__.lower())):
+        lines += entry(thing, thing.__name__)
+    lines += ["## Methods of `construct`", "", "The docstring of a method states its formula and its options.", ""]
+    for name, method in METHODS.items():
+        lines += [
+            f"### `{name}`",
+            "",
+            f"```python\n{signature(method, method.__name__)}\n```",
+            "",
+            docstring(method),
+            "",
+        ]
+    lines += ["## Modules", "", "What is not exported is imported from its module.", ""]
+    lines += ["| Module | What it holds |", "|---|---|"]
+    for module in modules():
+        lines.append(f"| `{module.__name__}` | {first_line(module)} |")
+    return "\n".join(lines)
+
+
+def modules() -> Iterator:
+    for found in pkgutil.walk_packages(factcore.__path__, "factcore."):
+        yield importlib.import_module(found.name)
+
+
+def first_line(thing) -> str:
+    return plain((inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " "))
+
+
+def entry(thing, name: str, level: int = 2) -> list[str]:
+    """Heading, signature and docstring; for a class its public methods, too."""
+    lines = [f"{'#' * level} {name}", "", f"```python\n{signature(thing, name)}\n```", "", docstring(thing), ""]
+    for key, member in vars(thing).items() if inspect.isclass(thing) else ():
+        function = getattr(member, "__func__", getattr(member, "fget", member))
+        if key.startswith("_") or not inspect.isfunction(function) or not function.__doc__:
+            continue
+        if isinstance(member, property):
+            lines += [f"**`{thing.__name__}.{key}`** (property)", ""]
+        else:
+            lines += [f"**`{thing.__name__}.{key}`**", "", f"```python\n{signature(function, key)}\n```", ""]
+        lines += [docstring(function), ""]
+    return lines
+
+
+def signature(thing, name: str) -> str:
+    """The call, on one line where it fits, otherwise one parameter a line."""
+    found = inspect.signature(thing)
+    parts, starred = [], False
+    for parameter in found.parameters.values():
+        if parameter.name in ("self", "cls"):
+            continue
+        starred |= parameter.kind is parameter.VAR_POSITIONAL
+        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
+            parts.append("*")
+            starred = True
+        parts.append(spelled(parameter))
+    result = found.return_annotation
+    arrow = "" if result is found.empty or inspect.isclass(thing) else f" -> {type_name(result)}"
+    line = f"{name}({', '.join(parts)}){arrow}"
+    return line if len(line) <= 88 else f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){arrow}"
+
+
+def spelled(parameter: inspect.Parameter) -> str:
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    known = parameter.annotation is not parameter.empty
+    text = stars + parameter.name + (f": {type_name(parameter.annotation)}" if known else "")
+    if parameter.default is not parameter.empty:
+        text += f" = {parameter.default!r}" if known else f"={parameter.default!r}"
+    return text
+
+
+def type_name(annotation) -> str:
+    """Annotations are strings here (from __future__ import annotations), or hold one in named tuples."""
+    if isinstance(annotation, str):
+        return annotation
+    return getattr(annotation, "__forward_arg__", None) or getattr(annotation, "__name__", str(annotation))
+
+
+def docstring(thing) -> str:
+    """Paragraphs as text, indented blocks and lists as they are spaced."""
+    blocks = re.split(r"\n\s*\n", inspect.getdoc(thing) or "")
+    return "\n\n".join(f"```text\n{block}\n```" if laid_out(block) else plain(block) for block in blocks)
+
+
+def laid_out(block: str) -> bool:
+    """Whether the line breaks of a block mean something: it has indented lines or is a list."""
+    return any(line.startswith(("  ", "- ")) for line in block.splitlines())
+
+
+def plain(text: str) -> str:
+    """Text of a docstring as Markdown: `names` and ``code`` become code, the rest is not marked up."""
+    for reference in SECTIONS:
+        text = reference.sub("", text)
+    pieces = re.split(r"(``?[^`]+``?)", text)
+    escape = re.compile(r"([\\*_<>\[\]#$~^|{}])")
+    return "".join(p.replace("``", "`") if p.startswith("`") else escape.sub(r"\\\1", p) for p in pieces)

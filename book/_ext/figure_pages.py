@@ -1,0 +1,203 @@
+"""What the book adds to an executed notebook: how to run it and how long that takes, its data, its figures as files.
+
+Everything is read from the notebook itself, _toc.yml and results/: a new notebook needs no entry here.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+FIGURES, THUMBNAILS = ROOT / "build" / "figures", ROOT / "build" / "thumbnails"
+TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
+PROFILES = ("smoke", "laptop", "paper")
+THUMBNAIL_WIDTH = 480
+
+
+class Figure(NamedTuple):
+    """One figure of an executed notebook: its number on the page, its cell, what it shows and its files' contents."""
+
+    name: str
+    number: int
+    cell: int
+    alt: str
+    data: dict[str, bytes]
+
+    @property
+    def stem(self) -> str:
+        return f"{self.name}-{self.number}"
+
+
+def figures_of(notebook: nbformat.NotebookNode, name: str) -> Iterator[Figure]:
+    """The figures in the order of the page: outputs that hold a png."""
+    number = 0
+    for index, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            held = output.get("data", {})
+            if TYPES["png"] in held:
+                number += 1
+                data = {kind: content(held[mime], kind) for kind, mime in TYPES.items() if mime in held}
+                alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+                yield Figure(name, number, index, alt, data)
+
+
+def content(text: str, kind: str) -> bytes:
+    return text.encode() if kind == "svg" else base64.b64decode(text)
+
+
+def notebooks() -> Iterator[str]:
+    """The names of the notebooks in the order of _toc.yml."""
+    for part in yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"]:
+        for chapter in part["chapters"]:
+            if chapter["file"].startswith("notebooks/"):
+                yield Path(chapter["file"]).name
+
+
+# --- one page ----------------------------------------------------------------------------------------------------
+
+
+def dress(source: str, name: str, repository: str, branch: str) -> str:
+    """The notebook's JSON with its run box, an anchor before each figure, and its files below it.
+
+    The page shows figures as svg, sharp at every size; png and pdf are there to download.
+    """
+    notebook = nbformat.reads(source, as_version=4)
+    by_cell: dict[int, list[Figure]] = {}
+    for figure in figures_of(notebook, name):
+        write_files(figure)
+        by_cell.setdefault(figure.cell, []).append(figure)
+    cells = []
+    for index, cell in enumerate(notebook.cells):
+        figures = by_cell.get(index, [])
+        if figures:
+            anchors = "".join(f'<span id="figure-{figure.number}"></span>' for figure in figures)
+            cells.append(markdown_cell(f"```{{raw}} html\n{anchors}\n```", f"before-{index}"))
+        cell.source = cell.source.removeprefix("# NBVAL_IGNORE_OUTPUT\n")  # a word to the tests, not to the reader
+        cells.append(cell)
+        for output in cell.get("outputs", []):
+            if TYPES["svg"] in output.get("data", {}):
+                output.data = {TYPES["svg"]: output.data[TYPES["svg"]]}
+        if figures:
+            cells.append(markdown_cell("\n".join(map(download_line, figures)), f"after-{index}"))
+        if index == 0:
+            cells.append(markdown_cell(run_box(notebook, name, repository, branch), "run"))
+    notebook.cells = cells
+    return nbformat.writes(notebook)
+
+
+def markdown_cell(text: str, name: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_markdown_cell(text, id=name)
+
+
+def write_files(figure: Figure) -> None:
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    for kind, data in figure.data.items():
+        (FIGURES / f"{figure.stem}.{kind}").write_bytes(data)
+
+
+def download_line(figure: Figure) -> str:
+    links = (
+        f"{{download}}`{kind.upper()} <../build/figures/{figure.stem}.{kind}>`" for kind in TYPES if kind in figure.data
+    )
+    return f"{{.figure-files}}\nFigure {figure.number}: {' '.join(links)}\n"
+
+
+def run_box(notebook: nbformat.NotebookNode, name: str, repository: str, branch: str) -> str:
+    """Where and how to run the page, what it takes in each profile, and the tables that it reads."""
+    owner = repository.removeprefix("https://github.com/")
+    binder = f"https://mybinder.org/v2/gh/{owner}/{branch}?urlpath=lab/tree/notebooks/{name}.ipynb"
+    colab = f"https://colab.research.google.com/github/{owner}/blob/{branch}/tests/references/{name}.ipynb"
+    lines = [
+        ":::{admonition} Run this page",
+        ":class: run-this",
+        f"[Binder]({binder}) or [Colab]({colab}), or in a checkout: `make figure FIG={name}`",
+        "",
+        f"Time from nothing: {times(notebook, name)} ([what that means](../book/reproducibility.md)).",
+    ]
+    tables = [
+        f"{{download}}`{path.name} ({path.parent.name}) <../{path.relative_to(ROOT)}>`" for path in tables_of(notebook)
+    ]
+    if tables:
+        lines += ["", f"Data: {', '.join(tables)}."]
+    return "\n".join([*lines, ":::"])
+
+
+def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "results") -> str:
+    """The time in each profile: measured for the whole notebook, else the sum of its tables' runs."""
+    measured, table = {}, results / "laptop" / "notebooks.csv"
+    if table.is_file():
+        measured = {row["profile"]: row for row in rows_of(table) if row["notebook"] == name}
+    words = []
+    for profile in PROFILES:
+        tables = [results / profile / f"{table}.csv" for table in tables_named(notebook, "results_file")]
+        runs = [row for path in tables if path.is_file() for row in rows_of(path)]
+        if row := measured.get(profile):
+            words.append(f"{profile} {duration(float(row['seconds']))} ({row['device']})")
+        elif runs:
+            words.append(
+                f"{profile} {duration(sum(float(run['seconds']) for run in runs))} ({len(runs)} stored runs in all)"
+            )
+        else:
+            words.append(f"{profile} not measured")
+    return ", ".join(words)
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    with open(table, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def duration(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def tables_named(notebook: nbformat.NotebookNode, function: str) -> list[str]:
+    """The tables that the code gives to this function of factcore.store, in order."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return list(dict.fromkeys(re.findall(rf'(?:{function})\(\s*"(\w+)"', code)))
+
+
+def tables_of(notebook: nbformat.NotebookNode) -> list[Path]:
+    """The committed tables that the page reads, laptop profile first."""
+    names = tables_named(notebook, "results_file|stored")
+    paths = [ROOT / "results" / profile / f"{name}.csv" for profile in ("laptop", "paper") for name in names]
+    return [path for path in paths if path.is_file()]
+
+
+# --- all pages ---------------------------------------------------------------------------------------------------
+
+
+def gallery() -> str:
+    """Thumbnails of all figures in the order of the book, each a link to its figure."""
+    lines = []
+    for name in notebooks():
+        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+        pictures = list(map(thumbnail, figures_of(notebook, name)))
+        if pictures:
+            title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+            lines += [f"## [{title}](../notebooks/{name}.ipynb)", "", "::::{container} gallery", *pictures, "::::", ""]
+    return "\n".join(lines)
+
+
+def thumbnail(figure: Figure) -> str:
+    """Write the figure in small; the image directive that shows it."""
+    path = THUMBNAILS / f"{figure.stem}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.open(io.BytesIO(figure.data["png"])).convert("RGB")
+    picture.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
+    picture.quantize(64).save(path, optimize=True)
+    target = f"../notebooks/{figure.name}.html#figure-{figure.number}"
+    return f":::{{image}} ../{path.relative_to(ROOT)}\n:alt: {figure.alt}\n:target: {target}\n:::"

@@ -1,0 +1,210 @@
+"""What the book adds to its pages at build time: figure files, thumbnails, run boxes, API, data of the comparison."""
+
+import base64
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import factcore
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "_build" / "html"
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+nbformat = pytest.importorskip("nbformat")
+pages = pytest.importorskip("figure_pages")
+api_pages = pytest.importorskip("api_pages")
+scaling = pytest.importorskip("scaling")
+
+
+def picture(width=900, height=600) -> str:
+    from PIL import Image
+
+    target = io.BytesIO()
+    Image.new("RGB", (width, height), "white").save(target, "png")
+    return base64.b64encode(target.getvalue()).decode()
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    """A title, a cell that reads tables, and a cell with two figures; files go to a temporary folder."""
+    monkeypatch.setattr(pages, "FIGURES", tmp_path / "figures")
+    data = {
+        "image/png": picture(),
+        "image/svg+xml": "<svg>1</svg>",
+        "application/pdf": base64.b64encode(b"%PDF").decode(),
+    }
+    outputs = [nbformat.v4.new_output("display_data", data=dict(data)) for _ in range(2)]
+    plot = nbformat.v4.new_code_cell("plt.show()", outputs=outputs, metadata={"mystnb": {"image": {"alt": "a curve"}}})
+    code = 'store.results_file("capacity", profile)\nstored(\n    "solves", "paper")\nresults_file("no_such", profile)'
+    cells = [
+        nbformat.v4.new_markdown_cell("# Title\n\nText."),
+        nbformat.v4.new_code_cell(f"# NBVAL_IGNORE_OUTPUT\n{code}"),
+        plot,
+    ]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def test_figures_are_numbered_with_their_files(notebook):
+    first, second = pages.figures_of(notebook, "made-up")
+    assert (first.number, second.number, first.cell, first.alt) == (1, 2, 2, "a curve")
+    assert first.data["svg"] == b"<svg>1</svg>" and first.data["pdf"] == b"%PDF" and first.data["png"][:4] == b"\x89PNG"
+
+
+def test_a_dressed_page_has_run_box_anchors_and_files(notebook, tmp_path):
+    source = pages.dress(nbformat.writes(notebook), "made-up", "https://github.com/who/what", "main")
+    text = [cell.source for cell in nbformat.reads(source, as_version=4).cells]
+    assert [words.split("\n")[0][:12] for words in text] == [
+        "# Title",
+        ":::{admoniti",
+        "store.result",
+        "```{raw} htm",
+        "plt.show()",
+        "{.figure-fil",
+    ]
+    assert "https://mybinder.org/v2/gh/who/what/main?urlpath=lab/tree/notebooks/made-up.ipynb" in text[1]
+    assert "`make figure FIG=made-up`" in text[1]
+    assert re.findall(r"<\.\./results/(\w+/\w+\.csv)>", text[1])[:2] == ["laptop/capacity.csv", "laptop/solves.csv"]
+    assert "no_such" not in text[1]
+    assert 'id="figure-1"' in text[3] and 'id="figure-2"' in text[3]
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        f"made-up-{n}.{kind}" for n in (1, 2) for kind in pages.TYPES
+    }
+    shown = nbformat.reads(source, as_version=4).cells[4].outputs
+    assert [list(output.data) for output in shown] == [["image/svg+xml"]] * 2
+
+
+def test_times_are_measured_or_summed_or_missing(notebook, tmp_path):
+    (tmp_path / "laptop").mkdir()
+    (tmp_path / "laptop" / "notebooks.csv").write_text(
+        "notebook,profile,seconds,device\nmade-up,smoke,25.8,cpu x1\nother,laptop,1,cpu\n"
+    )
+    (tmp_path / "laptop" / "capacity.csv").write_text("n,seconds\n1,100\n2,200\n")
+    (tmp_path / "laptop" / "solves.csv").write_text("n,seconds\n1,7000\n")  # another page's table
+    words = pages.times(notebook, "made-up", tmp_path)
+    assert words == "smoke 26 s (cpu x1), laptop 5 min (2 stored runs in all), paper not measured"
+
+
+@pytest.mark.parametrize(
+    "seconds, words", [(0.4, "0 s"), (119, "119 s"), (121, "2 min"), (7000, "117 min"), (7300, "2 h")]
+)
+def test_durations(seconds, words):
+    assert pages.duration(seconds) == words
+
+
+def test_thumbnails_are_small(notebook, tmp_path, monkeypatch):
+    from PIL import Image
+
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    monkeypatch.setattr(pages, "THUMBNAILS", tmp_path / "build")
+    lines = pages.thumbnail(next(pages.figures_of(notebook, "made-up"))).splitlines()
+    with Image.open(tmp_path / "build" / "made-up-1.png") as small:
+        assert small.size == (480, 320)
+    assert lines[1:3] == [":alt: a curve", ":target: ../notebooks/made-up.html#figure-1"]
+
+
+# --- API ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_public_name_and_module_is_in_the_api():
+    text = api_pages.markdown()
+    for name in factcore.__all__:
+        assert f"\n## {name}\n" in f"\n{text}"
+    for path in (ROOT / "factcore").glob("*.py"):
+        assert path.stem == "__init__" or f"`factcore.{path.stem}`" in text
+
+
+def test_signatures_are_python():
+    import ast
+
+    for code in re.findall(r"```python\n(.*?)\n```", api_pages.markdown(), flags=re.S):
+        ast.parse(f"def {code}: ..." if "->" in code or "(" in code else code)
+
+
+def test_docstrings_keep_their_meaning():
+    assert api_pages.plain("`a_b` and ``c`` of v_i*2 <= |x|") == r"`a_b` and `c` of v\_i\*2 \<= \|x\|"
+
+
+# --- comparison --------------------------------------------------------------------------------------------------
+
+
+def test_the_comparison_holds_the_table():
+    from factcore.store import read_table
+
+    table = read_table(ROOT / "results" / "laptop" / "capacity.csv")
+    shown = scaling.panels()[0]
+    rows = table[table.d == int(re.search(r"d = (\d+)", shown["title"])[1])]
+    assert {method["key"] for method in shown["methods"]} == set(rows.dropna(subset="n_params").rung)
+    for method in shown["methods"]:
+        for n, low, middle, high, runs in method["points"]:
+            counts = rows[(rows.rung == method["key"]) & (rows.n_facts == n)].n_params.dropna()
+            assert (low, middle, high, runs) == (counts.min(), counts.median(), counts.max(), len(counts))
+
+
+@pytest.fixture(scope="module")
+def js():
+    racer = pytest.importorskip("py_mini_racer")
+    with racer.MiniRacer() as engine:
+        engine.eval((ROOT / "book" / "_static" / "scaling.js").read_text())
+        engine.eval(f"const panels = {json.dumps(scaling.panels())}; const all = panels[0].methods.map((m) => m.key);")
+        yield lambda code: json.loads(engine.eval(f"JSON.stringify({code})"))
+
+
+@pytest.mark.parametrize("measure", ["parameters", "parameters per fact", "times trained"])
+@pytest.mark.parametrize("width, height", [(300, 320), (760, 456)])
+def test_every_mark_stands_where_its_number_does(js, measure, width, height):
+    drawn = js(f"scalingPictures.draw(panels[0], {json.dumps(measure)}, new Set(all), {width}, {height})")
+    at = drawn["at"]
+    assert len(at) == sum(len(method["points"]) for method in scaling.panels()[0]["methods"])
+    for mark in at:
+        x, y = mark["place"]
+        assert 84 <= x <= width - 14 and 12 <= y <= height - 48
+        assert mark["point"]["low"] <= mark["point"]["middle"] <= mark["point"]["high"]
+    order = sorted(at, key=lambda mark: mark["point"]["middle"])
+    heights = [mark["place"][1] for mark in order]
+    assert heights == sorted(heights, reverse=True)
+    for mark in at:
+        value = {"parameters": 1, "parameters per fact": mark["point"]["n"]}.get(measure)
+        assert value is None or mark["point"]["middle"] == pytest.approx(mark["point"]["count"] / value)
+
+
+def test_words_on_a_mark_are_the_table_s(js):
+    for method in scaling.panels()[0]["methods"]:
+        (n, _, middle, *_), key = method["points"][-1], json.dumps(method["key"])
+        code = f"scalingPictures.curves(panels[0], 'times trained', new Set([{key}]))[0]"
+        words = js(f"((c) => scalingPictures.words(panels[0], {{method: c.method, point: c.points.at(-1)}}))({code})")
+        assert words.startswith(f"{method['label']}: n = {n:,}, {middle:,.0f} parameters (")
+
+
+def test_every_marker_of_the_book_is_drawn(js):
+    from factcore.figures import MARKERS
+
+    for marker in set(MARKERS.values()):
+        path = js(f"scalingPictures.marker({json.dumps(marker)}, '#000000', 8, 8, 6)")
+        assert path.count("L") >= 2
+    assert len(
+        {js(f"scalingPictures.marker({json.dumps(m)}, '#000000', 8, 8, 6)") for m in set(MARKERS.values())}
+    ) == len(set(MARKERS.values()))
+
+
+# --- the built book ----------------------------------------------------------------------------------------------
+
+
+def test_every_figure_of_the_book_can_be_downloaded_and_is_in_the_gallery():
+    if not (BOOK / "book" / "gallery.html").is_file():
+        pytest.skip("the book is not built")
+    gallery = (BOOK / "book" / "gallery.html").read_text()
+    for name in pages.notebooks():
+        executed = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+        text = (BOOK / "notebooks" / f"{name}.html").read_text()
+        assert "Run this page" in text and f"make figure FIG={name}" in re.sub("<[^>]+>", "", text)
+        for figure in pages.figures_of(executed, name):
+            assert set(figure.data) == set(pages.TYPES), figure.stem
+            assert f'../notebooks/{name}.html#figure-{figure.number}"' in gallery
+            assert f'id="figure-{figure.number}"' in text
+            for kind, data in figure.data.items():
+                (link,) = re.findall(rf'href="(\.\./_downloads/\w+/{figure.stem}\.{kind})"', text)
+                assert (BOOK / "notebooks" / link).read_bytes() == data

@@ -1,0 +1,145 @@
+"""The built book in a browser: accessible, readable on a phone, searchable, and its figures answer.
+
+Needs Chromium (on Debian and Ubuntu: apt install chromium), or the path of one in FACTCORE_CHROMIUM.
+"""
+
+import os
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "_build" / "html"
+CHROMIUM = os.environ.get("FACTCORE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+LEVEL = ("serious", "critical")
+
+
+def toc_pages() -> list[str]:
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM:
+        pytest.skip("no chromium: apt install chromium, or name one in FACTCORE_CHROMIUM")
+    if not (BOOK / "book" / "intro.html").is_file():
+        pytest.skip("the book is not built: make book")
+    with api.sync_playwright() as playwright:
+        with playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]) as chromium:
+            yield chromium
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens a page of the book from the disk, as a reader without a server does."""
+    contexts = []
+
+    def open_page(name, *, width=1200, theme="light", **options):
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(f"{(BOOK / name.split('?')[0]).with_suffix('.html').as_uri()}{''.join(name.partition('?')[1:])}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def axe() -> str:
+    package = find_spec("axe_playwright_python")
+    if package is None:
+        pytest.skip("axe-playwright-python, which carries axe, is not installed")
+    return (Path(package.origin).parent / "axe.min.js").read_text()
+
+
+@pytest.mark.parametrize("name", toc_pages())
+def test_axe_finds_nothing_serious(visit, name):
+    for theme, only in (("light", ""), ("dark", ", runOnly: ['color-contrast']")):  # the theme changes colours alone
+        page = visit(name, theme=theme)
+        page.add_style_tag(content="* { transition: none !important; }")  # no colour is caught on its way to another
+        page.wait_for_load_state("networkidle")
+        page.evaluate(axe())
+        found = page.evaluate(f"axe.run({{resultTypes: ['violations']{only}}})")["violations"]
+        grave = [
+            f"{item['id']} ({item['impact']}): {node['html'][:200]}"
+            for item in found
+            if item["impact"] in LEVEL
+            for node in item["nodes"]
+        ]
+        assert not grave, f"{name}, {theme}:\n" + "\n".join(grave)
+
+
+@pytest.mark.parametrize("name", toc_pages())
+def test_nothing_is_cut_off_on_a_phone(visit, name):
+    page = visit(name, width=360)
+    wide = page.evaluate("document.scrollingElement.scrollWidth")
+    assert wide <= 360, f"{name} is {wide} px wide"
+    beyond = page.evaluate(
+        """[...document.querySelectorAll('article *')].filter((element) => {
+          let scrolls = element.parentElement;
+          while (scrolls && !['auto', 'scroll', 'hidden'].includes(getComputedStyle(scrolls).overflowX))
+            scrolls = scrolls.parentElement;
+          return !(scrolls && scrolls.closest('article')) && element.getBoundingClientRect().right > 361;
+        }).map((element) => element.outerHTML.slice(0, 120))"""
+    )
+    assert not beyond, "\n".join(beyond)
+
+
+def test_pages_raise_no_script_errors(browser):
+    context = browser.new_context()
+    errors: list[str] = []
+    context.on("weberror", lambda error: errors.append(str(error.error)))
+    for name in toc_pages():
+        context.new_page().goto((BOOK / name).with_suffix(".html").as_uri())
+        assert not errors, f"{name}: {errors}"
+    context.close()
+
+
+def test_search_works_from_the_disk(visit):
+    page = visit("search?q=separator")
+    page.wait_for_selector("#search-results li a")
+    hits = page.eval_on_selector_all("#search-results li a", "links => links.map(link => link.getAttribute('href'))")
+    assert any("glossary" in hit for hit in hits) and any("notebooks/decoder" in hit for hit in hits)
+
+
+# --- the page "Compare the methods" ------------------------------------------------------------------------------
+
+
+def test_methods_are_switched_off_and_marks_are_read(visit):
+    page = visit("book/compare")
+    lines = page.locator("[data-scaling] .picture polyline")
+    methods = page.locator("[data-method]").count()
+    assert methods >= 8 and lines.count() == methods + 1  # and the floor
+    page.locator("[data-method='ntk']").uncheck()
+    assert lines.count() == methods
+    page.get_by_role("button", name="The paper's three").click()
+    assert lines.count() == 4
+    page.get_by_label("Shown").select_option(label="times trained")
+    tip = page.locator("[data-part='tip']")
+    assert not tip.is_visible()
+    mark = page.locator("[data-scaling] .picture path").first
+    mark.scroll_into_view_if_needed()
+    box = mark.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert re.search(r"n = \d+, [\d,]+ parameters", tip.text_content())
+
+
+def test_without_scripts_the_still_picture_is_there(visit):
+    page = visit("book/compare", java_script_enabled=False)
+    picture = page.locator("img[src$='headline.png']")
+    assert picture.is_visible() and picture.get_attribute("alt")
+
+
+def test_the_page_is_light():
+    page = BOOK / "book" / "compare.html"
+    if not page.is_file():
+        pytest.skip("the book is not built: make book")
+    own = [page, *(ROOT / "book" / "_static" / name for name in ("scaling.js", "scaling.css", "headline.png"))]
+    assert sum(path.stat().st_size for path in own) < 300_000

@@ -1,0 +1,132 @@
+"""The table "paper against ours": verdicts follow their rules, on tables made up here, and missing tables say so."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+claims = pytest.importorskip("claims")
+
+ROWS = {row.find.__name__: row for row in claims.CLAIMS}
+PROVENANCE = {"device": "cpu x1", "torch": "2", "commit": "0", "seconds": 1.0}
+
+
+def write(folder, name, rows, profile="laptop"):
+    (folder / profile).mkdir(exist_ok=True)
+    pd.DataFrame(rows).assign(**PROVENANCE).to_csv(folder / profile / f"{name}.csv", index=False, na_rep="nan")
+
+
+def ladder(folder, *, profile="laptop", sizes=(64, 128, 256, 512), **laws):
+    """A capacity table in which every rung follows n_params = law(n, seed) exactly."""
+    key = lambda rung: rung.replace("_", "-")  # noqa: E731
+    rows = [
+        {"rung": key(rung), "n_facts": n, "d": 64, "seed": s, "width": 1, "n_params": law(n) * (1 + 0.01 * s)}
+        for rung, law in laws.items()
+        for n in sizes
+        for s in range(3)
+    ]
+    write(folder, "capacity", rows, profile)
+
+
+def verdict(name, folder):
+    finding, profile = claims.evaluate(ROWS[name], folder)
+    return finding.verdict, profile
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_without_tables_nothing_is_claimed(name, tmp_path):
+    assert claims.evaluate(ROWS[name], tmp_path) == (claims.Finding("no result table yet", "", "not tested"), "")
+
+
+@pytest.mark.parametrize(
+    "growth, scales, bound",
+    [(1.0, "reproduced", "reproduced"), (1.5, "differs", "differs"), (0.8, "reproduced", "reproduced")],
+)
+def test_exponents_decide_the_claims_on_scaling(tmp_path, growth, scales, bound):
+    ladder(tmp_path, paper_codes=lambda n: 80 * n**growth, trained=lambda n: 4.0 * n, ntk=lambda n: 600.0 * n)
+    assert verdict("scales_as_training", tmp_path) == (scales, "laptop")
+    assert verdict("grows_as_the_bound", tmp_path)[0] == bound
+    better = "reproduced" if growth < 1 else "differs"
+    assert verdict("scales_better_than_ntk", tmp_path)[0] == better
+
+
+@pytest.mark.parametrize(
+    "ours, order, cheaper", [(80, "reproduced", "reproduced"), (5, "reproduced", "differs"), (3, "differs", "differs")]
+)
+def test_order_and_distance_of_the_curves(tmp_path, ours, order, cheaper):
+    ladder(tmp_path, paper_codes=lambda n: ours * n, trained=lambda n: 4 * n, ntk=lambda n: 600 * n)
+    assert verdict("order_of_the_three_curves", tmp_path)[0] == order
+    assert verdict("trained_is_cheaper", tmp_path)[0] == cheaper
+
+
+@pytest.mark.parametrize("times, expected", [(1.5, "stronger"), (5, "reproduced"), (20, "differs")])
+def test_distance_to_training(tmp_path, times, expected):
+    ladder(
+        tmp_path, trained=lambda n: 4 * n, block_convex=lambda n: 4 * times * n, data_dependent=lambda n: 4 * times * n
+    )
+    assert verdict("closest_to_trained", tmp_path)[0] == expected
+    finding, _ = claims.evaluate(ROWS["hebbian_against_trained"], tmp_path)
+    assert finding.verdict == expected and finding.number.startswith(f"{times:.3g}"[:3])
+
+
+def test_the_paper_profile_goes_first_and_too_little_of_it_falls_back(tmp_path):
+    laws = {"paper_codes": lambda n: 80 * n, "trained": lambda n: 4 * n}
+    ladder(tmp_path, **laws)
+    ladder(tmp_path, profile="paper", sizes=(64, 128), **laws)
+    assert verdict("trained_is_cheaper", tmp_path) == ("reproduced", "laptop")
+    ladder(tmp_path, profile="paper", sizes=(1024, 2048, 4096), **laws)
+    assert verdict("trained_is_cheaper", tmp_path) == ("reproduced", "paper")
+
+
+def geometry(rng, slope, *, lost=0):
+    """Costs that follow rho^slope; the other predictors are noise."""
+    noise = lambda: float(rng.uniform(0.2, 0.8))  # noqa: E731
+    rows = []
+    for at in range(12):
+        for values in ("raw", "whitened"):
+            rho = noise()
+            cost = 1000 * rho**slope * (0.5 if values == "whitened" else 1)
+            guesses = {name: noise() for name in ("median_rho", "coherence", "effective_rank", "nearest")}
+            costs = {"encoder_decoder": cost if at >= lost else np.nan, "trained": cost, "condition": 1 + noise()}
+            named = {"geometry": f"g{at}", "values": values, "n": 64, "d": 16, "seed": 0, "rho": rho}
+            rows.append(named | guesses | costs | {"outcome": "stored" if at >= lost else "construction fell short"})
+    return rows
+
+
+def test_decodability_claims(tmp_path):
+    write(tmp_path, "geometry", geometry(np.random.default_rng(0), slope=-2.0))
+    expected = {
+        "stores_what_is_feasible": "reproduced",
+        "rho_foretells_construction": "reproduced",
+        "rho_foretells_training": "reproduced",
+    }
+    assert {name: verdict(name, tmp_path)[0] for name in expected} == expected
+    write(tmp_path, "geometry", geometry(np.random.default_rng(0), slope=0.5, lost=2))
+    assert {verdict(name, tmp_path)[0] for name in (*expected, "inverse_square_of_rho")} == {"differs"}
+
+
+def test_whitening_counts_costs_of_the_same_geometry(tmp_path):
+    rows = geometry(np.random.default_rng(1), slope=0.0)
+    write(tmp_path, "geometry", rows)
+    finding, _ = claims.evaluate(ROWS["whitening_raises_capacity"], tmp_path)
+    assert finding.verdict == "reproduced" and finding.number.startswith("0.50 times the cost; lower in 12 of 12")
+
+
+def test_every_row_is_in_the_page_with_a_known_verdict():
+    page = claims.markdown()
+    table = [line for line in page.splitlines() if line.startswith("| ") and "| **" in line]
+    assert len(table) == len(claims.CLAIMS)
+    for line, row in zip(table, sorted(claims.CLAIMS, key=lambda row: list(claims.SOURCES).index(row.source))):
+        assert row.says in line and row.rule in line
+        assert any(f"| **{name}** |" in line for name in claims.VERDICTS)
+        if "not tested" not in line:
+            assert f"(../notebooks/{row.page}.ipynb)" in line and (ROOT / "notebooks" / f"{row.page}.py").is_file()
+
+
+@pytest.mark.parametrize("x, text", [(21.44, "21.4"), (0.00123, "0.00123"), (12345.6, "12,346"), (0, "0"), (3, "3.00")])
+def test_numbers_have_three_figures(x, text):
+    assert claims.about(x) == text

@@ -1,0 +1,72 @@
+"""The book's colours and markers: whatever is drawn in one figure can be told apart, in every kind of colour vision."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from factcore.figures import COLOURS, GEOMETRY_COLOURS, GEOMETRY_MARKERS, LABELS, MARKERS
+
+# Full dichromacy, on linear RGB: Machado, Oliveira and Fernandes 2009, table 1, severity 1.
+VISIONS = {
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+WHITE = TO_XYZ.sum(axis=1)
+APART = 15  # in CIELAB; neighbours of Okabe and Ito's own palette come as close as 16 in tritanopia
+
+CODES = {"projected", "random", "aimed", "optimised"}
+METHODS = set(COLOURS) - CODES - {"separators", "floor"}  # the floor is a dashed line without markers
+GROUPS = {
+    "methods": ({name: COLOURS[name] for name in METHODS}, MARKERS),
+    "codes": ({name: COLOURS[name] for name in CODES}, MARKERS),
+    "geometries": (GEOMETRY_COLOURS, GEOMETRY_MARKERS),
+}
+
+
+def linear(colour: str) -> np.ndarray:
+    c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def lab(colour: str, vision: str) -> np.ndarray:
+    x = TO_XYZ @ np.clip(np.array(VISIONS[vision]) @ linear(colour), 0, 1) / WHITE
+    f = np.where(x > (6 / 29) ** 3, np.cbrt(x), x * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize("group", GROUPS)
+def test_colours_of_one_figure_are_apart(group, vision):
+    colours, _ = GROUPS[group]
+    for a, b in combinations(sorted(colours), 2):
+        assert np.linalg.norm(lab(colours[a], vision) - lab(colours[b], vision)) >= APART, (a, b)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_markers_of_one_figure_differ(group):
+    colours, markers = GROUPS[group]
+    used = [markers[name] for name in colours]
+    assert len(set(used)) == len(used)
+
+
+def test_every_colour_shows_on_white():
+    for name, colour in (COLOURS | GEOMETRY_COLOURS).items():
+        luminance = TO_XYZ[1] @ linear(colour)
+        assert 1.05 / (luminance + 0.05) >= 2, name
+
+
+def test_every_method_has_a_name():
+    assert set(COLOURS) <= set(LABELS)
+
+
+def test_reference_values_of_the_colour_space():
+    assert lab("#FFFFFF", "normal") == pytest.approx([100, 0, 0], abs=0.05)
+    assert lab("#FF0000", "normal") == pytest.approx([53.24, 80.09, 67.20], abs=0.05)
+    for vision in VISIONS:  # greys look alike to everyone
+        assert lab("#808080", vision) == pytest.approx(lab("#808080", "normal"), abs=0.01)
