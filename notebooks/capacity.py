@@ -67,14 +67,22 @@ from factcore import figures, fit, store
 figures.use_style()
 sizes = {
     "smoke": [(n, 32) for n in (32, 64)],
-    "laptop": [(n, 64) for n in (64, 128, 256, 512, 1024)],
+    "laptop": [(n, 64) for n in (64, 128, 256, 512, 1024, 2048)],
     "paper": [(n, 128) for n in (2**k for k in range(6, 15))],
 }[profile]
 proportional = {  # n = α d², α from 1/4 to 4
     "smoke": [(64, 16)],
-    "laptop": [(64, 16), (256, 16), (256, 32)],
+    "laptop": [
+        (int(a * d * d), d)
+        for d in (16, 32, 64)
+        for a in (0.25, 0.5, 1, 2, 4)
+        if a * d * d <= 2048
+    ],
     "paper": [
-        (int(a * d * d), d) for d in (32, 64, 128, 256) for a in (0.25, 1, 4)
+        (int(a * d * d), d)
+        for d in (32, 64, 128, 256)
+        for a in (0.25, 1, 4)
+        if a * d * d <= 2**14
     ],
 }[profile]
 steps = {"smoke": 200, "laptop": 2000, "paper": 4000}[profile]
@@ -124,6 +132,7 @@ jobs = [
     {"rung": rung, "n_facts": n, "d": d, "seed": s}
     for grid, rungs in ((sizes, methods), (proportional, scalable))
     for n, d in grid
+    if grid is sizes or (n, d) not in sizes
     for rung in rungs
     for s in seeds
 ]
