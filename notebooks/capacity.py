@@ -97,6 +97,11 @@ methods = {
     "block-convex-2": ("block-convex", {"solves": 2}),
     "block-convex": ("block-convex", {"solves": 5}),
     "trained": ("trained", {"steps": steps}),
+    "block-convex, SiLU": ("block-convex", {"solves": 5, "gate": "silu"}),
+    "trained, SiLU": (
+        "trained",
+        {"steps": steps, "gate": "silu", "lr": 0.02, "value_norm": 1.0},
+    ),
 }
 seeds = range(seed, seed + 3)
 
