@@ -10,9 +10,9 @@ after another. Both sides run the same training code, so the ratio is what batch
 the recalls of (a), and the widths of (b), where the two sides may try different widths, so that a lucky seed that one
 of them never meets can part them by a unit.
 
-`ratio` is of seconds by the clock, `cpu_ratio` of processor seconds. Leave one core a process where others compute: a step
-is some hundred operations of a tenth of a millisecond, and with two threads each of them waits for the slower one. On a busy
-machine that made either side tens of times slower, whichever was unlucky more, so that batched could lose to serial.
+`ratio` is of seconds by the clock, `cpu_ratio` of processor seconds. Use --threads 1 where other processes compute: a
+step is many small operations, at each of which two threads wait for the slower one. Without a free core for each, both
+sides take many times as long, by the chances of the scheduler, and the ratio of the clock's seconds says little.
 """
 
 import argparse
