@@ -302,11 +302,12 @@ print("one-hot units per fact, between 1 and 2:", bool(units.between(1, 2).all()
 #
 # A fixed $d$ asks a network to hold more facts in the same space. The other way to grow is $n = \alpha d^2$.
 #
-# Bilinear networks and Hebbian features end at some $\alpha$. Each of their $d$ outputs is a quadratic form of the key,
-# whatever the width: $d^2(d+1)/2$ numbers in all, and half a parameter for every bit of $n \log_2 v$ is more than that
-# from about $\alpha = 2$ on. Training is convex in these numbers once the width reaches all of them, so what does not fit
-# then fits at no width: an empty entry. (Beyond, bilinear rungs are left out; so are max-margin and SiLU gates where they
-# take a laptop too long.) SiLU gates have no such end; they are the bar there.
+# Bilinear networks end at some $\alpha$. Each of their $d$ outputs is a quadratic form of the key, whatever the width:
+# $d^2(d+1)/2$ numbers in all. At $d = 16$ the grey line above, $n \log_2(v)/2$, passes that number at $\alpha = 2$, at larger $d$
+# later. Once the width reaches all of these numbers, training is convex in them, so what does not fit then fits at no
+# width: an empty entry. Hebbian readouts end sooner, as they regress the values on $d(d+1)/2$ features. (Beyond, bilinear
+# rungs are left out; so are max-margin and SiLU gates where they take a laptop too long.) SiLU gates have no such end; they
+# are the bar there.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
