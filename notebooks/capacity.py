@@ -140,10 +140,12 @@ def left_out(rung: str, n: int, d: int) -> bool:
         return n > (1024 if fixed_d else 256)
     if rung.endswith("SiLU") and profile == "laptop" and (n > 512 or d > 16):
         return True
+    if rung == "data-dependent" and profile == "laptop" and not fixed_d and n > 512:
+        return True
     if rung in ("trained", "data-dependent"):
-        return n > 2 * d * d
+        return not fixed_d and n > 2 * d * d
     if rung in ("block-convex", "block-convex-2"):
-        return n > d * d
+        return not fixed_d and n > d * d
     return rung.endswith("SiLU") if fixed_d else rung in ("one-hot", "ntk")
 
 
@@ -306,8 +308,8 @@ print("one-hot units per fact, between 1 and 2:", bool(units.between(1, 2).all()
 # $d^2(d+1)/2$ numbers in all. At $d = 16$ the grey line above, $n \log_2(v)/2$, passes that number at $\alpha = 2$, at larger $d$
 # later. Once the width reaches all of these numbers, training is convex in them, so what does not fit then fits at no
 # width: an empty entry. Hebbian readouts end sooner, as they regress the values on $d(d+1)/2$ features. (Beyond, bilinear
-# rungs are left out; so are max-margin and SiLU gates where they take a laptop too long.) SiLU gates have no such end; they
-# are the bar there.
+# rungs are left out; so are data-dependent, max-margin and SiLU rungs where they take a laptop too long.) SiLU gates have no
+# such end; they are the bar there.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
