@@ -187,7 +187,8 @@ def draw(ax: plt.Axes, rows: pd.DataFrame, title: str) -> None:
         figures.plot_spread(
             ax, of_rung, "n_facts", "n_params", rung, linestyle="none"
         )
-        ax.plot(n, law(n), color=figures.COLOURS[rung], linewidth=1)
+        within = n[n <= of_rung.n_facts.max() * 1.001]
+        ax.plot(within, law(within), color=figures.COLOURS[rung], linewidth=1)
     ax.plot(n, floor(n), color="grey", linestyle="--", label=figures.LABELS["floor"])
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
