@@ -1,17 +1,21 @@
 """Networks trained at once against one after another, and a batched capacity search against a serial one.
 
-    python benchmarks/training.py                                      # d = 32, n = v = 128 and 256: a minute or two
+    python benchmarks/training.py --threads 1                          # d = 32, n = v = 128 and 256: a minute or two
     python benchmarks/training.py --sizes 1024x64 4096x128 --device cuda
 
-Two comparisons in one run, ratios printed: (a) 8 widths x 3 seeds, `train_many` against `trained` called 24 times;
+Two comparisons, one row each in results/laptop/training_benchmark.csv (with a GPU results/paper/); rows that it holds
+are not measured again: (a) 8 widths x 3 seeds, `train_many` against `trained` called 24 times;
 (b) the smallest widths of 3 fact sets, `smallest_trained_widths` against doubling and bisection with one network
 after another. Both sides run the same training code, so the ratio is what batching alone brings. Answers must agree:
 the recalls of (a), and the widths of (b), where the two sides may try different widths, so that a lucky seed that one
 of them never meets can part them by a unit.
+
+`ratio` is of seconds by the clock, `cpu_ratio` of processor seconds. Use --threads 1 where other processes compute: a
+step is many small operations, at each of which two threads wait for the slower one. Without a free core for each, both
+sides take many times as long, by the chances of the scheduler, and the ratio of the clock's seconds says little.
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,19 +23,27 @@ from typing import Any
 import torch
 
 import factcore as fc
+from factcore import store
 from factcore.batched import train_many
 from factcore.batched_search import first_guess, smallest_trained_widths
 from factcore.search import _bisect
 from factcore.training import trained
 
 
-def timed(work: Callable[[], Any], device: str) -> tuple[float, Any]:
-    """Wall time and result, once the device has finished."""
-    start = time.perf_counter()
+def timed(work: Callable[[], Any], device: str) -> tuple[float, float, Any]:
+    """Seconds by the clock and of the processor (all threads), and the result, once the device has finished."""
+    start, cpu = time.perf_counter(), time.process_time()
     result = work()
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start, result
+    return time.perf_counter() - start, time.process_time() - cpu, result
+
+
+def compared(batched: tuple[float, float], serial: tuple[float, float]) -> dict:
+    """The columns of the two times and of their ratios."""
+    times = {"batched_s": batched[0], "serial_s": serial[0], "ratio": serial[0] / batched[0]}
+    times |= {"batched_cpu_s": batched[1], "serial_cpu_s": serial[1], "cpu_ratio": serial[1] / batched[1]}
+    return {name: round(number, 3) for name, number in times.items()}
 
 
 def networks(sets: list[fc.FactSet], options: dict, device: str) -> dict:
@@ -39,14 +51,11 @@ def networks(sets: list[fc.FactSet], options: dict, device: str) -> dict:
     guess = first_guess(sets[0])
     widths = [max(1, guess + offset) for offset in range(-2, 6)]
     runs = [(facts, width, seed) for seed, facts in enumerate(sets) for width in widths]
-    batch, together = timed(lambda: train_many(*(list(column) for column in zip(*runs)), **options), device)
-    single, alone = timed(lambda: [trained(*run, **options) for run in runs], device)
+    *batch, together = timed(lambda: train_many(*(list(column) for column in zip(*runs)), **options), device)
+    *single, alone = timed(lambda: [trained(*run, **options) for run in runs], device)
     recalls = [[fc.recall(mlp, run[0]) for mlp, run in zip(mlps, runs)] for mlps in (together, alone)]
     stored = [[recall == 1 for recall in side] for side in recalls]
-    return {
-        "part": f"{len(runs)} networks",
-        "batched_seconds": batch,
-        "serial_seconds": single,
+    return compared(batch, single) | {
         "same_answers": stored[0] == stored[1],
         "largest_difference": max(abs(a - b) for a, b in zip(*recalls)),
         "answers": f"{sum(stored[0])} of {len(runs)} store everything",
@@ -63,12 +72,9 @@ def searches(sets: list[fc.FactSet], tries: int, options: dict, device: str) -> 
         return _bisect(reaches, first_guess(facts), 2**18, 0.02)
 
     seeds = list(range(len(sets)))
-    batch, found = timed(lambda: smallest_trained_widths(sets, seed=seeds, tries=tries, **options), device)
-    single, widths = timed(lambda: [serial(facts, seed) for facts, seed in zip(sets, seeds)], device)
-    return {
-        "part": f"{len(sets)} searches",
-        "batched_seconds": batch,
-        "serial_seconds": single,
+    *batch, found = timed(lambda: smallest_trained_widths(sets, seed=seeds, tries=tries, **options), device)
+    *single, widths = timed(lambda: [serial(facts, seed) for facts, seed in zip(sets, seeds)], device)
+    return compared(batch, single) | {
         "same_answers": [f.width for f in found] == widths,
         "largest_difference": max(abs(f.width - w) for f, w in zip(found, widths)),
         "answers": f"widths {[f.width for f in found]}",
@@ -89,31 +95,33 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--csv", default=None, help="file the table is written to")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    options = {"steps": args.steps, "progress": False}
-    warm = fc.spherical_facts(16, 4).to(args.device)
-    train_many(warm, [2], [0], steps=2, progress=False)  # the first call loads libraries
-    table = []
-    for n, d in args.sizes:
-        sets = [fc.spherical_facts(n, d, seed=seed).to(args.device) for seed in range(args.sets)]
-        for part in args.parts:
-            row = {"n_facts": n, "d": d, "steps": args.steps, "device": args.device, "threads": torch.get_num_threads()}
-            if part == "networks":
-                row |= networks(sets, options, args.device)
-            else:
-                row |= searches(sets, args.tries, options, args.device)
-            row["ratio"] = row["serial_seconds"] / row["batched_seconds"]
-            row |= {name: round(row[name], 4) for name in ("batched_seconds", "serial_seconds", "ratio")}
-            table.append(row)
-            print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-    if args.csv:
-        with open(args.csv, "w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(table[0]))
-            writer.writeheader()
-            writer.writerows(table)
+    train_many(fc.spherical_facts(16, 4).to(args.device), [2], [0], steps=2, progress=False)  # loads libraries
+
+    def measure(part: str, n_facts: int, d: int, sets: int, tries: int, steps: int, threads: int) -> dict:
+        drawn = [fc.spherical_facts(n_facts, d, seed=seed).to(args.device) for seed in range(sets)]
+        options = {"steps": steps, "progress": False}
+        if part == "networks":
+            return networks(drawn, options, args.device)
+        return searches(drawn, tries, options, args.device)
+
+    jobs = [
+        {
+            "part": part,
+            "n_facts": n,
+            "d": d,
+            "sets": args.sets,
+            "tries": args.tries,
+            "steps": args.steps,
+            "threads": torch.get_num_threads(),
+        }
+        for n, d in args.sizes
+        for part in args.parts
+    ]
+    path = store.results_file("training_benchmark", "laptop" if args.device == "cpu" else "paper")
+    print(store.resume(path, jobs, measure, device=args.device).T.to_string())
 
 
 if __name__ == "__main__":

@@ -23,18 +23,27 @@ def comfortable_width(method: str, n: int, d: int) -> int | None:
 
 
 def build_cost(
-    method: str, n: int, d: int, seed: int, device: str = "cpu", *, fresh: bool = True, **options: Any
+    method: str,
+    n: int,
+    d: int,
+    seed: int,
+    device: str = "cpu",
+    *,
+    width: int | None = None,
+    fresh: bool = True,
+    **options: Any,
 ) -> dict[str, Any]:
     """Build a network for n random facts and check its recall over all values, in a fresh process.
 
     Returns width, parameters, recall, build_s and verify_s (wall seconds), cpu_s (of both, all threads), peak_mb (the
     process's largest resident memory), rest_mb (the same before the build: Python, torch, the facts and a network
-    for 32 facts, built first so that what is loaded at first use does not count) and gpu_mb.
+    for 32 facts, built first so that what is loaded at first use does not count) and gpu_mb. ``width=None`` takes
+    `comfortable_width`.
     ``fresh=False`` measures in this process: quicker, and the memory is that of all it has done. ValueError with the
     process's last line where it fails.
     """
     job: dict[str, Any] = {"method": method, "n": n, "d": d, "seed": seed, "device": device, "options": options}
-    job["threads"] = torch.get_num_threads()
+    job |= {"threads": torch.get_num_threads(), "width": width}
     if not fresh:
         return _measure(**job)
     command = [sys.executable, "-m", "factcore.cost", json.dumps(job)]
@@ -45,14 +54,14 @@ def build_cost(
 
 
 def _measure(
-    method: str, n: int, d: int, seed: int, device: str, threads: int, options: dict[str, Any]
+    method: str, n: int, d: int, seed: int, device: str, threads: int, width: int | None, options: dict[str, Any]
 ) -> dict[str, Any]:
     from factcore.construct import construct
     from factcore.facts import spherical_facts
     from factcore.recall import recall
 
     torch.set_num_threads(threads)
-    facts, width = spherical_facts(n, d, seed=seed).to(device), comfortable_width(method, n, d)
+    facts, width = spherical_facts(n, d, seed=seed).to(device), width or comfortable_width(method, n, d)
     few = comfortable_width(method, 32, 8)
     construct(spherical_facts(32, 8).to(device), method, width=few, **options)  # what torch loads at first use
     rest, cpu, begun = _peak_mb(), time.process_time(), time.perf_counter()

@@ -408,5 +408,17 @@ for data in DATA:
 # networks a ratio within a tenth of 1 is one unit and says nothing.
 #
 # Three limits. The laptop profile cuts the embeddings to $d = 32$: it keeps how uneven they are, not their full
-# dimension. Whitened airports are whitened by their own sample, whose covariance is noisy. And the facts of the layer
-# are *samples* of a smooth function: a memory that stores them is not thereby a copy of the layer.
+# dimension. Twice the $d$ and $n$ would take a laptop too long, as the lines below estimate: the time of this table, and
+# how much longer the same searches took on [spherical facts](capacity.ipynb) of twice the $d$ and $n$. Whitened airports
+# are whitened by their own sample, whose covariance is noisy. And the facts of the layer are *samples* of a smooth
+# function: a memory that stores them is not thereby a copy of the layer.
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+print(f"all runs of this table, one after another: {table.seconds.sum() / 3600:.2f} hours")
+ladder = store.stored("capacity", "laptop")
+if ladder is not None:
+    taken = ladder.groupby(["rung", "n_facts", "d"]).seconds.median()
+    for rung in ("max-margin", "block-convex", "trained"):
+        longer = taken[rung, 512, 64] / taken[rung, 256, 32]
+        print(f"{rung}: a search at n = 512, d = 64 took {longer:.1f} times as long as one at n = 256, d = 32")

@@ -172,6 +172,26 @@ else:
     display(shown.round(1))
 
 # %% [markdown]
+# ## Thousands of facts
+#
+# Single builds of a network for larger fact sets on a processor, each in a process of its own, checked over all values:
+# is a width of so many parameters per fact enough? The table was made by `python benchmarks/block_convex_large.py`;
+# `build_s` are seconds by the clock, on a machine that did other work at the same time, `cpu_s` seconds of processor time.
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+large = store.stored("block_convex_large", "laptop")
+if large is None:
+    print("no stored table: python benchmarks/block_convex_large.py makes it")
+else:
+    large = large.sort_values(["d", "solves", "per_fact", "seed"])
+    large["per fact"] = (large.parameters / large.n).round(2)
+    large["peak memory (GB)"] = (large.peak_mb / 1000).round(2)
+    columns = ["n", "d", "solves", "seed", "width", "per fact", "recall"]
+    columns += ["build_s", "verify_s", "cpu_s", "peak memory (GB)", "device"]
+    display(large[columns].style.format(precision=4).hide())
+
+# %% [markdown]
 # ## What we found
 
 # %%

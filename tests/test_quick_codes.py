@@ -97,6 +97,8 @@ def test_cost_in_a_fresh_process():
     found = build_cost("hebbian", 24, 16, 0, variant="data-dependent")
     assert found["recall"] == 1.0 and found["width"] == comfortable_width("hebbian", 24, 16) == 28
     assert found["parameters"] == 3 * 16 * 28
+    asked = build_cost("hebbian", 24, 16, 0, width=40, fresh=False, variant="data-dependent")
+    assert asked["width"] == 40
     assert 50 < found["rest_mb"] <= found["peak_mb"] < 2000
     assert 0 < found["build_s"] + found["verify_s"] and found["cpu_s"] > 0
 
