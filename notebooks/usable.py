@@ -56,8 +56,6 @@ seed = 0
 # %%
 from functools import lru_cache
 
-import numpy as np
-import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 
