@@ -1,0 +1,183 @@
+"""A one-layer language model whose facts lie in MLPs of their own, one per relation (spec section 6).
+
+    tokens → embedding → attention ─→ RMSNorm ─→ fact MLP of the relation  ┐
+                  └──────────────→ router picks one of ─→ language expert  ┴→ RMSNorm → scores of all tokens
+
+The block is that of section 5, without residuals, value and output projections the identity. A router reads the
+current token and what attention brought: positions that must produce a fact go to that relation's MLP, all others to a
+small language expert. Embeddings and output rows of names are fixed random unit vectors; those of words are learned.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize, scaled_dot_product_attention
+from tqdm import trange
+
+from factcore.construct import construct
+from factcore.editing_text import RELATIONS, Corpus
+from factcore.facts import FactSet, read_safetensors
+from factcore.transformer import ROPE_BASE, rms_norm, rotate
+
+EXPERT_RANK = 32  # hidden units of the language expert
+ROUTER_WIDTH = 64
+
+
+class FactLanguageModel(nn.Module):
+    """The model over the tokens of ``corpus``; ``facts[relation]`` holds the MLP that knows that relation.
+
+    ``targets[relation]`` (n,) is the value token that each airport has in the facts stored now. d must be even.
+    """
+
+    def __init__(self, corpus: Corpus, d: int = 64, *, seed: int = 0) -> None:
+        super().__init__()
+        if not isinstance(d, int) or d < 2 or d % 2:
+            raise ValueError(f"d must be a positive even integer (RoPE turns pairs), got {d!r}")
+        generator = torch.Generator().manual_seed(seed)
+        draw = lambda *shape: torch.randn(shape, generator=generator)  # noqa: E731
+        n_words = len(corpus.number)
+        self.corpus = corpus
+        self.words_in, self.words_out = nn.Parameter(draw(n_words, d)), nn.Parameter(draw(n_words, d))
+        self.register_buffer("names", normalize(draw(len(corpus.words) - n_words, d), dim=1))
+        self.query, self.key = nn.Parameter(draw(d, d) / d**0.5), nn.Parameter(draw(d, d) / d**0.5)
+        self.router = nn.Sequential(nn.Linear(2 * d, ROUTER_WIDTH), nn.GELU(), nn.Linear(ROUTER_WIDTH, 3))
+        self.expert = nn.Sequential(nn.Linear(d, EXPERT_RANK), nn.GELU(), nn.Linear(EXPERT_RANK, d))
+        for linear in (*self.router[::2], *self.expert[::2]):
+            linear.weight.data = draw(*linear.weight.shape) / linear.in_features**0.5
+            linear.bias.data.zero_()
+        self.log_scale = nn.Parameter(torch.zeros(()))
+        self.facts = nn.ModuleDict({relation: nn.Identity() for relation in RELATIONS})
+        self.targets = dict(corpus.targets)
+        length = corpus.filler.shape[1]
+        angle = torch.arange(length)[:, None] * ROPE_BASE ** (-torch.arange(0, d, 2) / d)  # (T, d/2)
+        self.register_buffer("cos", angle.cos(), persistent=False)
+        self.register_buffer("sin", angle.sin(), persistent=False)
+
+    @property
+    def d(self) -> int:
+        return self.names.shape[1]
+
+    def embedding(self) -> Tensor:
+        """Rows (tokens, d) of norm √d."""
+        return self.d**0.5 * torch.cat([normalize(self.words_in, dim=1), self.names])
+
+    def head(self) -> Tensor:
+        """Output rows (tokens, d) of norm 1."""
+        return torch.cat([normalize(self.words_out, dim=1), self.names])
+
+    def fact_set(self, relation: str, targets: Tensor | None = None) -> FactSet:
+        """The facts of ``relation`` as section 1 has them: keys are airports as the MLP should get them, values all tokens.
+
+        ``targets`` (n,) are value tokens, by default those stored now.
+        """
+        keys = self.embedding()[self.corpus.airports].detach()
+        return FactSet(keys, self.head().detach(), self.targets[relation] if targets is None else targets)
+
+    def attend(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (b, T) to what the MLPs get (b, T, d), and the router's scores (b, T, 3): language, city, country."""
+        x = self.embedding()[tokens]
+        length = tokens.shape[1]
+        cos, sin = self.cos[:length], self.sin[:length]
+        mixed = scaled_dot_product_attention(
+            rotate(x @ self.query, cos, sin), rotate(x @ self.key, cos, sin), x, is_causal=True
+        )
+        brought = rms_norm(mixed)
+        return brought, self.router(torch.cat([x, brought], dim=-1))
+
+    def expert_outputs(self, brought: Tensor, route: Tensor) -> Tensor:
+        """What the part that ``route`` names (…,) makes of ``brought`` (…, d): (…, d)."""
+        out = self.expert(brought)
+        for number, relation in enumerate(RELATIONS, 1):
+            here = route == number
+            out[here] = self.facts[relation](brought[here])
+        return out
+
+    def logits(self, outputs: Tensor) -> Tensor:
+        """Scores of all tokens from outputs (…, d)."""
+        return self.log_scale.exp() * rms_norm(outputs) @ self.head().T
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Scores of the next token at every position, (b, T) → (b, T, tokens)."""
+        brought, scores = self.attend(tokens)
+        return self.logits(self.expert_outputs(brought, scores.argmax(dim=-1)))
+
+
+def insert(model: FactLanguageModel, relation: str, mlp: nn.Module) -> FactLanguageModel:
+    """Put ``mlp``, (…, d) → (…, d), in the place that knows ``relation``; returns ``model``."""
+    if relation not in RELATIONS:
+        raise ValueError(f"relation must be one of {list(RELATIONS)}, got {relation!r}")
+    model.facts[relation] = mlp
+    return model
+
+
+def train_language_model(
+    corpus: Corpus,
+    d: int = 64,
+    *,
+    steps: int = 1000,
+    batch: int = 192,
+    lr: float = 1e-2,
+    method: str = "max-margin",
+    seed: int = 0,
+    device: str = "cpu",
+    **options,
+) -> FactLanguageModel:
+    """Write the fact MLPs with ``construct(method, **options)``, freeze them, and learn the rest by Adam.
+
+    A third of every batch states cities, a third countries (training templates only), a third is filler. The loss is
+    the cross-entropy of the next word, that of the fact, and that of the router, each averaged over its positions.
+    """
+    model = FactLanguageModel(corpus, d, seed=seed).to(device)
+    for relation in RELATIONS:
+        insert(model, relation, construct(model.fact_set(relation), method, seed=seed, **options))
+    learned = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(learned, lr=lr, weight_decay=0.0, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda t: min(1.0, (t + 1) / 50) * 0.5 * (1 + math.cos(math.pi * t / steps))
+    )
+    generator = torch.Generator().manual_seed(seed)
+    hide = os.environ.get("FACTCORE_PROGRESS") == "0"
+    for _ in trange(steps, desc="language model: steps", delay=5, disable=hide):
+        tokens, route = training_batch(model, batch // 3, generator)
+        optimiser.zero_grad()
+        loss = sum(losses(model, tokens.to(device), route.to(device)))
+        loss.backward()
+        nn.utils.clip_grad_norm_(learned, 1.0)
+        optimiser.step()
+        schedule.step()
+    return model.requires_grad_(False)
+
+
+def training_batch(model: FactLanguageModel, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """``size`` sentences of each relation and of filler: tokens (3 size, T), and who must predict the next token."""
+    corpus, parts, routes = model.corpus, [], []
+    draw = lambda count: torch.randint(count, (size,), generator=generator)  # noqa: E731
+    for number, relation in enumerate(RELATIONS, 1):
+        which = corpus.template_numbers(relation, held_out=False)[draw(len(corpus.template_numbers(relation, False)))]
+        context = corpus.contexts[draw(len(corpus.contexts))].clone()
+        context[size // 2 :, 1:] = 0  # half of the facts stand alone
+        tokens, at = corpus.sentences(relation, model.targets[relation], draw(len(corpus)), which, context)
+        parts.append(tokens)
+        routes.append(torch.zeros_like(tokens).scatter_(1, at[:, None], number))
+    parts.append(corpus.filler[draw(len(corpus.filler))])
+    routes.append(torch.zeros_like(parts[-1]))
+    return torch.cat(parts), torch.cat(routes)
+
+
+def losses(model: FactLanguageModel, tokens: Tensor, route: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Cross-entropies of the next word, of the facts and of the router, with every position routed as it should be."""
+    brought, scores = model.attend(tokens[:, :-1])
+    following, route = tokens[:, 1:], route[:, :-1]
+    is_word = (following > 0) & (following < len(model.corpus.number))
+    is_fact = route > 0
+    chosen = is_word | is_fact
+    logits = model.logits(model.expert_outputs(brought[chosen], route[chosen]))
+    each = cross_entropy(logits, following[chosen], reduction="none")
+    facts = is_fact[chosen]
+    return each[~facts].mean(), each[facts].mean(), cross_entropy(scores[following > 0], route[following > 0])
