@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -21,10 +23,11 @@ from torch.nn.functional import cross_entropy, normalize, scaled_dot_product_att
 from tqdm import trange
 
 from factcore.construct import construct
-from factcore.editing_text import RELATIONS, Corpus
-from factcore.facts import FactSet, read_safetensors
-from factcore.transformer import ROPE_BASE, rms_norm, rotate
+from factcore.editing_text import RELATIONS, Corpus, airport_corpus
+from factcore.facts import FactSet, _airport_file, read_safetensors
+from factcore.mlp import GatedMLP
 
+ROPE_BASE = 10_000.0
 EXPERT_RANK = 32  # hidden units of the language expert
 ROUTER_WIDTH = 64
 
@@ -54,6 +57,7 @@ class FactLanguageModel(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.facts = nn.ModuleDict({relation: nn.Identity() for relation in RELATIONS})
         self.targets = dict(corpus.targets)
+        self.seen: dict[tuple[str, bool], FactPositions] = {}  # what the fact MLPs get: no edit changes it
         length = corpus.filler.shape[1]
         angle = torch.arange(length)[:, None] * ROPE_BASE ** (-torch.arange(0, d, 2) / d)  # (T, d/2)
         self.register_buffer("cos", angle.cos(), persistent=False)
@@ -108,6 +112,60 @@ class FactLanguageModel(nn.Module):
         return self.logits(self.expert_outputs(brought, scores.argmax(dim=-1)))
 
 
+class FactPositions(NamedTuple):
+    """Every airport in every template, at the word that must produce the value."""
+
+    brought: Tensor  # (n, t, d) what the fact MLP gets
+    routed: Tensor  # (n, t) whether the router asks that MLP
+
+
+@torch.no_grad()
+def fact_positions(model: FactLanguageModel, relation: str, held_out: bool) -> FactPositions:
+    """The training templates, or with ``held_out`` the paraphrases; computed once per model and kept."""
+    if (relation, held_out) not in model.seen:
+        corpus, which = model.corpus, model.corpus.template_numbers(relation, held_out)
+        n, t, parts = len(corpus), len(which), []
+        for rows in torch.arange(n).split(64):
+            tokens, at = corpus.sentences(
+                relation, model.targets[relation], rows.repeat_interleave(t), which.repeat(len(rows))
+            )
+            brought, scores = model.attend(tokens.to(model.names.device))
+            line = torch.arange(len(tokens))
+            parts.append((brought[line, at], scores[line, at].argmax(dim=-1) == 1 + RELATIONS.index(relation)))
+        brought, routed = (torch.cat(part) for part in zip(*parts))
+        model.seen[relation, held_out] = FactPositions(brought.view(n, t, -1), routed.view(n, t))
+    return model.seen[relation, held_out]
+
+
+@torch.no_grad()
+def fact_accuracy(model: FactLanguageModel, relation: str, *, held_out: bool = False) -> Tensor:
+    """Share of the templates in which each airport is followed by its value, (n,); the best of all tokens counts."""
+    at = fact_positions(model, relation, held_out)
+    best = model.logits(model.facts[relation](at.brought)).argmax(dim=-1)  # (n, t)
+    return ((best == model.targets[relation].to(best.device)[:, None]) & at.routed).double().mean(dim=1)
+
+
+@torch.no_grad()
+def perplexity(model: FactLanguageModel) -> float:
+    """exp of the mean cross-entropy of the next word, where that is no name, in text that was not trained on.
+
+    Held-out filler, and every airport once in a paraphrase of each relation.
+    """
+    corpus, total, count = model.corpus, 0.0, 0
+    texts = [corpus.held_out_filler]
+    for relation in RELATIONS:
+        which, rows = corpus.template_numbers(relation, held_out=True), torch.arange(len(corpus))
+        texts.append(corpus.sentences(relation, model.targets[relation], rows, which[rows % len(which)])[0])
+    for tokens in torch.cat(texts).to(model.names.device).split(64):
+        following = tokens[:, 1:]
+        words = (following > 0) & (following < len(corpus.number))
+        brought, scores = model.attend(tokens[:, :-1])
+        logits = model.logits(model.expert_outputs(brought[words], scores[words].argmax(dim=-1)))
+        total += float(cross_entropy(logits, following[words], reduction="sum"))
+        count += int(words.sum())
+    return math.exp(total / count)
+
+
 def insert(model: FactLanguageModel, relation: str, mlp: nn.Module) -> FactLanguageModel:
     """Put ``mlp``, (…, d) → (…, d), in the place that knows ``relation``; returns ``model``."""
     if relation not in RELATIONS:
@@ -116,26 +174,52 @@ def insert(model: FactLanguageModel, relation: str, mlp: nn.Module) -> FactLangu
     return model
 
 
+def fact_mlp(facts: FactSet, construction: str, *, seed: int = 0, **options) -> GatedMLP:
+    """``construct(facts, construction, …)`` with outputs at the keys of norm √d on average.
+
+    The norm behind the MLP makes the model blind to that scale; editors, whose steps have a length, are not.
+    """
+    mlp = construct(facts, construction, seed=seed, **options)
+    mlp.down.data *= facts.d**0.5 / mlp(facts.keys).norm(dim=1).mean()
+    return mlp
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """x · √d / ‖x‖ along the last axis."""
+    return nn.functional.rms_norm(x, x.shape[-1:])
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """RoPE: coordinates j and j + d/2 of x (b, T, d) turned by the angle whose cos and sin (T, d/2) are given."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+def write_facts(model: FactLanguageModel, method: str = "block-convex", *, seed: int = 0, **options) -> None:
+    """Replace both fact MLPs by ``construct(facts, method, **options)`` of the facts that ``model`` states now."""
+    for relation in RELATIONS:
+        insert(model, relation, fact_mlp(model.fact_set(relation), method, seed=seed, **options))
+
+
 def train_language_model(
     corpus: Corpus,
     d: int = 64,
     *,
-    steps: int = 1000,
+    steps: int = 1200,
     batch: int = 192,
     lr: float = 1e-2,
-    method: str = "max-margin",
     seed: int = 0,
     device: str = "cpu",
-    **options,
 ) -> FactLanguageModel:
-    """Write the fact MLPs with ``construct(method, **options)``, freeze them, and learn the rest by Adam.
+    """Write the fact MLPs, freeze them, and learn the rest by Adam. A minute or two for 256 airports on two cores.
 
-    A third of every batch states cities, a third countries (training templates only), a third is filler. The loss is
-    the cross-entropy of the next word, that of the fact, and that of the router, each averaged over its positions.
+    A third of every batch states cities, a third countries (training templates only, half of them behind a sentence of
+    filler), a third is filler. The loss is the cross-entropy of the next word, that of the fact, and that of the
+    router, each averaged over its positions. The MLPs that attention learns against are Hebbian, smooth and easy to
+    reach; any usable construction can take their place afterwards (`write_facts`).
     """
     model = FactLanguageModel(corpus, d, seed=seed).to(device)
-    for relation in RELATIONS:
-        insert(model, relation, construct(model.fact_set(relation), method, seed=seed, **options))
+    write_facts(model, "hebbian", width=2 * len(corpus), seed=seed)
     learned = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=lr, weight_decay=0.0, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -181,3 +265,32 @@ def losses(model: FactLanguageModel, tokens: Tensor, route: Tensor) -> tuple[Ten
     each = cross_entropy(logits, following[chosen], reduction="none")
     facts = is_fact[chosen]
     return each[~facts].mean(), each[facts].mean(), cross_entropy(scores[following > 0], route[following > 0])
+
+
+def save_language_models(models: Iterable[FactLanguageModel], path: str | Path) -> None:
+    """What was learned, of models with the seeds 0, 1, … that they were trained with, in one safetensors file."""
+    tensors, sizes = {}, {}
+    for number, model in enumerate(models):
+        learned = {k: t for k, t in model.state_dict().items() if not k.startswith(("names", "facts."))}
+        tensors |= {f"{number}.{k}": t.detach().cpu().contiguous() for k, t in learned.items()}
+        sizes = {"n_facts": str(len(model.corpus)), "d": str(model.d)}
+    save_file(tensors, str(path), sizes)
+
+
+def load_language_model(
+    seed: int = 0, *, path: str | Path | None = None, method: str = "block-convex", **options
+) -> FactLanguageModel:
+    """A trained model, by default one of those shipped in data/ (256 airports, d = 64, seeds 0, 1 and 2).
+
+    Names are drawn again from the seed, and the fact MLPs are written by ``construct(method, **options)``. ValueError
+    for a seed that the file does not hold.
+    """
+    tensors, sizes = read_safetensors(path or _airport_file().with_name("language_models.safetensors"))
+    learned = {k.split(".", 1)[1]: t for k, t in tensors.items() if k.split(".", 1)[0] == str(seed)}
+    if not learned:
+        raise ValueError(f"seed must be one of {sorted({k.split('.', 1)[0] for k in tensors})}, got {seed!r}")
+    model = FactLanguageModel(airport_corpus(int(sizes["n_facts"])), int(sizes["d"]), seed=seed)
+    model.load_state_dict(learned, strict=False)
+    model.requires_grad_(False)
+    write_facts(model, method, seed=seed, **options)
+    return model
