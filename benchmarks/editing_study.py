@@ -36,7 +36,8 @@ def run_edit(method: str, construction: str, width: int, share: float, seed: int
     else:
         report = editing.evaluate_edit(model, new_facts, method=method, seed=seed)
     rounded = {name: round(value, 5) for name, value in report._asdict().items()}
-    return {"edited": len(new_facts)} | rounded | {"setting": setting, "tried": tried, "edit_seconds": rounded.pop("seconds")}
+    rounded["edit_seconds"] = rounded.pop("seconds")
+    return {"edited": len(new_facts)} | rounded | {"setting": setting, "tried": tried}
 
 
 def jobs(methods, widths, shares, seeds, construction="block-convex") -> list[dict]:
@@ -50,7 +51,7 @@ def jobs(methods, widths, shares, seeds, construction="block-convex") -> list[di
 
 
 def run_sequence(method: str, width: int, seed: int) -> dict:
-    """`BATCHES` edits of `BATCH` cities in a row, with the setting that is best for the first; recall of what should hold."""
+    """`BATCHES` edits of `BATCH` cities in a row, at the setting that is best for the first: recall of all facts."""
     model, setting, name = base("block-convex", width, seed), {}, method
     first = editing.draw_edits(model, BATCH, seed=1000)
     if method in GRIDS:
@@ -76,7 +77,7 @@ def _value(text: str):
 
 
 def run_time(method: str, n_facts: int, seed: int) -> dict:
-    """Seconds and memory of one edit of a tenth of n facts at 24 parameters a fact (h = n/8); attention is untrained."""
+    """Seconds and memory of one edit of n/10 facts at 24 parameters a fact (h = n/8); attention is untrained."""
     model = FactLanguageModel(editing.airport_corpus(n_facts), seed=seed)
     model.requires_grad_(False)
     width = n_facts // 8
