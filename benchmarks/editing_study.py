@@ -88,7 +88,7 @@ def run_time(method: str, n_facts: int, seed: int) -> dict:
     elif method == "finetune with replay":
         options = {"replay": True, "weights": "all", "steps": 100}
     name = method.split(" ")[0]
-    report = editing.evaluate_edit(model, new_facts, method=name, seed=seed, text=False, **options)
+    report = editing.evaluate_edit(model, new_facts, method=name, seed=seed, quick=True, **options)
     return {"width": width, "edit_seconds": round(report.seconds, 4), "peak_mb": round(report.peak_mb, 1)}
 
 
@@ -99,7 +99,7 @@ def study(which: str) -> None:
         store.resume(table("editing"), jobs((*EDITORS, "no_op", "chance"), [32], [0.1], seeds), run_edit)
         store.resume(table("editing"), jobs(EDITORS, [32], SHARES, seeds), run_edit)
     elif which == "width":
-        store.resume(table("editing_width"), jobs(EDITORS, [128, 512, 64, 256], [0.1], seeds), run_edit)
+        store.resume(table("editing_width"), jobs(EDITORS, [512, 128], [0.1], seeds), run_edit)
         store.resume(table("editing_width"), jobs(EDITORS, [32], [0.1], seeds, "trained"), run_edit)
     elif which == "sequential":
         todo = [{"method": m, "width": w, "seed": s} for w in (32, 128) for s in seeds for m in EDITORS]

@@ -47,11 +47,12 @@ from factcore.mlp import GatedMLP
 __all__ = ["METHODS", "EditReport", "airport_corpus", "draw_edits", "edit", "evaluate_edit", "insert"]
 __all__ += ["load_language_model", "train_language_model", "write_facts"]
 
+REPLAYED = 64  # unedited facts in a step of fine-tuning with replay
 CONTEXTS = 6  # training templates, evenly spread, in which an editor optimises the output that it wants
 
 
 class Edit(NamedTuple):
-    """What an editor is told: new value tokens ``targets`` (n,) of all facts of a relation, and which ``rows`` change."""
+    """What an editor is told: value tokens ``targets`` (n,) of all facts of a relation, and which ``rows`` change."""
 
     model: FactLanguageModel
     relation: str
@@ -83,7 +84,7 @@ def edit(
     """
     told = _told(model, new_facts, relation, method, seed, options)
     edited = copy.copy(model)
-    edited._modules = model._modules | {"facts": nn.ModuleDict(model.facts.items())}
+    edited._modules = model._modules | {"facts": nn.ModuleDict(dict(model.facts.items()))}
     edited.targets = model.targets | {relation: told.targets}
     insert(edited, relation, METHODS[method](told, **options))
     return edited
@@ -99,19 +100,23 @@ def finetune(
 ) -> GatedMLP:
     """Adam on the cross-entropy of the new facts in the training templates, `CONTEXTS` of them drawn per step.
 
-    weights: 'down' (the matrix that the other editors change) or 'all'. replay: the unedited facts take part.
+    weights: 'down' (the matrix that the other editors change) or 'all'. replay: `REPLAYED` unedited facts, drawn anew
+    for every step, take part.
     """
     if weights not in ("down", "all"):
         raise ValueError(f"weights must be 'down' or 'all', got {weights!r}")
-    mlp, rows = copy.deepcopy(told.mlp), torch.arange(len(told.targets)) if replay else told.rows
+    mlp, others = copy.deepcopy(told.mlp), torch.arange(len(told.targets))
+    others = others[~torch.isin(others, told.rows)]
     learned = [p.requires_grad_() for p in ([mlp.down] if weights == "down" else mlp.parameters())]
     optimiser = torch.optim.Adam(learned, lr=lr)
     generator = torch.Generator().manual_seed(told.seed)
-    brought = fact_positions(told.model, told.relation, False).brought[rows]
+    brought = fact_positions(told.model, told.relation, False).brought
     for _ in range(steps):
         which = torch.randperm(brought.shape[1], generator=generator)[:CONTEXTS]
+        again = others[torch.randperm(len(others), generator=generator)[:REPLAYED]] if replay else others[:0]
+        rows = torch.cat([told.rows, again])
         optimiser.zero_grad()
-        scores = told.model.logits(mlp(brought[:, which]))
+        scores = told.model.logits(mlp(brought[rows][:, which]))
         cross_entropy(scores.flatten(0, 1), told.targets[rows].repeat_interleave(len(which))).backward()
         optimiser.step()
     return mlp.requires_grad_(False)
@@ -182,7 +187,7 @@ METHODS: dict[str, Callable[..., GatedMLP]] = {
 
 
 class EditReport(NamedTuple):
-    """How an edit went. Shares lie in [0, 1]; ``peak_mb`` is what the edit added to the resident (CUDA: allocated) memory.
+    """How an edit went. Shares lie in [0, 1]; ``peak_mb`` is what it added to resident (CUDA: allocated) memory.
 
     efficacy: edited facts in training templates. paraphrase: edited facts in unseen templates. specificity: all other
     facts of the relation, in training templates. score: the harmonic mean of the three, 0 where one is 0.
@@ -204,27 +209,36 @@ def evaluate_edit(
     method: str = "swap",
     relation: str = "city",
     seed: int = 0,
-    text: bool = True,
+    quick: bool = False,
     **options,
 ) -> EditReport:
     """Do the edit as `edit` does and measure it. Sentences are run through attention before the clock starts.
 
-    ``text=False`` leaves the perplexity ratio out (NaN), which takes longest.
+    ``quick`` takes every fourth template and leaves the perplexity ratio out (NaN).
     """
     rows = _told(model, new_facts, relation, method, seed, options).rows
     fact_positions(model, relation, held_out=False)
-    before = _memory_before(model.names.device)
+    device = model.names.device
+    before = _memory_before(device)
     begun = time.perf_counter()
     edited = edit(model, new_facts, method=method, relation=relation, seed=seed, **options)
     if model.names.is_cuda:
         torch.cuda.synchronize()
-    seconds, peak = time.perf_counter() - begun, _peak_above(before, model.names.device)
-    stated, unseen = fact_accuracy(edited, relation), fact_accuracy(edited, relation, held_out=True)
+    seconds, peak = time.perf_counter() - begun, _peak_above(before, device)
+    every = 4 if quick else 1
+    stated = fact_accuracy(edited, relation, every=every)
+    unseen = fact_accuracy(edited, relation, held_out=True, every=every)
     others = torch.ones(len(stated), dtype=torch.bool).index_fill_(0, rows, False)
-    shares = [float(stated[rows].mean()), float(unseen[rows].mean()), float(stated[others].mean()) if others.any() else 1.0]
-    score = 3 / sum(1 / share for share in shares) if min(shares) > 0 else 0.0
-    ratio = perplexity(edited) / perplexity(model) if text else float("nan")
-    return EditReport(*shares, score, ratio, seconds, peak)
+    efficacy, paraphrase = float(stated[rows].mean()), float(unseen[rows].mean())
+    specificity = float(stated[others].mean()) if others.any() else 1.0
+    score = harmonic_mean(efficacy, paraphrase, specificity)
+    ratio = float("nan") if quick else perplexity(edited) / perplexity(model)
+    return EditReport(efficacy, paraphrase, specificity, score, ratio, seconds, peak)
+
+
+def harmonic_mean(*shares: float) -> float:
+    """1 / mean(1 / share); 0 where a share is 0."""
+    return len(shares) / sum(1 / share for share in shares) if min(shares) > 0 else 0.0
 
 
 def draw_edits(model: FactLanguageModel, count: int, *, relation: str = "city", seed: int = 0) -> dict[str, str]:
@@ -259,7 +273,8 @@ def _told(
     row_of = {corpus.words[token]: row for row, token in enumerate(corpus.airports.tolist())}
     value_of = {corpus.words[token]: token for token in corpus.values[relation].tolist()}
     for airport, value in new_facts.items():
-        targets[_find(row_of, airport, "airport")] = _find(value_of, value, relation)
+        row = _find(row_of, airport, "airport")
+        targets[row] = _find(value_of, value, relation)
     return Edit(model, relation, targets, torch.tensor([row_of[airport] for airport in new_facts]), seed)
 
 
@@ -271,7 +286,7 @@ def _find(known: dict[str, int], name: str, kind: str) -> int:
 
 
 def _keys(told: Edit) -> tuple[Tensor, Tensor, Tensor]:
-    """Hidden units of the edited facts in all training templates (e, t, h), their means (e, h), and all other keys (p, h)."""
+    """Hidden units of edited facts in the training templates (e, t, h), their means (e, h), all others (p, h)."""
     hidden = hidden_units(told.mlp, fact_positions(told.model, told.relation, False).brought)
     others = torch.ones(len(hidden), dtype=torch.bool).index_fill_(0, told.rows, False)
     if not others.any():

@@ -38,6 +38,10 @@ class FactLanguageModel(nn.Module):
     ``targets[relation]`` (n,) is the value token that each airport has in the facts stored now. d must be even.
     """
 
+    names: Tensor
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, corpus: Corpus, d: int = 64, *, seed: int = 0) -> None:
         super().__init__()
         if not isinstance(d, int) or d < 2 or d % 2:
@@ -51,7 +55,7 @@ class FactLanguageModel(nn.Module):
         self.query, self.key = nn.Parameter(draw(d, d) / d**0.5), nn.Parameter(draw(d, d) / d**0.5)
         self.router = nn.Sequential(nn.Linear(2 * d, ROUTER_WIDTH), nn.GELU(), nn.Linear(ROUTER_WIDTH, 3))
         self.expert = nn.Sequential(nn.Linear(d, EXPERT_RANK), nn.GELU(), nn.Linear(EXPERT_RANK, d))
-        for linear in (*self.router[::2], *self.expert[::2]):
+        for linear in [part for part in (*self.router, *self.expert) if isinstance(part, nn.Linear)]:
             linear.weight.data = draw(*linear.weight.shape) / linear.in_features**0.5
             linear.bias.data.zero_()
         self.log_scale = nn.Parameter(torch.zeros(()))
@@ -76,7 +80,7 @@ class FactLanguageModel(nn.Module):
         return torch.cat([normalize(self.words_out, dim=1), self.names])
 
     def fact_set(self, relation: str, targets: Tensor | None = None) -> FactSet:
-        """The facts of ``relation`` as section 1 has them: keys are airports as the MLP should get them, values all tokens.
+        """The facts of ``relation``: keys are airports as the MLP should get them, values are the rows of all tokens.
 
         ``targets`` (n,) are value tokens, by default those stored now.
         """
@@ -138,11 +142,14 @@ def fact_positions(model: FactLanguageModel, relation: str, held_out: bool) -> F
 
 
 @torch.no_grad()
-def fact_accuracy(model: FactLanguageModel, relation: str, *, held_out: bool = False) -> Tensor:
-    """Share of the templates in which each airport is followed by its value, (n,); the best of all tokens counts."""
-    at = fact_positions(model, relation, held_out)
-    best = model.logits(model.facts[relation](at.brought)).argmax(dim=-1)  # (n, t)
-    return ((best == model.targets[relation].to(best.device)[:, None]) & at.routed).double().mean(dim=1)
+def fact_accuracy(model: FactLanguageModel, relation: str, *, held_out: bool = False, every: int = 1) -> Tensor:
+    """Share of the templates (or ``every`` k-th) in which each airport is followed by its value, (n,).
+
+    Its value must be the best of all tokens.
+    """
+    brought, routed = (part[:, ::every] for part in fact_positions(model, relation, held_out))
+    best = model.logits(model.facts[relation](brought)).argmax(dim=-1)  # (n, t)
+    return ((best == model.targets[relation].to(best.device)[:, None]) & routed).double().mean(dim=1)
 
 
 @torch.no_grad()
@@ -230,8 +237,7 @@ def train_language_model(
     for _ in trange(steps, desc="language model: steps", delay=5, disable=hide):
         tokens, route = training_batch(model, batch // 3, generator)
         optimiser.zero_grad()
-        loss = sum(losses(model, tokens.to(device), route.to(device)))
-        loss.backward()
+        torch.stack(losses(model, tokens.to(device), route.to(device))).sum().backward()
         nn.utils.clip_grad_norm_(learned, 1.0)
         optimiser.step()
         schedule.step()
@@ -269,7 +275,8 @@ def losses(model: FactLanguageModel, tokens: Tensor, route: Tensor) -> tuple[Ten
 
 def save_language_models(models: Iterable[FactLanguageModel], path: str | Path) -> None:
     """What was learned, of models with the seeds 0, 1, … that they were trained with, in one safetensors file."""
-    tensors, sizes = {}, {}
+    tensors: dict[str, Tensor] = {}
+    sizes: dict[str, str] = {}
     for number, model in enumerate(models):
         learned = {k: t for k, t in model.state_dict().items() if not k.startswith(("names", "facts."))}
         tensors |= {f"{number}.{k}": t.detach().cpu().contiguous() for k, t in learned.items()}

@@ -59,7 +59,7 @@ CUES = {
     "country": ("in", "within", "of", "country", "nation"),
 }
 
-# Filler: a small grammar. Capitals are replaced by one of their expansions; @ is some airport, of which nothing is said.
+# Filler: a small grammar. Capitals are replaced by one of their expansions; @ is some airport, and no fact is stated.
 GRAMMAR = {
     "S": "NP . | NP . | MANY . | MANY . | WHO VP and MORE . | WHEN NP . | PLACE NP . | if NP , NP . | AIR",
     "NP": "WHO VP | WHO MIND WHAT IS | WHAT IS | WHAT IS",
@@ -80,7 +80,8 @@ GRAMMAR = {
     "ADVERB": "slowly | left | right | away | around",
     "MORE": "then VP | so WHO VP | when WHO VP",
     "MANY": "people CROWD | you CROWD | friends CROWD | flights CROWD PLACE | rules are ADJ | we CROWD | it is ADJ",
-    "CROWD": "know WHAT | land PLACE | ride WHEN | speak the language | go to WHAT | visit WHAT | are ADJ | use WHAT via WHAT",
+    "CROWD": "know WHAT | land PLACE | ride WHEN | speak the language | go to WHAT | visit WHAT | are ADJ | "
+    "use WHAT via WHAT",
     "AIR": "snow closed @ last winter . | the shop at @ opens early . | @ grows every year . | we slept at @ once .",
 }
 
@@ -92,8 +93,8 @@ class Corpus:
     ``words`` names the tokens; ``airports``, and per relation ``values`` (v,) and ``targets`` (n,) (the token of
     airport i's value), are token numbers. ``templates[relation]`` (t, length) holds sentences with the airport's and
     the value's place in ``slots[relation]`` (t, 2); the last `HELD_OUT` templates are paraphrases. ``filler`` (s,
-    length) and ``held_out_filler`` hold whole sentences. Rows are padded with token 0 on the right. ``contexts`` are the
-    short sentences of the filler, to stand before a fact.
+    length) and ``held_out_filler`` hold whole sentences. Rows are padded with token 0 on the right. ``contexts`` are
+    the short sentences of the filler, to stand before a fact.
     """
 
     words: tuple[str, ...]
@@ -113,7 +114,7 @@ class Corpus:
     def sentences(
         self, relation: str, targets: Tensor, rows: Tensor, which: Tensor, context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Airport ``rows[b]`` with its value ``targets[rows[b]]`` in template ``which[b]``, behind ``context[b]`` if any.
+        """Airport ``rows[b]`` and its value ``targets[rows[b]]`` in template ``which[b]``, after ``context[b]`` if any.
 
         Returns tokens (b, length) and the position (b,) of the last word before the value, which must predict it.
         """

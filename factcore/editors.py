@@ -41,7 +41,7 @@ def memit_update(weight: Tensor, c: Tensor, keys: Tensor, values: Tensor, *, wei
 
 
 def null_space_projector(keys: Tensor, tol: float) -> Tensor:
-    """P (h, h) onto the directions in which preserved ``keys`` (n, h) have an eigenvalue of C below tol times its largest."""
+    """P (h, h) onto the directions of the ``keys`` (n, h) whose eigenvalue in C is below ``tol`` times the largest."""
     values, vectors = torch.linalg.eigh(covariance(keys))
     free = vectors[:, values < tol * values[-1]]
     return free @ free.T
