@@ -156,13 +156,14 @@ def fact_accuracy(model: FactLanguageModel, relation: str, *, held_out: bool = F
 def perplexity(model: FactLanguageModel) -> float:
     """exp of the mean cross-entropy of the next word, where that is no name, in text that was not trained on.
 
-    Held-out filler, and every airport once in a paraphrase of each relation.
+    Held-out filler, and every airport once in a paraphrase of each relation, with the facts of the corpus: the text
+    is the same before and after an edit.
     """
     corpus, total, count = model.corpus, 0.0, 0
     texts = [corpus.held_out_filler]
     for relation in RELATIONS:
         which, rows = corpus.template_numbers(relation, held_out=True), torch.arange(len(corpus))
-        texts.append(corpus.sentences(relation, model.targets[relation], rows, which[rows % len(which)])[0])
+        texts.append(corpus.sentences(relation, corpus.targets[relation], rows, which[rows % len(which)])[0])
     for tokens in torch.cat(texts).to(model.names.device).split(64):
         following = tokens[:, 1:]
         words = (following > 0) & (following < len(corpus.number))
