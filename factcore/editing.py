@@ -44,7 +44,7 @@ from factcore.editors import (
 )
 from factcore.mlp import GatedMLP
 
-__all__ = ["METHODS", "EditReport", "airport_corpus", "draw_edits", "edit", "evaluate_edit", "insert"]
+__all__ = ["METHODS", "EditReport", "airport_corpus", "complete", "draw_edits", "edit", "evaluate_edit", "insert"]
 __all__ += ["load_language_model", "train_language_model", "write_facts"]
 
 REPLAYED = 64  # unedited facts in a step of fine-tuning with replay
@@ -234,6 +234,21 @@ def evaluate_edit(
     score = harmonic_mean(efficacy, paraphrase, specificity)
     ratio = float("nan") if quick else perplexity(edited) / perplexity(model)
     return EditReport(efficacy, paraphrase, specificity, score, ratio, seconds, peak)
+
+
+@torch.no_grad()
+def complete(model: FactLanguageModel, sentence: str, airport: str) -> str:
+    """The word that ``model`` puts after ``sentence``, in which @ stands for ``airport``.
+
+    "the road from @ leads to" → "Amsterdam". ValueError for a word or an airport that the model does not know, for a
+    sentence without @ and for one that is too long.
+    """
+    corpus, words = model.corpus, sentence.split()
+    if words.count("@") != 1 or len(words) >= len(model.cos):
+        raise ValueError(f"the sentence needs one @ and at most {len(model.cos) - 1} words, got {sentence!r}")
+    airports = {corpus.words[token]: token for token in corpus.airports.tolist()}
+    tokens = [_find(airports, airport, "airport") if w == "@" else _find(corpus.number, w, "word") for w in words]
+    return corpus.words[int(model(torch.tensor([[1, *tokens]]).to(model.names.device))[0, -1].argmax())]
 
 
 def harmonic_mean(*shares: float) -> float:
