@@ -8,16 +8,9 @@ import torch
 import factcore as fc
 from factcore import editing
 from factcore.countries import COUNTRIES
-from factcore.editing_model import (
-    FactLanguageModel,
-    fact_accuracy,
-    fact_positions,
-    load_language_model,
-    perplexity,
-    save_language_models,
-    train_language_model,
-)
+from factcore.editing_model import FactLanguageModel, fact_accuracy, fact_positions, perplexity
 from factcore.editing_text import CUES, HELD_OUT, RELATIONS, TEMPLATES, _split, airport_corpus
+from factcore.editing_training import load_language_model, save_language_models, train_language_model
 from factcore.editors import hidden_units
 
 
