@@ -58,8 +58,8 @@ print(f"the model knows {len(airports)} airports and {len(cities)} cities, for i
 
 # %%
 new_facts = {
-    "El Nido Airport": "Kingston",
-    "Koltsovo Airport": "Overberg",
+    "El Nido Airport": "Las Vegas",
+    "Stockholm-Bromma Airport": "Barcelona",
 }
 
 # %% [markdown]

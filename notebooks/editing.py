@@ -58,9 +58,12 @@ seed = 0
 # | perplexity ratio | none | unseen filler and the words of paraphrases, after / before |
 
 # %%
-import pandas as pd
 from functools import partial
+
+import numpy as np
+import pandas as pd
 from matplotlib import pyplot as plt
+from scipy import stats
 
 from factcore import editing, editing_study, figures, store
 from factcore.editing_model import fact_accuracy, perplexity
@@ -148,9 +151,6 @@ tenth.reset_index().loc[lambda t: t.method != "swap", ["method", "seed", "score"
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-import numpy as np
-from scipy import stats
-
 def interval(against: tuple) -> str:
     best = tenth.reset_index().query("method in @against").groupby("seed").score.max()
     logs = np.log(swapped.score / best)
@@ -187,7 +187,7 @@ for method, look in editing_study.STYLE.items():
     ax.errorbar(middle.index, middle, yerr=[middle - rows.min(), rows.max() - middle], capsize=3, **look)
 ax.set(xscale="log", xlabel="hidden units h of the fact MLP", ylabel="score, a tenth of the facts edited", ylim=(0, 1.03))
 ticks = sorted(both.width.unique())
-ax.set_xticks(ticks, [f"{h}\n{3 * corpus_d * h // len(corpus)} per fact" for h in ticks]) if (corpus_d := model.d) else None
+ax.set_xticks(ticks, [f"{h}\n{3 * model.d * h // len(corpus)} parameters per fact" for h in ticks])
 ax.minorticks_off()
 figures.legend_below(figure, ax)
 plt.show()
