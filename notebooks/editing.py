@@ -133,7 +133,7 @@ plt.show()
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-measures = [*panels, "edit_seconds", "peak_mb"]
+measures = panels
 middle = pd.concat([tenth.reset_index(), reference]).groupby("method")[measures].median()
 print("medians, a tenth of the facts edited")
 middle.loc[[*editing_study.EDITORS, "no_op", "chance"]].round(3)
