@@ -217,4 +217,10 @@ missed.rename_axis("bias towards facts").round(3)
 #
 # ## What we found
 #
-# FOUND
+# - A swap is the dearest of the single edits but for fine-tuning on all facts, because it solves for the whole table. It stays at
+#   seconds, and it does not depend on how many facts are edited.
+# - In a row, the weight editors decay: each edit adds an error, and the errors add up. A swap starts from the table, not from the
+#   last network, so the fiftieth is as good as the first.
+# - Undoing is exact.
+# - A swap fails for reasons that can be measured beforehand, without sentences: recall of the MLP alone, its Lipschitz constant at
+#   the keys, and the share of questions that the router sends on.
