@@ -20,7 +20,7 @@ STEPS = {"steps": (10, 25, 100), "lr": (0.5, 0.05, 0.005)}
 CLIP = (None, 1.0, 0.75, 0.5)
 # Per editor, groups of options: one group's settings are all tried, then the next group's at the best so far.
 GRIDS: dict[str, list[dict[str, tuple]]] = {
-    "finetune": [STEPS | {"weights": ("down", "all")}],
+    "finetune": [STEPS | {"lr": (0.5, 0.05, 0.005, 0.0005), "weights": ("down", "all")}],  # 0.005 was best, at the edge
     "finetune with replay": [STEPS | {"weights": ("down", "all")}],
     "rome": [STEPS, {"clip": CLIP, "weight_decay": (0.0, 0.00015, 0.0015)}],
     "memit": [STEPS, {"clip": CLIP, "weight_of_old": (0.1, 1.0, 15.0, 150.0, 1500.0, 15000.0)}],
