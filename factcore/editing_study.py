@@ -31,13 +31,13 @@ WEIGHT_EDITORS = ("memit", "alphaedit", "rome", "finetune")  # what they are tol
 EDITORS = ("swap", *WEIGHT_EDITORS, "finetune with replay")
 BATCHES, BATCH = 50, 5  # edits in a row, and cities in each
 LOOK = (1, 2, 5, 10, 20, 35, 50)  # batches after which the model is examined
-STYLE = {
+STYLE: dict[str, dict[str, Any]] = {
     "swap": {"color": "#009E73", "marker": "P", "label": "swap the MLP (block-convex)"},
     "memit": {"color": "#0072B2", "marker": "o", "label": "MEMIT"},
     "alphaedit": {"color": "#CC79A7", "marker": "D", "label": "AlphaEdit"},
     "rome": {"color": "#E69F00", "marker": "s", "label": "ROME"},
     "finetune": {"color": "#D55E00", "marker": "^", "label": "fine-tuning, edited facts"},
-    "finetune with replay": {"color": "#000000", "marker": "v", "label": "fine-tuning, all facts"},
+    "finetune with replay": {"color": "#000000", "marker": "v", "label": "fine-tuning, all facts", "linestyle": "--"},
 }
 
 
