@@ -210,8 +210,8 @@ both.pivot_table(index="method", columns="width", values="score", aggfunc="media
 # - **The gap is a matter of room**, not of gradients. The wider the MLP, the closer the weight editors come, as the second figure
 #   shows. The published study is at the narrow end: 16,384 facts in 512 hidden units are 32 facts per unit, ours are 8.
 # - **Who knows the table wins.** Swapping is told all facts. Fine-tuning told all facts ties with it; told the edited
-#   ones only it does not. What swapping buys is the absence of settings, a result that is the same every time, and
-#   time, which is [the next page](editing_time.ipynb).
+#   ones only it does not. What swapping buys is the absence of settings and a network that depends on the table alone,
+#   not on the edits that led to it; the time is much the same ([next page](editing_time.ipynb)).
 # - **Perplexity** hardly moves with any editor: the router sends ordinary words elsewhere.
 #
 # What is missing to a score of 1 is the same for all: in some paraphrases attention brings the wrong word, and no MLP can mend that.
