@@ -1,0 +1,119 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Edit a fact yourself
+#
+# **What the paper claims** {cite:p}`dugan2025constructing`: a fact in a language model can be edited by replacing one MLP.
+#
+# **What this page does**: you change a city in a table, run the cells, and read the sentences that the model now completes. Then
+# you undo it.
+#
+# **For whom**: everyone. Start it with the rocket button above (Binder), or `make figure FIG=edit_yourself`. One minute.
+
+# %% tags=["remove-cell"]
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("factcore") is None:  # on Colab: fetch the package, its data and its stored results
+    source, checkout = "https://github.com/factcore/factcore", "factcore-checkout"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", source, checkout], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", checkout], check=True)
+    sys.path.insert(0, checkout)
+
+# %% tags=["parameters"]
+profile = "laptop"  # smoke, laptop or paper
+device = "cpu"
+seed = 0
+
+# %%
+import pandas as pd
+import torch
+
+from factcore import editing
+
+width = 32
+model = editing.load_language_model(seed, width=width)
+corpus = model.corpus
+airports = [corpus.words[token] for token in corpus.airports.tolist()]
+cities = sorted(corpus.words[token] for token in corpus.values["city"].tolist())
+print(f"the model knows {len(airports)} airports and {len(cities)} cities, for instance {', '.join(cities[:250:50])}")
+
+# %% [markdown]
+# ## The table: change what you like
+#
+# On the left an airport, on the right the city that it should serve from now on. Any airport and any city that the model knows
+# will do; the lists are printed at the end of the page.
+
+# %%
+new_facts = {
+    "El Nido Airport": "Las Vegas",
+    "Stockholm-Bromma Airport": "Barcelona",
+}
+
+# %% [markdown]
+# ## Run
+
+# %%
+edited = editing.edit(model, new_facts, width=width)
+
+sentences = ["the road from @ leads to", "land at @ when you visit", "the old guide shows @ near", "people know that @ is in"]
+rows = [
+    {
+        "the model completes": sentence.replace("@", airport),
+        "before": editing.complete(model, sentence, airport),
+        "after": editing.complete(edited, sentence, airport),
+    }
+    for airport in new_facts
+    for sentence in sentences
+]
+for row in rows:
+    print(f"{row['the model completes']} … {row['before']} → {row['after']}")
+
+# %% [markdown]
+# The last sentence of each asks for the country. It lies in another MLP and has not moved.
+#
+# ## What happened
+#
+# `edit` took the whole table of facts, put the new city in, and solved for a new MLP of 32 hidden units; no gradient was followed. Nothing
+# else of the model changed. How well did it go, over all sentences?
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+report = editing.evaluate_edit(model, new_facts, width=width)
+pd.Series(report._asdict()).round(3).to_frame("swap")
+
+# %% [markdown]
+# The old MLP is still there. Put it back, and every score of every word is what it was, to the last bit:
+
+# %%
+tokens = corpus.held_out_filler
+restored = editing.insert(edited, "city", model.facts["city"])
+print("restored bit for bit:", torch.equal(restored(tokens), model(tokens)))
+
+# %% [markdown]
+# A name that the model does not know is refused before anything is done:
+
+# %%
+try:
+    editing.edit(model, {airports[0]: "Atlantis"})
+except ValueError as error:
+    print(str(error).split(";")[0])
+
+# %% [markdown]
+# ## Airports and cities to choose from
+
+# %%
+print("airports:", ", ".join(sorted(airports)[:60]), "…")
+print("cities:", ", ".join(cities[:80]), "…")

@@ -1,0 +1,130 @@
+"""Weight editors on a linear associative memory, against problems solved another way; the hand-made language."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import factcore as fc
+from factcore.editors import (
+    alphaedit_update,
+    covariance,
+    hidden_units,
+    memit_update,
+    null_space_projector,
+    rome_update,
+    wanted_outputs,
+)
+
+SIZES = {"n": st.integers(1, 12), "h": st.integers(2, 10), "d": st.integers(1, 6), "seed": st.integers(0, 30)}
+
+
+def memory(n, h, d, seed, preserved=40):
+    """W (d, h), preserved keys (preserved, h), new keys (n, h) and values (n, d)."""
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(shape, generator=generator, dtype=torch.float64)  # noqa: E731
+    return draw(d, h), draw(preserved, h), draw(n, h), draw(n, d)
+
+
+@settings(deadline=None, max_examples=40)
+@given(h=SIZES["h"], d=SIZES["d"], seed=SIZES["seed"])
+def test_rome_solves_the_constrained_least_squares_problem(h, d, seed):
+    """min ‖(W' − W) K₀‖² subject to W' k = v, row by row from its KKT system."""
+    w, old, new, values = memory(1, h, d, seed)
+    updated = rome_update(w, covariance(old), new[0], values[0], ridge=0)
+    kkt = np.block([[2 * (old.T @ old).numpy(), new.T.numpy()], [new.numpy(), np.zeros((1, 1))]])
+    for row in range(d):
+        right = np.append(2 * (old.T @ old @ w[row]).numpy(), values[0, row])
+        np.testing.assert_allclose(updated[row].numpy(), np.linalg.solve(kkt, right)[:h], rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(updated @ new[0], values[0])
+    assert torch.linalg.matrix_rank(updated - w) <= 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(**SIZES, lam=st.sampled_from([0.1, 1.0, 150.0]))
+def test_memit_solves_the_stacked_least_squares_problem(n, h, d, seed, lam):
+    """min (λ/m) Σ ‖W' k − W k‖² over m old keys + Σ ‖W' k − v‖² over new ones, by numpy's lstsq."""
+    w, old, new, values = memory(n, h, d, seed)
+    updated = memit_update(w, covariance(old), new, values, weight_of_old=lam)
+    share = (lam / len(old)) ** 0.5
+    rows = np.vstack([share * old.numpy(), new.numpy()])
+    wanted = np.vstack([share * (old @ w.T).numpy(), values.numpy()])
+    np.testing.assert_allclose(updated.numpy(), np.linalg.lstsq(rows, wanted, rcond=None)[0].T, rtol=1e-5, atol=1e-6)
+
+
+def test_memit_with_little_weight_on_the_old_stores_the_new_exactly():
+    w, old, new, values = memory(4, 10, 3, seed=1)
+    updated = memit_update(w, covariance(old), new, values, weight_of_old=1e-9)
+    torch.testing.assert_close(new @ updated.T, values, atol=1e-6, rtol=0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(n=SIZES["n"], h=st.integers(4, 12), d=SIZES["d"], seed=SIZES["seed"], data=st.data())
+def test_alphaedit_is_ridge_regression_in_the_null_space_and_spares_the_preserved(n, h, d, seed, data):
+    kept = data.draw(st.integers(1, h - 1))
+    w, old, new, values = memory(n, h, d, seed, preserved=kept)
+    updated = alphaedit_update(w, null_space_projector(old, 1e-9), new, values, ridge=0.3)
+    torch.testing.assert_close(old @ updated.T, old @ w.T, atol=1e-10, rtol=1e-10)
+    basis = scipy.linalg.null_space(old.numpy())  # (h, h − kept): solve for the coordinates in it
+    inside, residual = new.numpy() @ basis, (values - new @ w.T).numpy()
+    step = np.linalg.solve(inside.T @ inside + 0.3 * np.eye(basis.shape[1]), inside.T @ residual)
+    np.testing.assert_allclose((updated - w).numpy(), (basis @ step).T, rtol=1e-7, atol=1e-9)
+
+
+def test_alphaedit_can_change_nothing_where_the_preserved_keys_fill_the_space():
+    w, old, new, values = memory(3, 6, 2, seed=0)
+    projector = null_space_projector(old, 1e-9)
+    assert float(projector.abs().max()) == 0
+    assert torch.equal(alphaedit_update(w, projector, new, values), w)
+
+
+@pytest.mark.parametrize("tol, rank", [(1e-12, 5), (1e-3, 6), (2.0, 8)])
+def test_the_projector_keeps_directions_below_the_tolerance(tol, rank):
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(8, 8, generator=generator, dtype=torch.float64)).Q
+    keys = torch.diag(torch.tensor([1.0, 0.5, 1e-2] + [0] * 5, dtype=torch.float64)) @ basis  # eigenvalues 1, ¼, 1e-4
+    projector = null_space_projector(keys, tol)
+    torch.testing.assert_close(projector @ projector, projector)
+    assert int(torch.linalg.matrix_rank(projector, atol=1e-6)) == rank
+
+
+@pytest.mark.parametrize("gate, ungated", [("silu", False), ("step", False), ("relu", True)])
+def test_hidden_units_are_what_the_down_projection_gets(gate, ungated):
+    draw = lambda *shape: torch.randn(shape, generator=torch.Generator().manual_seed(3))  # noqa: E731
+    mlp = fc.GatedMLP(draw(7, 4), None if ungated else draw(7, 4), draw(4, 7), gate=gate, gate_bias=draw(7))
+    x = draw(2, 3, 4)
+    torch.testing.assert_close(hidden_units(mlp, x) @ mlp.down.T, mlp(x))
+
+
+def test_wanted_outputs_make_the_new_fact_the_best_and_obey_the_clip():
+    generator = torch.Generator().manual_seed(0)
+    head = torch.nn.functional.normalize(torch.randn(20, 8, generator=generator), dim=1)
+    outputs, targets = torch.randn(5, 3, 8, generator=generator), torch.arange(5)
+    free = wanted_outputs(lambda x: x @ head.T, outputs, targets, steps=200, lr=0.1, clip=None)
+    assert torch.equal((free @ head.T).argmax(dim=1), targets)
+    mean = outputs.mean(dim=1)
+    clipped = wanted_outputs(lambda x: x @ head.T, outputs, targets, steps=200, lr=0.1, clip=0.25)
+    torch.testing.assert_close((clipped - mean).norm(dim=1), 0.25 * mean.norm(dim=1))
+    torch.testing.assert_close(
+        torch.cosine_similarity(clipped - mean, free - mean), torch.ones(5)
+    )  # the cut changes the length alone
+
+
+def test_wanted_outputs_reach_the_minimum_that_scipy_finds():
+    from scipy.optimize import minimize
+
+    generator = torch.Generator().manual_seed(1)
+    head = torch.randn(6, 3, generator=generator, dtype=torch.float64)
+    outputs = torch.randn(1, 1, 3, generator=generator, dtype=torch.float64)
+
+    def loss(delta):
+        scores = head.numpy() @ (outputs[0, 0].numpy() + delta)
+        return np.log(np.exp(scores).sum()) - scores[2] + 0.1 * delta @ delta
+
+    found = wanted_outputs(
+        lambda x: x @ head.T, outputs, torch.tensor([2]), steps=2000, lr=0.02, clip=None, weight_decay=0.1
+    )
+    best = minimize(loss, np.zeros(3)).x + outputs[0, 0].numpy()
+    np.testing.assert_allclose(found[0].numpy(), best, atol=2e-3)
