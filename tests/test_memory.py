@@ -65,7 +65,8 @@ def test_the_default_threshold_lets_few_random_queries_through():
     centred = facts.keys - facts.keys.mean(dim=0)
     covariance = centred.T.double() @ centred.double() / len(facts)
     rng = np.random.default_rng(5)  # another generator and another way to draw than the one under test
-    drawn = rng.multivariate_normal(facts.keys.mean(dim=0).double().numpy(), covariance.numpy(), size=3000, method="eigh")
+    mean = facts.keys.mean(dim=0).double().numpy()
+    drawn = rng.multivariate_normal(mean, covariance.numpy(), size=3000, method="eigh")
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
     share = np.mean([a.answer is not None for a in memory.ask(torch.from_numpy(drawn).float())])
     below = memory.about["threshold"] < 0.98 * memory.about["smallest_margin"]
