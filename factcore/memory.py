@@ -59,21 +59,26 @@ class Memory:
         the smallest memory knows its keys and nothing around them. ``about`` is kept in the file. ValueError when a
         fact is lost, when two values coincide, and as `construct` raises it.
         """
-        if facts.value_names is None:
-            raise ValueError("facts have no value_names: a memory answers with names")
         roomy = method == "encoder-decoder" and width is None and not smallest
         options = {**ROOM, "code_dim": min(facts.d, int(ROOM["code_dim"]))} if roomy else {}
         mlp = construct(facts, method, width=width, seed=seed, **options)
+        return cls.of(mlp, facts, seed=seed, method=method, options=options, **about)
+
+    @classmethod
+    def of(cls, mlp: GatedMLP, facts: FactSet, *, seed: int = 0, **about) -> Memory:
+        """The memory that ``mlp`` is of ``facts``: verified, and its threshold set by random queries."""
+        if facts.value_names is None:
+            raise ValueError("facts have no value_names: a memory answers with names")
         stored = margins(mlp, facts, normalised=True)
-        if lost := (stored <= 0).nonzero().flatten().tolist():  # not NaN: construct's weights are finite
-            raise ValueError(f"{len(lost)} of {len(facts)} facts are lost at width {mlp.width}: allow more")
-        memory = cls(mlp, facts.values, facts.value_names)
-        strangers = _strangers(facts, seed)
-        limit = torch.quantile(memory._decide(strangers)[1], 1 - ANSWERED) if facts.n_values > 1 else stored.min()
-        threshold = float(torch.minimum(limit, stored.min() * 0.99))  # a question that is a key is always answered
-        about |= {"n_facts": len(facts), "method": method, "seed": seed, "options": options}
-        about |= {"smallest_margin": float(stored.min()), "threshold": threshold, "n_solved": mlp.n_solved}
-        return cls(mlp, facts.values, facts.value_names, about)
+        if lost := int((stored <= 0).sum()):
+            raise ValueError(f"{lost} of {len(facts)} facts are lost at width {mlp.width}: allow more")
+        about |= {"n_facts": len(facts), "seed": seed, "n_solved": mlp.n_solved, "threshold": 0.0}
+        about |= {"smallest_margin": float(stored.min())}
+        memory = cls(mlp, facts.values, facts.value_names, about)
+        if facts.n_values > 1:
+            limit = torch.quantile(memory._decide(_strangers(facts, seed))[1], 1 - ANSWERED)
+            about["threshold"] = float(torch.minimum(limit, stored.min() * 0.99))  # a key itself always gets its answer
+        return memory
 
     def ask(self, queries: Tensor, *, threshold: float | None = None) -> list[Answer]:
         """What each row of ``queries`` (q, d) decodes to.
@@ -135,8 +140,8 @@ class Memory:
         report |= {"parameters": self.mlp.n_params, "parameters_per_fact": self.mlp.n_params / n}
         bits = self.values.element_size() * 8
         report |= {"bits_per_fact": self.mlp.n_params * bits / n, "floor_bits_per_fact": float(torch.tensor(v).log2())}
-        report |= {name: self.about[name] for name in ("smallest_margin", "threshold", "method", "seed")}
-        report |= {"embeddings": self.about.get("embeddings"), "gate": self.mlp.gate}
+        report |= {name: self.about[name] for name in ("smallest_margin", "threshold", "seed")}
+        report |= {name: self.about.get(name) for name in ("method", "embeddings")} | {"gate": self.mlp.gate}
         if v < 2:
             return report | {"rho": None, "rho_exact": True, "confusable": []}
         which = None if v <= MOST_SOLVED else _closest(self.values, MOST_SOLVED // 8)

@@ -27,7 +27,7 @@ def memory_with(gate: str, dtype=torch.float32, bias: bool = False, gated: bool 
     draw = lambda *shape: torch.randn(*shape, generator=g, dtype=torch.float64).to(dtype)  # noqa: E731
     up, offset = draw(20, 6) if gated else None, draw(20) if bias else None
     mlp = fc.GatedMLP(draw(20, 6), up, draw(6, 20), gate=gate, gate_bias=offset)
-    about = {"n_facts": 9, "threshold": 0.1, "n_solved": 7, "method": "none", "seed": 0, "smallest_margin": 0.1}
+    about = {"n_facts": 9, "threshold": 0.1, "n_solved": 7, "seed": 0, "smallest_margin": 0.1}
     return Memory(mlp, draw(9, 6), tuple(f"name {i}" for i in range(9)), about)
 
 
