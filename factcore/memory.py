@@ -20,7 +20,11 @@ from factcore.recall import decode, margins
 FORMAT = "factcore-memory-1"
 STRANGERS = 2000  # random queries that the threshold is set by
 ANSWERED = 0.05  # share of them that it lets through
-ROOM = {"code_dim": 64, "fill": 0.5}  # encoder-decoder: room for questions that are near a key, not at it
+# Room for questions that are near a key, not at it: long codes and half-filled buckets; or a smooth, stiff network.
+ROOM: dict[str, dict[str, Any]] = {
+    "encoder-decoder": {"code_dim": 64, "fill": 0.5},
+    "max-margin": {"gate": "identity", "ridge": 1.0, "tol": 0.1},
+}
 MOST_ROOMY = 20_000  # facts up to which that is the default: checking takes facts × width steps
 MOST_SOLVED = 8192  # values up to which ρ is solved for all of them
 
@@ -56,12 +60,17 @@ class Memory:
     ) -> Memory:
         """Build the memory of ``facts``, which need value names, and verify that every fact decodes.
 
-        ``width=None``: as few hidden units as the method needs, but encoder-decoder takes `ROOM` for up to
-        `MOST_ROOMY` facts unless ``smallest``: that memory knows its keys and nothing around them. ``about`` is kept
-        in the file. ValueError when a fact is lost, when two values coincide, and as `construct` raises it.
+        ``width=None``: as few hidden units as the method needs. But for up to `MOST_ROOMY` facts encoder-decoder, and
+        max-margin with n/3 units, take `ROOM`; ``smallest`` forgoes it: that memory knows its keys and nothing around
+        them. ``about`` is kept in the file. ValueError when a fact is lost, when two values coincide, and as
+        `construct` raises it.
         """
-        roomy = method == "encoder-decoder" and width is None and not smallest and len(facts) <= MOST_ROOMY
-        options = {**ROOM, "code_dim": min(facts.d, int(ROOM["code_dim"]))} if roomy else {}
+        roomy = width is None and not smallest and len(facts) <= MOST_ROOMY
+        options = dict(ROOM.get(method, {})) if roomy else {}
+        if "code_dim" in options:
+            options["code_dim"] = min(facts.d, options["code_dim"])
+        elif options:
+            width = max(16, len(facts) // 3)
         mlp = construct(facts, method, width=width, seed=seed, **options)
         return cls.of(mlp, facts, seed=seed, method=method, options=options, **about)
 

@@ -74,7 +74,7 @@ def test_the_default_threshold_lets_few_random_queries_through():
 
 
 def test_roomy_memories_have_larger_margins_than_the_smallest():
-    facts = fc.airport_facts(150)
+    facts = fc.airport_facts(60)
     small, roomy = Memory.store(facts, smallest=True), Memory.store(facts)
     assert small.mlp.n_params < roomy.mlp.n_params
     assert small.about["smallest_margin"] < roomy.about["smallest_margin"]
