@@ -25,6 +25,7 @@ ROOM: dict[str, dict[str, Any]] = {
     "encoder-decoder": {"code_dim": 64, "fill": 0.5},
     "max-margin": {"gate": "identity", "ridge": 1.0, "tol": 0.1},
 }
+FEW = 32  # facts: of fewer keys the covariance says little about strangers, so the threshold stays lower
 MOST_ROOMY = 20_000  # facts up to which that is the default: checking takes facts × width steps
 MOST_SOLVED = 8192  # values up to which ρ is solved for all of them
 
@@ -87,7 +88,8 @@ class Memory:
         memory = cls(mlp, facts.values, facts.value_names, about)
         if facts.n_values > 1:
             limit = torch.quantile(memory._decide(_strangers(facts, seed))[1], 1 - ANSWERED)
-            about["threshold"] = float(torch.minimum(limit, stored.min() * 0.99))  # a key itself always gets its answer
+            cap = 0.99 if len(facts) >= FEW else 0.5  # of the smallest margin, so that a key itself gets its answer
+            about["threshold"] = float(torch.minimum(limit, stored.min() * cap))
         return memory
 
     def ask(self, queries: Tensor, *, threshold: float | None = None) -> list[Answer]:
