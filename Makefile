@@ -66,15 +66,17 @@ pdf: $(PAGES) ## The whole book as build/book.pdf (needs Chromium: apt install c
 serve: build/book.stamp ## Serve the built book on localhost [PORT=8000]
 	$(PY) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
-lint: .venv/.installed ## ruff and mypy
+lint: .venv/.installed ## ruff, mypy, the workflows' schema, and known vulnerabilities of what is locked
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(PY) scripts/audit.py requirements.lock requirements.torch
 
-lock: .venv/.installed ## Resolve requirements.in afresh into requirements.lock
+lock: .venv/.installed ## Resolve requirements.in afresh into requirements.lock, with hashes
 	$(PY) -m pip install -qq uv
-	{ echo "# Made by 'make lock' from requirements.in, for Python 3.11 and newer. torch's CUDA packages are left to pip."; \
-	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header requirements.in \
-	  | grep -vE '^(nvidia-|cuda-|triton)'; } > build/requirements.lock
+	{ echo "# Made by 'make lock' from requirements.in, for Python 3.11 and newer. torch and what comes with it: requirements.torch."; \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --generate-hashes \
+	    requirements.in | awk '/^[^ ]/ {skip = /^(nvidia-|cuda-|triton|torch==|pip==)/} !skip'; } > build/requirements.lock
 	@cmp -s build/requirements.lock requirements.lock || mv build/requirements.lock requirements.lock
 
 clean: ## Remove everything made but the environment
@@ -86,14 +88,15 @@ distclean: clean ## Remove the environment too
 
 # ---------------------------------------------------------------------------------------------------------------
 
-.venv/.locked: requirements.lock
+.venv/.locked: requirements.lock requirements.torch
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "factcore needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	@echo "Installing requirements.lock into .venv (a minute or two)"
-	@$(PY) -m pip install -qq --disable-pip-version-check -r requirements.lock
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(PY) -m pip install -qq --disable-pip-version-check -r requirements.torch
 	@touch $@
 
 .venv/.installed: .venv/.locked pyproject.toml

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +18,10 @@ from torch import Tensor
 
 class MissingFileError(ValueError, FileNotFoundError):
     """A file that should hold facts is not there."""
+
+
+class UnwritableError(ValueError, OSError):
+    """A file that cannot be written: a full disk, a read-only folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +84,8 @@ class FactSet:
         tensors = {"keys": self.keys, "values": self.values, "targets": self.targets}
         for field in ("key_names", "value_names"):
             if (names := getattr(self, field)) is not None:
-                tensors[field] = _pack(names)
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise MissingFileError(f"cannot save facts: the folder {path.parent} does not exist")
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-        os.close(handle)
-        try:
-            save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, partial, {"format": "factcore-1"})
-            os.replace(partial, path)
-        finally:
-            Path(partial).unlink(missing_ok=True)
+                tensors[field] = pack_names(names)
+        write_safetensors(path, tensors, {"format": "factcore-1"})
 
     @classmethod
     def load(cls, path: str | Path) -> FactSet:
@@ -97,7 +94,7 @@ class FactSet:
         for name in ("keys", "values", "targets"):
             if name not in tensors:
                 raise ValueError(f"{path} holds no tensor {name!r}; it has {sorted(tensors)}")
-        names = {f: _unpack(tensors[f], path) for f in ("key_names", "value_names") if f in tensors}
+        names = {f: unpack_names(tensors[f], path) for f in ("key_names", "value_names") if f in tensors}
         return cls(tensors["keys"], tensors["values"], tensors["targets"].long(), **names)
 
 
@@ -145,6 +142,51 @@ def airport_facts(n_facts: int | None = None) -> FactSet:
     return facts.subset(rows.sort().values)
 
 
+def write_safetensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file. An existing file is replaced only once the new one is complete and on the disk.
+
+    ValueError when the folder does not exist or cannot be written to.
+    """
+    with replacing(path) as partial:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, str(partial), metadata)
+
+
+@contextmanager
+def replacing(path: str | Path, *, keep: bool = True) -> Iterator[Path]:
+    """A temporary file beside ``path`` to write to: it takes the place of ``path`` if the block ends well.
+
+    ``keep=False`` leaves ``path`` alone: a rehearsal, which shows before long work that the file can be written.
+    ValueError when it cannot.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise MissingFileError(f"cannot write {path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise ValueError(f"cannot write {path}: it is a folder; name a file")
+    partial = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+        partial = Path(name)
+        os.close(handle)
+        yield partial
+        partial.chmod(0o666 & ~_umask())  # temporary files are for their owner alone
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        if keep:
+            os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise UnwritableError(f"cannot write {path}: {error}; free some space or choose another folder") from error
+    finally:
+        if partial:
+            partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and metadata of a safetensors file; ValueError when it is missing or damaged."""
     if not Path(path).is_file():
@@ -163,12 +205,12 @@ def _airport_file() -> Path:
     return next((path for path in candidates if path.is_file()), candidates[-1])
 
 
-def _pack(names: tuple[str, ...]) -> Tensor:
+def pack_names(names: tuple[str, ...]) -> Tensor:
     """Strings as one uint8 tensor: a JSON list, so that any character survives."""
     return torch.tensor(list(json.dumps(list(names), ensure_ascii=False).encode()), dtype=torch.uint8)
 
 
-def _unpack(packed: Tensor, path: str | Path) -> tuple[str, ...]:
+def unpack_names(packed: Tensor, path: str | Path) -> tuple[str, ...]:
     try:
         return tuple(json.loads(bytes(packed.tolist()).decode()))
     except (ValueError, TypeError) as error:

@@ -8,10 +8,13 @@ a check finds no further rival. The certified solver of `decodability` takes man
 from __future__ import annotations
 
 import math
+import os
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+from tqdm import tqdm
 
 from factcore.decodability import decodability
 from factcore.differences import most_violated, unit
@@ -34,9 +37,12 @@ def quick_separators(
     centred = projected - projected.mean(dim=0)
     checks = _Checks(centred)
     codes = normalize(centred[rows], dim=1)
-    lower = torch.cat([checks(c, own)[0] for c, own in zip(codes.split(checks.size), rows.split(checks.size))])
+    quiet = os.environ.get("FACTCORE_PROGRESS") == "0"
+    bar = partial(tqdm, desc="codes", unit="block", delay=5, leave=False, disable=quiet)
+    pairs = list(zip(codes.split(checks.size), rows.split(checks.size)))
+    lower = torch.cat([checks(c, own)[0] for c, own in bar(pairs)])
     rest = (~(lower > enough)).nonzero().flatten()
-    for at in rest.split(checks.size) if len(rest) else ():
+    for at in bar(rest.split(checks.size)) if len(rest) else ():
         codes[at], lower[at] = _told_apart(checks, codes[at], rows[at], enough)
     rest = rest[~(lower[rest] > enough)]
     if 0 < len(rest) <= solve_up_to:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from factcore.facts import FactSet
 
@@ -24,9 +26,9 @@ def margins(mlp: Callable[[Tensor], Tensor], facts: FactSet, *, normalised: bool
     ``normalised`` divides by ‖g(k_i)‖·‖v_f(i) − v_j‖ first, so that margins lie in [−1, 1].
     """
     outputs_margins = _normalised_margins if normalised else output_margins
-    blocks = [
-        outputs_margins(mlp(facts.keys[rows]), facts.targets[rows], facts.values) for rows in blocks_of_rows(mlp, facts)
-    ]
+    quiet, parts = os.environ.get("FACTCORE_PROGRESS") == "0", list(blocks_of_rows(mlp, facts))
+    bar = tqdm(parts, desc="margins", unit="block", delay=5, leave=False, disable=quiet)
+    blocks = [outputs_margins(mlp(facts.keys[rows]), facts.targets[rows], facts.values) for rows in bar]
     return torch.cat(blocks).to(facts.keys.dtype)
 
 

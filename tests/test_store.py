@@ -1,10 +1,13 @@
 """The resumable store and the fitted exponents."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -66,6 +69,128 @@ def test_a_killed_run_loses_one_row_at_most(tmp_path):
         process.send_signal(signal.SIGKILL)
         finished = 5 + len(process.stdout.read().split())
     assert finished - 1 <= len(store.read_table(path)) <= finished
+
+
+def in_child(work) -> int:
+    """Run ``work`` in a forked process; its id."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: the child uses none of them
+        child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return child
+
+
+def test_kills_at_random_points_lose_one_row_each_at_most(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "commit", lambda: "abc1234")  # git would take most of the time
+    path, log = tmp_path / "t.csv", tmp_path / "finished.log"
+    jobs, rng, kills = [{"k": k, "name": f"job, {k}"} for k in range(40)], random.Random(0), 0
+
+    def run(k, name):
+        with open(log, "ab", buffering=0) as file:
+            file.write(b"%d\n" % k)
+        return {"square": k * k, "text": "x" * 2000}
+
+    for _ in range(20):
+        child = in_child(lambda: store.resume(path, jobs, run))
+        time.sleep(rng.uniform(0.0, 0.03))
+        os.kill(child, signal.SIGKILL)
+        kills += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    table = store.resume(path, jobs, run)
+    ran = log.read_text().split()
+    assert (table.square == table.k**2).all() and len(table) == len(store.read_table(path, key=["k", "name"])) == 40
+    assert set(ran) == {str(k) for k in range(40)} and len(ran) <= 40 + kills and kills > 0
+
+
+@pytest.mark.parametrize("cut", range(1, 40, 2))
+def test_a_row_torn_anywhere_is_run_again(tmp_path, monkeypatch, cut):
+    monkeypatch.setattr(store, "commit", lambda: "abc1234")  # git would take most of the time
+    path = tmp_path / "t.csv"
+    store.resume(path, JOBS, lambda **_: {"score": 12345.5})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    table = store.resume(path, JOBS, lambda **_: {"score": 12345.5})
+    assert len(table) == 4 and (table.score == 12345.5).all() and len(store.read_table(path)) == 4
+
+
+def test_two_runs_at_once_share_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "commit", lambda: "abc1234")
+    path, log = tmp_path / "t.csv", tmp_path / "finished.log"
+    jobs = [{"k": k} for k in range(30)]
+
+    def run(k):
+        with open(log, "ab", buffering=0) as file:
+            file.write(b"%d\n" % k)
+        time.sleep(0.002)
+        return {"square": k * k}
+
+    children = [in_child(lambda order=order: store.resume(path, jobs[::order], run)) for order in (1, -1, 1)]
+    assert all(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 for child in children)
+    table = store.read_table(path, key=["k"])
+    assert sorted(table.k) == list(range(30)) and (table.square == table.k**2).all()
+    assert len(log.read_text().split()) < 90, "no process does what another has finished"
+
+
+def test_a_full_disk_is_told_and_leaves_the_table_whole(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    store.resume(path, JOBS[:1], lambda **_: {"score": 1})
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(ValueError, match="cannot write results to .*t.csv: No space left on device. Free some space"):
+        store.resume(path, JOBS, lambda **_: {"score": 1})
+    assert path.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_run(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    ran = []
+    with pytest.raises(ValueError, match="cannot write results to .*FACTCORE_RESULTS"):
+        store.resume(tmp_path / "file" / "t.csv", JOBS, lambda **_: ran.append(1))
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(ValueError, match="t.csv: Permission denied"):
+        store.resume(tmp_path / "t.csv", JOBS, lambda **_: ran.append(1))
+    assert not ran
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda t: t + t.splitlines(keepends=True)[1], r"the same job, .*'n': '10'.*, in rows \[1, 3\]: keep one"),
+        (lambda t: t.replace("b,10,1e-06,1", "b,10,1e-06"), "line 3: 7 cells, the header has 8; delete that line"),
+        (lambda t: t.replace("b,10,1e-06,1", "b,10,1e-06,1,1"), "not a readable results table"),
+        (lambda t: t.replace("abc1234", "", 1), "row 1: not all of .* are given"),
+        (lambda t: t.replace("abc1234,", "abc1234,soon", 1), "row 1: not all of .* are given"),
+    ],
+)
+def test_tables_are_validated_on_load(tmp_path, monkeypatch, change, message):
+    monkeypatch.setattr(store, "commit", lambda: "abc1234")
+    path = tmp_path / "t.csv"
+    store.resume(path, [JOBS[0], JOBS[2]], lambda **_: {"score": 1})
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ValueError, match=message):
+        store.resume(path, JOBS, lambda **_: {"score": 1})
+
+
+def test_every_committed_table_is_valid():
+    tables = sorted((Path(store.__file__).parent.parent / "results").rglob("*.csv"))
+    if not tables:
+        pytest.skip("not in a checkout")
+    for path in tables:
+        assert path.parent.name in store.PROFILES
+        if path.name != "notebooks.csv":
+            assert len(store.read_table(path)) > 0 and path.read_bytes().endswith(b"\n")
 
 
 def test_tables_of_another_study_are_refused(tmp_path):

@@ -87,14 +87,21 @@ def test_versions_agree():
     assert citation["version"] == factcore.__version__
 
 
+def locked() -> list[str]:
+    """The requirements of both lock files, without their hashes."""
+    text = "\n".join((ROOT / name).read_text() for name in ("requirements.lock", "requirements.torch"))
+    lines = [line.split("--hash")[0].rstrip(" \\") for line in text.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def test_the_lock_pins_everything_and_leaves_cuda_to_pip():
-    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    lines = locked()
     assert all(re.match(r"[a-z0-9-]+==[\w.]+( ; .+)?$", line) for line in lines)
-    locked = {line.split("==")[0] for line in lines}
+    names = {line.split("==")[0] for line in lines}
     wanted = re.findall(r"^[a-z][\w-]*", (ROOT / "requirements.in").read_text(), flags=re.M)
-    assert set(wanted) <= locked
+    assert set(wanted) <= names
     assert "torch==2.13.0" in lines
-    assert not [name for name in locked if name.startswith(("nvidia", "cuda", "triton"))]
+    assert not [name for name in names if name.startswith(("nvidia", "cuda", "triton"))]
 
 
 def test_the_lock_is_what_is_installed():
@@ -104,8 +111,8 @@ def test_the_lock_is_what_is_installed():
 
     if not (ROOT / ".venv") == Path(sys.prefix):
         pytest.skip("not running in the environment that make sets up")
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
-        if line.startswith("#") or ((pin := Requirement(line)).marker and not pin.marker.evaluate()):
+    for line in locked():
+        if (pin := Requirement(line)).marker and not pin.marker.evaluate():
             continue
         try:
             assert pin.specifier.contains(version(pin.name)), pin

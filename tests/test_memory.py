@@ -1,0 +1,210 @@
+"""Memories: what they answer against a direct look-up, that files survive, that exports give the same answers."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+import factcore as fc
+from factcore.export import export
+from factcore.memory import Memory
+from factcore.mlp import GATES
+
+
+def named(n: int, d: int, v: int, seed: int = 0, dtype=torch.float32) -> fc.FactSet:
+    facts = fc.spherical_facts(n, d, n_values=v, seed=seed, dtype=dtype)
+    return fc.FactSet(facts.keys, facts.values, facts.targets, None, tuple(f"value ☂ {i}" for i in range(v)))
+
+
+def memory_with(gate: str, dtype=torch.float32, bias: bool = False, gated: bool = True) -> Memory:
+    """A random network, not a construction: its answers are arbitrary, but must survive every export."""
+    g = torch.Generator().manual_seed(3)
+    draw = lambda *shape: torch.randn(*shape, generator=g, dtype=torch.float64).to(dtype)  # noqa: E731
+    up, offset = draw(20, 6) if gated else None, draw(20) if bias else None
+    mlp = fc.GatedMLP(draw(20, 6), up, draw(6, 20), gate=gate, gate_bias=offset)
+    about = {"n_facts": 9, "threshold": 0.1, "n_solved": 7, "seed": 0, "smallest_margin": 0.1}
+    return Memory(mlp, draw(9, 6), tuple(f"name {i}" for i in range(9)), about)
+
+
+@settings(deadline=None, max_examples=15)
+@given(n=st.integers(1, 40), d=st.integers(2, 12), share=st.integers(1, 3), seed=st.integers(0, 5))
+def test_every_key_gets_its_value_and_the_margin_of_the_definition(n, d, share, seed):
+    facts = named(n, d, max(1, min(n // share, d)), seed)  # v ≤ d random unit vectors: each is a vertex of the hull
+    memory = Memory.store(facts, seed=seed)
+    g, values = memory.mlp(facts.keys).double(), facts.values.double()
+    for row, found in enumerate(memory.ask(facts.keys)):
+        t = int(facts.targets[row])
+        assert found.answer == found.guess == facts.value_names[t], "a question that is a key is always answered"
+        gaps = [
+            float(g[row] @ (values[t] - values[j]) / g[row].norm() / (values[t] - values[j]).norm())
+            for j in range(len(values))
+            if j != t
+        ]
+        assert found.margin == pytest.approx(min(gaps, default=math.inf), rel=1e-3, abs=1e-5)
+        second = (g[row] @ values.T).argsort(descending=True)[1:2].tolist()
+        assert found.runner_up == (facts.value_names[second[0]] if second else None)
+
+
+def test_the_threshold_decides_what_is_not_known():
+    memory = Memory.store(named(64, 16, 32))
+    queries = torch.nn.functional.normalize(torch.randn(200, 16, generator=torch.Generator().manual_seed(1)), dim=1)
+    always, never = memory.ask(queries, threshold=0), memory.ask(queries, threshold=1.1)
+    assert all(a.answer == a.guess for a in always) and all(a.answer is None for a in never)
+    default = memory.ask(queries)
+    assert [a.answer is not None for a in default] == [a.margin >= memory.about["threshold"] for a in always]
+
+
+def test_the_default_threshold_lets_few_random_queries_through():
+    facts = fc.airport_facts(200)
+    memory = Memory.store(facts, seed=0)
+    centred = facts.keys - facts.keys.mean(dim=0)
+    covariance = centred.T.double() @ centred.double() / len(facts)
+    rng = np.random.default_rng(5)  # another generator and another way to draw than the one under test
+    mean = facts.keys.mean(dim=0).double().numpy()
+    drawn = rng.multivariate_normal(mean, covariance.numpy(), size=3000, method="eigh")
+    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    share = np.mean([a.answer is not None for a in memory.ask(torch.from_numpy(drawn).float())])
+    below = memory.about["threshold"] < 0.98 * memory.about["smallest_margin"]
+    assert share < 0.08 and (share > 0.02 or not below)
+
+
+def test_roomy_memories_have_larger_margins_than_the_smallest():
+    facts = fc.airport_facts(60)
+    small, roomy = Memory.store(facts, smallest=True), Memory.store(facts)
+    assert small.mlp.n_params < roomy.mlp.n_params
+    assert small.about["smallest_margin"] < roomy.about["smallest_margin"]
+
+
+@pytest.mark.parametrize("method, width", [("max-margin", 60), ("hebbian", None), ("one-hot", None)])
+def test_a_file_gives_the_same_memory(tmp_path, method, width):
+    facts = named(40, 8, 20)
+    memory = Memory.store(facts, method, width=width, embeddings="given", columns=["a", "b"])
+    memory.save(tmp_path / "m.safetensors")
+    read = Memory.load(tmp_path / "m.safetensors")
+    assert read.about == memory.about and read.about["columns"] == ["a", "b"] and read.names == memory.names
+    for new, old in zip(read.ask(facts.keys), memory.ask(facts.keys)):
+        assert new.margin == pytest.approx(old.margin, abs=1e-5)  # another layout in memory rounds otherwise
+        assert new._replace(margin=0) == old._replace(margin=0)
+    assert read.mlp.n_solved == memory.mlp.n_solved
+    assert len(list(tmp_path.iterdir())) == 1, "no temporary file is left"
+
+
+def test_inspect_reports_what_the_definitions_say():
+    facts = named(40, 8, 20)
+    memory = Memory.store(facts)
+    report = memory.inspect(pairs=3)
+    assert (report["facts"], report["values"], report["d"]) == (40, 20, 8)
+    assert report["bits_per_fact"] == 32 * memory.mlp.n_params / 40
+    assert report["floor_bits_per_fact"] == pytest.approx(math.log2(20))
+    assert report["rho"] == pytest.approx(fc.decodability(facts.values).rho, abs=1e-4) and report["rho_exact"]
+    assert report["smallest_margin"] == pytest.approx(float(fc.margins(memory.mlp, facts, normalised=True).min()))
+    exact = fc.most_confusable(facts.values, 3, names=facts.value_names)
+    assert [set(pair["values"]) for pair in report["confusable"]] == [set(pair.names) for pair in exact]
+
+
+def test_many_values_are_searched_around_the_closest_pairs(monkeypatch):
+    monkeypatch.setattr("factcore.memory.MOST_SOLVED", 80)
+    facts = named(100, 16, 100)
+    values = facts.values.clone()
+    values[71] = torch.nn.functional.normalize(values[12] + 0.05 * values[71], dim=0)  # one pair far closer than others
+    memory = Memory.store(fc.FactSet(facts.keys, values, facts.targets, None, facts.value_names))
+    report = memory.inspect(pairs=1)
+    assert not report["rho_exact"] and report["rho"] >= fc.decodability(values).rho - 1e-4
+    assert set(report["confusable"][0]["values"]) & {facts.value_names[12], facts.value_names[71]}
+
+
+def test_what_cannot_be_stored_or_asked_is_refused(tmp_path):
+    facts = named(40, 8, 20)
+    with pytest.raises(ValueError, match="no value_names"):
+        Memory.store(fc.spherical_facts(4, 3))
+    with pytest.raises(ValueError, match="facts are lost at width 1"):
+        Memory.store(facts, "max-margin", width=1)
+    memory = Memory.store(facts)
+    with pytest.raises(ValueError, match=r"queries must have shape \(q, 8\), got \(2, 9\)"):
+        memory.ask(torch.ones(2, 9))
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        memory.ask(torch.full((1, 8), torch.nan))
+    facts.save(tmp_path / "facts.safetensors")
+    with pytest.raises(ValueError, match="is not a memory"):
+        Memory.load(tmp_path / "facts.safetensors")
+    with pytest.raises(ValueError, match="no such file"):
+        Memory.load(tmp_path / "none.safetensors")
+    memory.save(tmp_path / "m.safetensors")
+    whole = (tmp_path / "m.safetensors").read_bytes()
+    for part in (whole[:-10], b"PK" + whole):
+        (tmp_path / "cut.safetensors").write_bytes(part)
+        with pytest.raises(ValueError, match="not a readable safetensors"):
+            Memory.load(tmp_path / "cut.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(whole.replace(b'"gate":"step"', b'"gate":"stop"'))
+    with pytest.raises(ValueError, match="damaged"):
+        Memory.load(tmp_path / "cut.safetensors")
+
+
+def test_a_file_is_replaced_only_when_complete(tmp_path, monkeypatch):
+    memory = memory_with("step")
+    path = tmp_path / "m.safetensors"
+    memory.save(path)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("factcore.facts.save_file", full)
+    with pytest.raises(ValueError, match="cannot write .*m.safetensors: .*No space left.*free some space"):
+        memory.save(path)
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(ValueError, match="does not exist"):
+        memory.save(tmp_path / "none" / "m.safetensors")
+    with pytest.raises(ValueError, match="it is a folder"):
+        memory.save(tmp_path)
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("layout", [{}, {"bias": True}, {"gated": False, "bias": True}, {"dtype": torch.float64}])
+def test_onnx_gives_the_same_scores(tmp_path, gate, layout):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    memory = memory_with(gate, **layout)
+    export(memory, tmp_path / "m.onnx")
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    x = torch.randn(50, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(memory.values.dtype)
+    scores, winner = session.run(None, {"query": x.numpy()})
+    expected = memory.mlp(x) @ memory.values.T
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
+    assert (winner == scores.argmax(axis=1)).all()
+    names = json.loads(session.get_modelmeta().custom_metadata_map["names"])
+    assert [names[i] for i in winner] == [found.guess for found in memory.ask(x)]
+
+
+def test_a_stored_memory_answers_alike_in_onnx(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    facts = fc.airport_facts(300)
+    export(Memory.store(facts), tmp_path / "m.onnx")
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    assert (session.run(["winner"], {"query": facts.keys.numpy()})[0] == facts.targets.numpy()).all()
+
+
+def test_torch_and_safetensors_exports_rebuild_the_network(tmp_path):
+    memory = memory_with("silu")
+    export(memory, tmp_path / "m.pt")
+    export(memory, tmp_path / "m.safetensors")
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    for tensors in (torch.load(tmp_path / "m.pt", weights_only=True), load_file(tmp_path / "m.safetensors")):
+        assert set(tensors) == {"gate_weight", "up", "down", "values"}
+        hidden = torch.nn.functional.silu(tensors["gate_weight"] @ x.T) * (tensors["up"] @ x.T)
+        torch.testing.assert_close((tensors["values"] @ tensors["down"] @ hidden).T, memory.mlp(x) @ memory.values.T)
+
+
+def test_other_exports_are_refused(tmp_path, monkeypatch):
+    memory = memory_with("step")
+    with pytest.raises(ValueError, match="must end in one of .pt, .safetensors, .onnx, got 'm.bin'"):
+        export(memory, tmp_path / "m.bin")
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(ValueError, match=r"pip install 'factcore\[export\]'"):
+        export(memory, tmp_path / "m.onnx")
