@@ -21,8 +21,8 @@ from factcore.construct import construct
 from factcore.editing_text import RELATIONS, Corpus
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
+from factcore.transformer import ROPE_BASE, rms_norm
 
-ROPE_BASE = 10_000.0
 EXPERT_RANK = 32  # hidden units of the language expert
 ROUTER_WIDTH = 64
 
@@ -185,11 +185,6 @@ def fact_mlp(facts: FactSet, construction: str, *, seed: int = 0, **options) -> 
     mlp = construct(facts, construction, seed=seed, **options)
     mlp.down.data *= facts.d**0.5 / mlp(facts.keys).norm(dim=1).mean()
     return mlp
-
-
-def rms_norm(x: Tensor) -> Tensor:
-    """x · √d / ‖x‖ along the last axis."""
-    return nn.functional.rms_norm(x, x.shape[-1:])
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
