@@ -53,7 +53,6 @@ seed = 0
 # %%
 from functools import lru_cache
 
-import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
@@ -149,7 +148,8 @@ widest = max(d for _, d in sizes)
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), width_ratios=[1.4, 1])
 for method in methods:
     for column, line, filled in (("n_params", "-", True), ("n_params_alone", "--", False)):
-        part = (found if filled else table)[lambda t: (t.method == method) & (t.d == widest)]
+        part = found if filled else table
+        part = part[(part.method == method) & (part.d == widest)]
         if len(part) == 0:
             continue
         style = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method]}
