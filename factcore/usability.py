@@ -6,6 +6,7 @@ Angles are in degrees, between a vector and the key it stands for; keys are take
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,37 @@ def attention_noise(model: FactTransformer, *, samples: int = 2048, seed: int = 
     tokens = recall_batch(model.n_facts, samples, generator, model.head.device)
     keys = model.embedding[asked(tokens, model.n_facts)]
     return torch.rad2deg(cosine_similarity(model.mlp_input(tokens), keys, dim=1).clamp(-1, 1).acos())
+
+
+class Arrivals(NamedTuple):
+    """What reaches the MLP of many sequences: inputs (s, d), the keys asked for (s,), and whether each got through."""
+
+    inputs: Tensor
+    keys: Tensor
+    through: Tensor
+
+
+@torch.no_grad()
+def arrivals(model: FactTransformer, *, samples: int = 4096, seed: int = 0) -> Arrivals:
+    """MLP inputs of fresh sequences; one *gets through* when, of all keys, the one asked for is nearest by angle.
+
+    What does not get through attention, no memory that decodes to the nearest key can answer.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for rows in torch.arange(samples).split(512):
+        tokens = recall_batch(model.n_facts, len(rows), generator, model.head.device)
+        inputs, keys = model.mlp_input(tokens), asked(tokens, model.n_facts)
+        nearest = (inputs @ model.embedding[: model.n_facts].T).argmax(dim=1)
+        parts.append((inputs, keys, nearest == keys))
+    return Arrivals(*(torch.cat(part) for part in zip(*parts)))
+
+
+@torch.no_grad()
+def kept(mlp: nn.Module, facts: FactSet, arrived: Arrivals) -> float:
+    """Share of the sequences that got through attention whose value ``mlp`` then decodes; NaN where none did."""
+    right = decode(mlp, arrived.inputs, facts.values) == facts.targets[arrived.keys]
+    return float(right[arrived.through].double().mean())
 
 
 def tilt(keys: Tensor, degrees: float | Tensor, generator: torch.Generator) -> Tensor:

@@ -207,3 +207,22 @@ def test_the_area_under_the_curve_is_the_trapezoid_rule_s():
     assert area == pytest.approx(float(torch.trapezoid(true, false)))
     with pytest.raises(ValueError, match="positives and negatives"):
         us.roc(scores, torch.ones(5, dtype=torch.bool))
+
+
+def test_arrivals_are_what_the_transformer_reads():
+    facts = small(64, 16)
+    model = tf.FactTransformer(facts, seed=2)
+    tf.train_recall(model, facts.targets, steps=30, batch=64, progress=False)
+    mlp = fc.construct(facts, "block-convex", width=16, seed=0)
+    arrived = us.arrivals(model, samples=2048, seed=5)
+    tf.insert(model, mlp)
+    right = (mlp(arrived.inputs) @ facts.values.T).argmax(dim=1) == facts.targets[arrived.keys]
+    unit = torch.nn.functional.normalize(arrived.inputs, dim=1)
+    distances = torch.cdist(unit.double(), facts.keys.double())
+    assert 0 < int(arrived.through.sum()) < 2048
+    assert (arrived.through == (distances.argmin(dim=1) == arrived.keys)).all()
+    through = [bool(r) for r, t in zip(right, arrived.through) if t]
+    assert us.kept(mlp, facts, arrived) == pytest.approx(sum(through) / len(through))
+    tokens = tf.recall_batch(64, 512, torch.Generator().manual_seed(5))
+    own = model(tokens).argmax(dim=1) == facts.targets[tf.asked(tokens, 64)]
+    assert (own == right[:512]).all()

@@ -1,0 +1,206 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Facts a block can store
+#
+# **What the paper claims** {cite:p}`dugan2025constructing`: a transformer block stores a number of facts that grows with the parameters of its
+# MLP at nearly the rate of the MLP alone.
+#
+# **What this page does**: for growing numbers of facts it finds the smallest MLP of each construction that keeps 99% of the sequences that
+# attention gets through, and sets beside it what the same facts cost alone: the price of usability.
+#
+# **For whom**: anyone who sizes a memory for a transformer. Ten minutes.
+
+# %% tags=["remove-cell"]
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("factcore") is None:  # on Colab: fetch the package, its data and its stored results
+    source, checkout = "https://github.com/factcore/factcore", "factcore-checkout"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", source, checkout], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", checkout], check=True)
+    sys.path.insert(0, checkout)
+
+# %% tags=["parameters"]
+profile = "laptop"  # smoke, laptop or paper
+device = "cpu"
+seed = 0
+
+# %% [markdown]
+# ## What is measured
+#
+# One attention per draw of facts, trained with the identity in the MLP's place ([set-up](usable.ipynb)). A sequence *gets through* when, of
+# all keys, the one asked for is nearest to what attention hands on. That share is a ceiling on plain recall whatever the MLP, and
+# it falls as $n / d$ grows, so "99% of all sequences" would at some n measure attention alone. A memory counts as *usable* when it
+# decodes 99% of the sequences that get through.
+#
+# - encoder-decoder: bilinear random gates, the cheapest of four fills and any code length; alone: the paper's buckets, shortest codes.
+# - max-margin: ridge 1, the width grown by tenths; alone: the default ridge, smallest width.
+# - block-convex: the width grown by tenths; alone: smallest width.
+
+# %%
+from functools import lru_cache
+
+from matplotlib import pyplot as plt
+
+import factcore as fc
+from factcore import figures, fit, store
+from factcore import transformer as tf
+from factcore import usability as us
+from factcore.construct import units_per_coordinate
+
+figures.use_style()
+sizes = {
+    "smoke": [(8, 16), (16, 16)],
+    "laptop": [(64, 64), (128, 64), (256, 64), (512, 64), (32, 32), (64, 32), (128, 32)],
+    "paper": [(256, 128), (512, 128), (1024, 128), (2048, 128)],
+}[profile]
+training = {
+    "smoke": {"steps": 60, "batch": 64},
+    "laptop": {"batch": 256},
+    "paper": {"steps": 8000, "batch": 1280, "lr": 3e-3},
+}[profile]
+seeds = range(seed, seed + 3)
+methods = {"smoke": ["encoder-decoder", "block-convex"]}.get(profile, ["encoder-decoder", "max-margin", "block-convex"])
+USABLE = 0.99  # of the sequences that get through attention
+LARGEST = 30 if profile == "smoke" else 200  # parameters per fact: where the search gives up
+SLOW = 256  # facts beyond which max-margin is left out
+
+
+# %% [markdown]
+# ## The run
+
+
+# %%
+@lru_cache(maxsize=1)
+def attended(n_facts: int, d: int, seed: int) -> us.Arrivals:
+    """What trained attention hands to the MLP."""
+    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
+    model = tf.FactTransformer(facts, seed=seed)
+    tf.train_recall(model, facts.targets, seed=seed, **training)
+    return us.arrivals(model)
+
+
+def smallest_encoder_decoder(facts: fc.FactSet, arrived: us.Arrivals, seed: int) -> float:
+    """Fewest parameters of a usable one, over fills and, for each, code lengths from short to long."""
+    layout, least = {"encoder": "random-gates", "gate": "identity"}, float("inf")
+    for fill in (1.0, 0.7, 0.5, 0.35):
+        for m in range(3, facts.d + 1):
+            width = m * units_per_coordinate(facts, fill=fill, **layout)
+            if 3 * facts.d * width >= min(least, LARGEST * len(facts)):
+                break
+            mlp = fc.construct(facts, fill=fill, code_dim=m, strict=False, seed=seed, **layout)
+            if us.kept(mlp, facts, arrived) >= USABLE:
+                least = mlp.n_params
+                break
+    return least if least < float("inf") else float("nan")
+
+
+def smallest_solved(facts: fc.FactSet, method: str, arrived: us.Arrivals, seed: int) -> float:
+    """Fewest parameters of a usable one, the width grown by tenths from far too small."""
+    options, begin = ({"ridge": 1.0}, 12) if method == "max-margin" else ({}, 5)
+    width = -(-begin * len(facts) // (3 * facts.d))
+    while 3 * facts.d * width <= LARGEST * len(facts):
+        mlp = fc.construct(facts, method, width=width, seed=seed, **options)
+        if us.kept(mlp, facts, arrived) >= USABLE:
+            return mlp.n_params
+        width = max(width + 1, round(1.1 * width))
+    return float("nan")
+
+
+def cost(method: str, n_facts: int, d: int, seed: int) -> dict:
+    """Parameters that n facts cost behind attention (NaN: more than LARGEST a fact) and alone."""
+    facts, arrived = fc.spherical_facts(n_facts, d, seed=seed).to(device), attended(n_facts, d, seed)
+    if method == "encoder-decoder":
+        usable, start = smallest_encoder_decoder(facts, arrived, seed), None
+    else:
+        usable = smallest_solved(facts, method, arrived, seed)
+        start = max(1, {"max-margin": 11, "block-convex": 5}[method] * n_facts // (3 * d))
+    alone = fc.smallest_width(facts, method, seed=seed, tries=1, start=start)
+    return {"n_params": usable, "n_params_alone": alone.n_params, "through": float(arrived.through.double().mean())}
+
+
+jobs = [
+    {"method": method, "n_facts": n, "d": d, "seed": s}
+    for n, d in sizes
+    for s in seeds
+    for method in methods
+    if method != "max-margin" or n <= SLOW
+]
+table = store.resume(store.results_file("block_facts", profile), jobs, cost, device=device)
+found = table.dropna(subset="n_params").assign(price=lambda t: t.n_params / t.n_params_alone)
+print(f"{len(table)} searches over {len(sizes)} numbers of facts, {table.seed.nunique()} draws each")
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, parameters against number of facts: solid lines behind attention, dashed lines alone, for three constructions; block-convex is lowest. Right, the share of sequences whose key gets through attention, falling as the number of facts grows."}}
+widest = max(d for _, d in sizes)
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), width_ratios=[1.4, 1])
+for method in methods:
+    for column, line, filled in (("n_params", "-", True), ("n_params_alone", "--", False)):
+        part = found if filled else table
+        part = part[(part.method == method) & (part.d == widest)]
+        if len(part) == 0:
+            continue
+        style = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method]}
+        left.plot(part.n_facts, part[column], linestyle="", alpha=0.4, fillstyle="full" if filled else "none", **style)
+        median = part.groupby("n_facts")[column].median()
+        name = f"{method}, " + ("behind attention" if filled else "alone")
+        left.plot(median.index, median, linestyle=line, label=name, fillstyle="full" if filled else "none", **style)
+left.set(xscale="log", yscale="log", xlabel="facts", ylabel="parameters", title=f"d = {widest}")
+left.legend(fontsize=8)
+for d, part in table.groupby("d"):
+    drawn = part.groupby("n_facts").through.agg(["min", "median", "max"])
+    low, high = drawn["median"] - drawn["min"], drawn["max"] - drawn["median"]
+    right.errorbar(drawn.index, drawn["median"], yerr=[low, high], marker="o" if d == widest else "s", label=f"d = {d}")
+right.axhline(0.99, color="grey", linestyle=":")
+right.set(xscale="log", xlabel="facts", ylabel="gets through attention (share of sequences)")
+right.legend()
+plt.show()
+
+# %% [markdown]
+# Left: each mark is one draw of facts, lines are medians; open marks and dashed lines are the same facts stored alone. Right: the ceiling that
+# attention puts on recall, median and range of the draws.
+#
+# ## The numbers behind it
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+shown = table.assign(
+    usable=table.n_params / table.n_facts,
+    alone=table.n_params_alone / table.n_facts,
+    price=table.n_params / table.n_params_alone,
+)
+print(
+    "parameters per fact behind attention and alone, and their ratio, medians of the draws; found: usable within the limit"
+)
+group = shown.groupby(["d", "n_facts", "method"])
+group[["usable", "alone", "price", "through"]].median().assign(found=group.n_params.count()).round(3)
+
+# %% [markdown]
+# ## What we found
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+for method in methods:
+    behind = found[(found.method == method) & (found.d == widest)]
+    alone = table[(table.method == method) & (table.d == widest)]
+    if behind.n_facts.nunique() < 2:
+        print(f"{method}: usable at too few numbers of facts for an exponent")
+        continue
+    law, law_alone = fit.power_law(behind, "n_facts", "n_params"), fit.power_law(alone, "n_facts", "n_params_alone")
+    print(
+        f"{method}: exponent {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}] behind attention, "
+        f"{law_alone.exponent:.2f} [{law_alone.low:.2f}, {law_alone.high:.2f}] alone; "
+        f"price of usability {behind.price.min():.1f} to {behind.price.max():.1f}"
+    )
