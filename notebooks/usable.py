@@ -285,5 +285,5 @@ print(f"{name}: recall {row[name, 'recall']:.1%}, after a swap {row[name, 'adapt
 # - **Attention, not the MLP, sets the ceiling here.** It must tell 256 random keys from junk by one linear map in 64 dimensions and loses
 #   one or two sequences in a hundred, for every memory. That is why the best recall stays short of the paper's 99%; with fewer facts
 #   [the ceiling rises](block_facts.ipynb).
-# - **Every piece of the recipe matters**: putting any one back costs recall or turns the look-up into memorising. Training attention
+# - **Every piece of the recipe matters**: putting any one back costs recall or turns the look-up into memorising. With the recipe, training attention
 #   through the inserted MLP from the start (insert-first) did worse than training it first.
