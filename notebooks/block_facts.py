@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Facts a block can store
 #
-# **What the paper claims** {cite:p}`dugan2025constructing`: a transformer block stores a number of facts that grows with the parameters of its
-# MLP at nearly the rate of the MLP alone.
+# **What the paper claims** {cite:p}`dugan2025constructing`: the facts that a transformer can keep in a constructed MLP grow with its parameters
+# at a rate comparable to that of language models, so nearly in proportion.
 #
 # **What this page does**: for growing numbers of facts it finds the smallest MLP of each construction that keeps 99% of the sequences that
 # attention gets through, and sets beside it what the same facts cost alone: the price of usability.
@@ -189,6 +189,12 @@ group[["usable", "alone", "price", "through"]].median().assign(found=group.n_par
 
 # %% [markdown]
 # ## What we found
+#
+# - Attention has a ceiling of its own: with more facts in the same dimension fewer keys get through, long before the MLP is full.
+# - At the larger dimension each construction is usable at every number of facts tried, at a price of a few times what the facts cost alone.
+# - At the smaller one what gets through is noisier. Codes on many random gates and wide max-margin networks mostly still serve, at a
+#   high price; block-convex networks mostly do not, whatever their width: they stop at the first solve that stores
+#   the facts, so width beyond it buys little tolerance. [Noisy copies](frontier.ipynb) are the remedy to try.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
