@@ -166,6 +166,9 @@ for d, part in table.groupby("d"):
 right.axhline(0.99, color="grey", linestyle=":")
 right.set(xscale="log", xlabel="facts", ylabel="gets through attention (share of sequences)")
 right.legend()
+for axes in (left, right):
+    axes.set_xticks(counts := sorted({n for n, _ in sizes}), labels=counts, minor=False)
+    axes.minorticks_off()
 plt.show()
 
 # %% [markdown]
