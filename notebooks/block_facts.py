@@ -166,6 +166,9 @@ for d, part in table.groupby("d"):
 right.axhline(0.99, color="grey", linestyle=":")
 right.set(xscale="log", xlabel="facts", ylabel="gets through attention (share of sequences)")
 right.legend()
+for axes in (left, right):
+    axes.set_xticks(counts := sorted({n for n, _ in sizes}), labels=counts, minor=False)
+    axes.minorticks_off()
 plt.show()
 
 # %% [markdown]
@@ -192,7 +195,7 @@ group[["usable", "alone", "price", "through"]].median().assign(found=group.n_par
 #
 # - Attention has a ceiling of its own: with more facts in the same dimension fewer keys get through, long before the MLP is full.
 # - At the larger dimension each construction is usable at every number of facts tried, at a price of a few times what the facts cost alone.
-# - At the smaller one what gets through is noisier. Codes on many random gates and wide max-margin networks mostly still serve, at a
+# - At the smaller one what gets through is noisier. Codes on many random gates and wide max-margin networks mostly still serve from 64 facts on, at a
 #   high price; block-convex networks mostly do not, whatever their width: they stop at the first solve that stores
 #   the facts, so width beyond it buys little tolerance. [Noisy copies](frontier.ipynb) are the remedy to try.
 
