@@ -13,8 +13,16 @@ What was chosen (n = v = 256, d = 32, three draws):
   well as six or nine.
 - All three matrices at once, linearised: one block a solve needs 28% more units with 5 solves, 16% more with 2, even
   from the averages.
+- Orthonormal first directions (an option) change nothing with 5 solves here; with 2 they buy 3%, and at n = 1,024 the
+  one unit that the unluckiest of three draws lacks. Averages with the units' correlations taken out buy 3% with 5
+  solves, 7% with 2, but the one for D is then a ridge regression, nearly a solve itself. Eight random starts, of which
+  the averages tell the best: 3%. The scale of the start changes nothing.
+- The squared hinge in the linearised solves: as good as the cubic one, and cross-entropy needs 15% more. It stores more
+  facts on the way, but leaves the last solve, for D, a harder problem.
+- A share of the step for each matrix, or D refitted to the linearised outputs: no unit, so one share for all.
 - Bilinear gates: SiLU needs 15% to 18% more.
-- The last solve for D alone, and its small ridge, buy a unit or two. Proximity (1 to 30) and tol change nothing.
+- The last solve for D alone, and its small ridge, buy a unit or two; a smaller ridge buys none. Proximity (1 to 30, or
+  falling) and tol change nothing.
 - More solves keep on paying: from 30 units with 1 solve over 20, 16 and 13 (2, 3, 5) to 11 and 10 (8, 14).
 
 Changes that are no option of `block_convex` are in block_convex_changes.py, put together from its parts.

@@ -46,9 +46,9 @@ def block_convex(
     last solve is for D alone, exactly. Every solve stops when its duality gap is at most ``tol`` times the objective;
     `mlp.solves` holds the certificates. gate: 'identity' (bilinear) or 'silu'.
 
-    The averages begin with random G and D; with directions='orthogonal', those of each d units are orthonormal, which
-    makes fewer draws of them unlucky. A network too narrow loses facts; ``width=None`` doubles h until none is lost.
-    ValueError for an option out of range, and where no h up to 8n does. Spec section 4.
+    The averages begin with random G and D; with directions='orthogonal' those of each d units are orthonormal, as good
+    or a unit better. A network too narrow loses facts; ``width=None`` doubles h until none is lost. ValueError for an
+    option out of range, and where no h up to 8n does. Spec section 4.
     """
     check_options(gate, ridge, tol)
     if gate == "step":
