@@ -79,7 +79,9 @@ size = {
     "laptop": {"n_facts": 256, "d": 64},
     "paper": {"n_facts": 4096, "d": 512},
 }[profile]
-training = {"smoke": {"steps": 100, "batch": 64}, "laptop": {}, "paper": {"steps": 8000, "batch": 1280, "lr": 3e-3}}[profile]
+training = {"smoke": {"steps": 100, "batch": 64}, "laptop": {}, "paper": {"steps": 8000, "batch": 1280, "lr": 3e-3}}[
+    profile
+]
 seeds = range(seed, seed + 3)
 n, d = size["n_facts"], size["d"]
 m = max(6, d * 5 // 32)  # code length that leaves room: twice what recall alone needs
@@ -184,8 +186,17 @@ for shift, column, colour, marker, label in (
     (0.0, "adaptive_recall", figures.COLOURS["trained"], "^", "the same, after a swap to another map"),
     (0.2, "solved_adaptive", figures.COLOURS["block-convex"], "P", "attention solved for, after the swap"),
 ):
-    left.plot(table[column], [order.index(name) + shift for name in table.memory], marker, color=colour, label=label, alpha=0.8)
-left.axvline(table.reached.median(), color="grey", linestyle=":", label="sequences whose key gets through trained attention")
+    left.plot(
+        table[column],
+        [order.index(name) + shift for name in table.memory],
+        marker,
+        color=colour,
+        label=label,
+        alpha=0.8,
+    )
+left.axvline(
+    table.reached.median(), color="grey", linestyle=":", label="sequences whose key gets through trained attention"
+)
 left.set_yticks(range(len(order)), labels=order)
 left.invert_yaxis()
 left.set(xlabel="recall in the transformer (share of sequences)", xlim=(-0.03, 1.03))
@@ -211,7 +222,19 @@ plt.show()
 # %%
 # NBVAL_IGNORE_OUTPUT
 shown = table.groupby("memory", sort=False).agg(
-    {c: "median" for c in ("n_params", "recall", "adaptive_recall", "solved_recall", "solved_adaptive", "lipschitz", "tolerance_5", "noise_95")}
+    {
+        c: "median"
+        for c in (
+            "n_params",
+            "recall",
+            "adaptive_recall",
+            "solved_recall",
+            "solved_adaptive",
+            "lipschitz",
+            "tolerance_5",
+            "noise_95",
+        )
+    }
 )
 shown.insert(1, "per fact", shown.n_params / n)
 shown["smallest recall"] = table.groupby("memory", sort=False).recall.min()
@@ -231,7 +254,9 @@ shown.round(3)
 print(f"largest angle between the MLP's input and the key, over all sequences: {table.solved_noise.max():.4f} degrees")
 solved = table.groupby("memory", sort=False)[["solved_recall", "solved_adaptive", "solved_certified"]].min()
 whole = solved[(solved >= 1).all(axis=1)]
-print(f"{len(whole)} of {len(solved)} memories: every sampled sequence right, every key proved, for every draw of facts")
+print(
+    f"{len(whole)} of {len(solved)} memories: every sampled sequence right, every key proved, for every draw of facts"
+)
 print("smallest value over the draws, for the others:" if len(whole) < len(solved) else "")
 solved.drop(whole.index).round(4)
 
@@ -308,7 +333,9 @@ for name, score in (
     area = us.roc(torch.tensor(score.to_numpy(), dtype=torch.float64), usable)[2]
     print(f"area under the ROC curve, {name}: {area:.2f}")
 right_calls = ((table.tolerance_5 > table.noise_95).to_numpy() == usable.numpy()).mean()
-print(f"usable when tolerance exceeds noise: right in {right_calls:.0%} of {len(table)} runs, {usable.double().mean():.0%} usable")
+print(
+    f"usable when tolerance exceeds noise: right in {right_calls:.0%} of {len(table)} runs, {usable.double().mean():.0%} usable"
+)
 
 # %% [markdown]
 # ## Which parts of the recipe matter?
@@ -348,7 +375,9 @@ print(f"{len(ablation)} runs of {len(variants)} variants under two schedules")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-ablation.groupby(["variant", "schedule"], sort=False)[["recall", "adaptive_recall"]].agg(["min", "median", "max"]).round(2)
+ablation.groupby(["variant", "schedule"], sort=False)[["recall", "adaptive_recall"]].agg(
+    ["min", "median", "max"]
+).round(2)
 
 # %% [markdown]
 # ## What we found
@@ -358,7 +387,9 @@ ablation.groupby(["variant", "schedule"], sort=False)[["recall", "adaptive_recal
 row = shown.loc
 best_ed = shown[[memories[x][0] == "encoder-decoder" for x in shown.index]].sort_values("recall").iloc[-1]
 print(f"key gets through trained attention: {table.reached.min():.1%} to {table.reached.max():.1%} of the sequences")
-print(f"best encoder-decoder there ({best_ed.name}): recall {best_ed.recall:.1%} at {best_ed['per fact']:.0f} parameters per fact")
+print(
+    f"best encoder-decoder there ({best_ed.name}): recall {best_ed.recall:.1%} at {best_ed['per fact']:.0f} parameters per fact"
+)
 name = "block-convex, 12 a fact"
 print(f"{name}: recall {row[name, 'recall']:.1%}, after a swap {row[name, 'adaptive_recall']:.1%}")
 for name in ("buckets, fill 1", "block-convex, 12 a fact"):
