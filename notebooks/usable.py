@@ -60,7 +60,7 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures, store
+from factbook import figures, store
 from factcore import transformer as tf
 from factcore import usability as us
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factcore import fit, store
+from factbook import fit, store
 
 JOBS = [{"method": m, "n": n, "tol": 1e-6} for m in ("a", "b") for n in (10, 20)]
 
