@@ -85,7 +85,7 @@ def decodability(
     block: values solved together (default: as many as keep the check of a block in about 16 MB of memory).
 
     Raises ValueError unless `values` is a floating (v >= 2, d >= 1) tensor of finite numbers, tol > 0,
-    block >= 1 and `which` holds rows of `values`. Warns if a gap stays above tol. Spec section 2.
+    block >= 1 and `which` holds rows of `values`. Warns if a gap stays above tol.
     """
     _check_input(values, tol, which, block)
     x = values.detach().to(device=device, dtype=torch.float64)

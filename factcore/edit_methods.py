@@ -1,4 +1,4 @@
-"""What `factcore.editing.edit` can do to a fact MLP: swap it, or change weights as known editors do (spec section 6).
+"""What `factcore.editing.edit` can do to a fact MLP: swap it, or change weights as known editors do.
 
 Every method takes the request, an `Edit`, and returns the new MLP; the old one is left alone. Weight editors change the
 down projection and are told what attention brings in the training templates.

@@ -1,4 +1,4 @@
-"""Edit facts of a language model: swap its fact MLP, or change weights as the known editors do (spec section 6).
+"""Edit facts of a language model: swap its fact MLP, or change weights as the known editors do.
 
     model = load_language_model()
     edited = edit(model, {"El Nido Airport": "Barcelona"})                  # the MLP is written anew

@@ -1,4 +1,4 @@
-"""Sentences that state facts, and filler that states none: the language of the editing study (spec section 6).
+"""Sentences that state facts, and filler that states none: the language of the editing study.
 
 All of it was written for this package and is under its licence. A sentence is a row of tokens. Names of airports,
 cities and countries are one token each; names of several tokens are not supported. An example, with the position that

@@ -1,4 +1,4 @@
-"""Fact sets: keys, values and the map between them (spec section 1; paper section 2)."""
+"""Fact sets: keys, values and the map between them (paper section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one network that every construction returns (spec sections 1 and 3; paper section 2)."""
+"""The one network that every construction returns (paper section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Projections D (d, m): how few columns keep every value decodable (spec section 3; paper section 4, decoder).
+"""Projections D (d, m): how few columns keep every value decodable (paper section 4, decoder).
 
 The cost of the construction is 3 m n parameters, so every column counts. Three kinds of D, from longest to shortest:
 the first columns of a random basis, the same with its last columns aimed at the values still hidden, and a D that is

@@ -1,4 +1,4 @@
-"""Does an MLP store the facts, by how much, and how steep is it there (spec section 1 and 5)."""
+"""Does an MLP store the facts, by how much, and how steep is it there."""
 
 from __future__ import annotations
 
