@@ -16,7 +16,7 @@ PY := $(BIN)/python
 NOTEBOOKS := $(basename $(notdir $(wildcard notebooks/*.py)))
 PAGES := $(NOTEBOOKS:%=notebooks/%.ipynb)
 # what an executed notebook depends on besides its own source
-INPUTS := .venv/.installed scripts/run_notebook.py $(wildcard factcore/*.py factbook/*.py data/*.safetensors)
+INPUTS := .venv/.installed scripts/run_notebook.py $(wildcard factcore/*.py factbook/*.py data/*.safetensors data/*.toml)
 
 # Caches stay in the environment: nothing is read from, or left in, the home folder.
 export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib

@@ -15,7 +15,7 @@ from tqdm import trange
 
 from factcore.editing_model import FactLanguageModel, write_facts
 from factcore.editing_text import RELATIONS, Corpus, airport_corpus
-from factcore.facts import _airport_file, read_safetensors
+from factcore.facts import data_file, read_safetensors
 
 
 def train_language_model(
@@ -102,7 +102,7 @@ def load_language_model(
     Names are drawn again from the seed, and the fact MLPs are written by ``construct(method, **options)``. ValueError
     for a seed that the file does not hold.
     """
-    tensors, sizes = read_safetensors(path or _airport_file().with_name("language_models.safetensors"))
+    tensors, sizes = read_safetensors(path or data_file("language_models.safetensors"))
     learned = {k.split(".", 1)[1]: t for k, t in tensors.items() if k.split(".", 1)[0] == str(seed)}
     if not learned:
         raise ValueError(f"seed must be one of {sorted({k.split('.', 1)[0] for k in tensors})}, got {seed!r}")

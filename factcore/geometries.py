@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from factcore.facts import FactSet, _airport_file, read_safetensors
+from factcore.facts import FactSet, data_file, read_safetensors
 
 STRENGTHS = {"spiked": 1.5, "clusters": 0.5, "low-rank": 0.1, "norms": 0.3, "power-law": 1.0}  # the defaults
 
@@ -59,7 +59,7 @@ def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
     data/README.md). ``n_facts`` takes a random sample of that many; the same seed gives the same sample.
     ValueError for an ``n_facts`` outside 1 to 4,096.
     """
-    tensors, _ = read_safetensors(_airport_file().with_name("minilm_mlp.safetensors"))
+    tensors, _ = read_safetensors(data_file("minilm_mlp.safetensors"))
     n = len(tensors["inputs"]) if n_facts is None else n_facts
     if not isinstance(n, int) or not 1 <= n <= len(tensors["inputs"]):
         raise ValueError(f"n_facts must be an integer from 1 to {len(tensors['inputs'])}, got {n_facts!r}")
@@ -124,7 +124,7 @@ def _power_law(v: int, d: int, generator: torch.Generator, strength: float) -> T
 
 
 def _airports(v: int, d: int, generator: torch.Generator) -> Tensor:
-    rows = read_safetensors(_airport_file())[0]["values"].double()
+    rows = read_safetensors(data_file("airports.safetensors"))[0]["values"].double()
     return _sample("airports", normalize(rows, dim=1), v, d, generator)
 
 
@@ -132,7 +132,7 @@ def _stored(file: str, rows: str, scales: str) -> Callable[[int, int, torch.Gene
     """The geometry of the int8 tensor ``rows`` of a data file; ``scales`` restores the norms."""
 
     def sample(v: int, d: int, generator: torch.Generator) -> Tensor:
-        tensors, _ = read_safetensors(_airport_file().with_name(file))
+        tensors, _ = read_safetensors(data_file(file))
         return _sample(file, tensors[rows].double() * tensors[scales].double()[:, None], v, d, generator)
 
     return sample

@@ -126,7 +126,7 @@ def test_the_wheel_carries_the_data(tmp_path):
     subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("factcore-*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        for path in (ROOT / "data").glob("*.safetensors"):
+        for path in [*(ROOT / "data").glob("*.safetensors"), *(ROOT / "data").glob("*.toml")]:
             assert archive.read(f"factcore/data/{path.name}") == path.read_bytes()
         modules = {name for name in archive.namelist() if name.endswith(".py")}
     packages = [path for package in ("factcore", "factbook") for path in (ROOT / package).rglob("*.py")]
