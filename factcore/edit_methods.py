@@ -18,7 +18,6 @@ from factcore.editing_model import FactLanguageModel, fact_mlp, fact_positions
 from factcore.editors import (
     alphaedit_update,
     covariance,
-    hidden_units,
     memit_update,
     null_space_projector,
     rome_update,
@@ -139,7 +138,7 @@ def chance(told: Edit) -> GatedMLP:
 
 def _keys(told: Edit) -> tuple[Tensor, Tensor, Tensor]:
     """Hidden units of edited facts in the training templates (e, t, h), their means (e, h), all others (p, h)."""
-    hidden = hidden_units(told.mlp, fact_positions(told.model, told.relation, False).brought)
+    hidden = told.mlp.hidden(fact_positions(told.model, told.relation, False).brought)
     others = torch.ones(len(hidden), dtype=torch.bool).index_fill_(0, told.rows, False)
     if not others.any():
         raise ValueError("every fact is edited: weight editors need facts to preserve; use method='swap'")

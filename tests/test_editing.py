@@ -10,7 +10,6 @@ from factcore import editing
 from factcore.editing_model import FactLanguageModel, fact_accuracy, fact_positions, perplexity
 from factcore.editing_text import COUNTRIES, CUES, HELD_OUT, RELATIONS, TEMPLATES, airport_corpus
 from factcore.editing_training import load_language_model, save_language_models, train_language_model
-from factcore.editors import hidden_units
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +174,7 @@ def test_alphaedit_moves_no_preserved_output():
     rows = [row for row, token in enumerate(wide.corpus.airports.tolist()) if wide.corpus.words[token] not in new]
     before, after = (m.facts["city"](at[rows]) for m in (wide, edited))
     assert float((after - before).norm(dim=-1).max()) < 0.02 * float(before.norm(dim=-1).mean())
-    assert hidden_units(wide.facts["city"], at).shape[-1] == 1024
+    assert wide.facts["city"].hidden(at).shape[-1] == 1024
 
 
 @pytest.mark.parametrize(
