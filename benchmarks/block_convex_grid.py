@@ -31,8 +31,8 @@ import torch
 from torch import Tensor
 
 import factcore as fc
+from factbook import store
 from factcore import block_convex as parts
-from factcore import store
 from factcore.construct import METHODS
 from factcore.convex import minimise
 from factcore.max_margin import Problem, Weights, network, random_weights, scaled_problem

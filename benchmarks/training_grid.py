@@ -23,7 +23,7 @@ import argparse
 import torch
 
 import factcore as fc
-from factcore import store
+from factbook import store
 
 CHOSEN = {
     "gate": "identity",

@@ -10,14 +10,13 @@ convex optimisation. No sequence is drawn: the worst junk at every place is know
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, softplus
-from tqdm import tqdm
 
+from factcore.progress import progress_bar
 from factcore.transformer import JUNK, LENGTH, RUN, FactTransformer, rms_norm, rotate
 
 PLACES = range(LENGTH - 2 - RUN[1], LENGTH - 1 - RUN[0])  # where the key may stand, from the left
@@ -73,8 +72,7 @@ def solve_attention(
         [weights], max_iter=CHUNK, history_size=30, tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe"
     )
     last, iterations = float("inf"), 0
-    hide = not progress or os.environ.get("FACTCORE_PROGRESS") == "0"
-    with tqdm(total=most_iterations, desc="solving for attention", delay=5, disable=hide, leave=False) as bar:
+    with progress_bar(None, "solving for attention", show=progress, total=most_iterations) as bar:
         while True:
             objective = float(closure())
             assert weights.grad is not None

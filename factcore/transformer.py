@@ -18,10 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
-from tqdm import tqdm
 
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
+from factcore.progress import progress_bar
 
 JUNK = 16  # junk tokens in the vocabulary
 RUN = (8, 16)  # shortest and longest run of junk
@@ -245,8 +245,7 @@ def train_recall(
     run = {"schedule": schedule, "steps": steps, "batch": batch, "lr": lr, "seed": seed}
     if checkpoint is not None and Path(checkpoint).is_file():
         begin, history = _restore(Path(checkpoint), run, model, optimiser, generator)
-    hide = not progress or os.environ.get("FACTCORE_PROGRESS") == "0"
-    for step in tqdm(range(begin + 1, steps + 1), desc="training attention", delay=5, disable=hide, leave=False):
+    for step in progress_bar(range(begin + 1, steps + 1), "training attention", show=progress):
         if history and history[-1]["recall"] >= target_recall:
             break
         optimiser.param_groups[0]["lr"] = lr * min(step / (0.05 * steps), 0.5 * (1 + math.cos(math.pi * step / steps)))

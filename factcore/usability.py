@@ -1,4 +1,4 @@
-"""Is a memory usable by attention: how noisy the keys are that reach it, and how much noise it takes (spec section 5).
+"""Is a memory usable by attention: how noisy the keys are that reach it, and how much noise it takes.
 
 Angles are in degrees, between a vector and the key it stands for; keys are taken to the other vector along the sphere.
 """

@@ -56,8 +56,8 @@ from functools import lru_cache
 from matplotlib import pyplot as plt
 
 import factcore as fc
+from factbook import figures, fit, store
 from factcore import attention as at
-from factcore import figures, fit, store
 from factcore import transformer as tf
 from factcore import usability as us
 from factcore.construct import units_per_coordinate

@@ -62,7 +62,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures, fit, store
+from factbook import figures, fit, store
 
 figures.use_style()
 sizes = {

@@ -56,8 +56,8 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
+from factbook import figures, store
 from factcore import attention as at
-from factcore import figures, store
 from factcore import transformer as tf
 from factcore import usability as us
 
