@@ -16,7 +16,7 @@ PY := $(BIN)/python
 NOTEBOOKS := $(basename $(notdir $(wildcard notebooks/*.py)))
 PAGES := $(NOTEBOOKS:%=notebooks/%.ipynb)
 # what an executed notebook depends on besides its own source
-INPUTS := .venv/.installed scripts/run_notebook.py $(wildcard factcore/*.py data/*.safetensors)
+INPUTS := .venv/.installed scripts/run_notebook.py $(wildcard factcore/*.py factbook/*.py data/*.safetensors data/*.toml)
 
 # Caches stay in the environment: nothing is read from, or left in, the home folder.
 export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
@@ -81,7 +81,7 @@ lock: .venv/.installed ## Resolve requirements.in afresh into requirements.lock,
 
 clean: ## Remove everything made but the environment
 	rm -rf _build build dist notebooks/*.ipynb .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find factcore tests scripts book -name __pycache__ -prune -exec rm -rf {} +
+	find factcore factbook tests scripts book -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environment too
 	rm -rf .venv
@@ -117,7 +117,7 @@ build/smoke/%.ipynb: notebooks/%.py $(INPUTS)
 smoke: $(NOTEBOOKS:%=build/smoke/%.ipynb)
 
 # --all: Sphinx repeats warnings only for pages that it reads again, and a strict build must see them all.
-build/book.stamp: $(PAGES) _toc.yml _config.yml $(wildcard book/*.* book/_static/* book/_ext/*.py results/*/*.csv factcore/*.py)
+build/book.stamp: $(PAGES) _toc.yml _config.yml $(wildcard book/*.* book/_static/* book/_ext/*.py results/*/*.csv factcore/*.py factbook/*.py)
 	@rm -rf _build/html
 	$(BIN)/jupyter-book build . -W -n --keep-going --all -q
 	@mkdir -p build

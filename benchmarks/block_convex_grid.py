@@ -35,7 +35,7 @@ import torch
 from block_convex_changes import OURS
 
 import factcore as fc
-from factcore import store
+from factbook import store
 from factcore.block_convex import block_convex
 from factcore.construct import METHODS
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import math
 
-from factcore.cost import build_cost
-from factcore.store import results_file, resume
+from factbook.cost import build_cost
+from factbook.store import results_file, resume
 
 
 def main() -> None:

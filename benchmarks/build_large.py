@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from factcore.cost import build_cost
-from factcore.store import results_file, resume
+from factbook.cost import build_cost
+from factbook.store import results_file, resume
 
 SIZES = {"laptop": (12_500, 25_000, 50_000, 100_000), "paper": (10_000, 100_000, 1_000_000)}
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from factcore import store
+from factbook import store
 from factcore.decodability import decodability
 
 Bounds = tuple[Tensor, Tensor]  # lower, upper (v,)

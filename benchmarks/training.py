@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 import factcore as fc
-from factcore import store
+from factbook import store
 from factcore.batched import train_many
 from factcore.batched_search import first_guess, smallest_trained_widths
 from factcore.search import _bisect

@@ -29,7 +29,7 @@ import functools
 import torch
 
 import factcore as fc
-from factcore import store
+from factbook import store
 from factcore.batched import train_many
 
 CHOSEN = {

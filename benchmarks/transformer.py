@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 import factcore as fc
-from factcore import store
+from factbook import store
 from factcore import transformer as tf
 
 IGNORED = -1

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
+from factcore.progress import progress_bar
 
 CHECK_EVERY = 25  # steps between two looks at which networks store everything
 LOSSES = ("cross-entropy", "squared-hinge")
@@ -97,8 +96,7 @@ def _fit(
     alive = torch.arange(len(weights), device=keys.device)
     aims = values.gather(1, targets[:, :, None].expand(-1, -1, values.shape[2]))  # v_f(i)
     now, mean, square = weights.clone(), torch.zeros_like(weights), torch.zeros_like(weights)
-    hide = not progress or os.environ.get("FACTCORE_PROGRESS") == "0"
-    for step in tqdm(range(steps), desc="training", delay=5, disable=hide, leave=False):
+    for step in progress_bar(range(steps), "training", show=progress):
         now.requires_grad_()
         outputs = _forward(now, keys, gate)  # (b, n, d)
         stored = _stored(outputs.detach(), values, targets) if step % CHECK_EVERY == 0 else None

@@ -1,4 +1,4 @@
-"""`block-convex`: fact-storing MLPs from a stated number of convex solves (spec section 4; ours, not in the papers).
+"""`block-convex`: fact-storing MLPs from a stated number of convex solves (ours, not in the papers).
 
 Start from Hebbian averages over the facts. Then solve for all three matrices of g(x) = D (σ(Gx) ⊙ (Ax)) at once, with
 the outputs linearised where the weights stand: each step is a convex problem. The last solve is for D alone, in which
@@ -48,7 +48,7 @@ def block_convex(
 
     The averages begin with random G and D; with directions='orthogonal' those of each d units are orthonormal, as good
     or a unit better. A network too narrow loses facts; ``width=None`` doubles h until none is lost. ValueError for an
-    option out of range, and where no h up to 8n does. Spec section 4.
+    option out of range, and where no h up to 8n does.
     """
     check_options(gate, ridge, tol)
     if gate == "step":

@@ -155,9 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--embeddings", nargs=2, metavar=("KEYS.npy", "VALUES.npy"), help="see below")
     sub.add_argument("--method", choices=METHODS, default=METHODS[0], help="construction (default: %(default)s)")
     sub.add_argument("--width", type=_positive, metavar="H", help="hidden units (default: as the method needs)")
-    sub.add_argument(
-        "--smallest", action="store_true", help="the fewest parameters (see below)"
-    )
+    sub.add_argument("--smallest", action="store_true", help="the fewest parameters (see below)")
     sub.add_argument("--seed", type=int, default=0, help="(default: 0)")
 
     sub = command("ask", ask, "answer questions, or say that the answer is not known", ASK)

@@ -63,7 +63,7 @@ def encoder_decoder(
     projection: str | None = None,
     strict: bool = True,
 ) -> GatedMLP:
-    """The paper's construction g(x) = D enc(x), enc(k_i) = c_f(i) (paper section 4; spec section 3).
+    """The paper's construction g(x) = D enc(x), enc(k_i) = c_f(i) (paper section 4).
 
     encoder: 'buckets' (gates 'step' or 'relu') or 'random-gates' (any gate, 'silu' by default). codes: 'separators'
     of the projected values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores

@@ -18,15 +18,14 @@ Step 3 can cycle; values still open after `_FAST_STEPS` + d/4 steps go to Wolfe'
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from factcore.differences import Differences, most_violated, unit
+from factcore.progress import progress_bar
 
 _FAST_STEPS = 12  # plus d // 4; few values that need more ever converge this way
 
@@ -85,7 +84,7 @@ def decodability(
     block: values solved together (default: as many as keep the check of a block in about 16 MB of memory).
 
     Raises ValueError unless `values` is a floating (v >= 2, d >= 1) tensor of finite numbers, tol > 0,
-    block >= 1 and `which` holds rows of `values`. Warns if a gap stays above tol. Spec section 2.
+    block >= 1 and `which` holds rows of `values`. Warns if a gap stays above tol.
     """
     _check_input(values, tol, which, block)
     x = values.detach().to(device=device, dtype=torch.float64)
@@ -180,8 +179,7 @@ def _solve(x: Tensor, todo: Tensor, best: _Best, block: int | None, progress: bo
     plane = torch.cat([-centred, torch.ones_like(x[:, :1])], 1).T.contiguous()
     # Values near the mean are the ones most likely to lie inside the hull or to set the minimum.
     todo = todo[centred[todo].norm(dim=1).argsort()]
-    quiet = not progress or os.environ.get("FACTCORE_PROGRESS") == "0"
-    with tqdm(total=len(todo), desc="decodability", unit="value", delay=5, leave=False, disable=quiet) as bar:
+    with progress_bar(None, "decodability", show=progress, total=len(todo), unit="value") as bar:
         for rows in todo.split(block):
             if best.is_open(rows).any():
                 diff = Differences(x, centred, plane, rows)

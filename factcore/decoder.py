@@ -1,4 +1,4 @@
-"""Decoders: a projection D and codes that pick the right value through it (spec section 3; paper section 4).
+"""Decoders: a projection D and codes that pick the right value through it (paper section 4).
 
 The value j scores ⟨c, w_j⟩ with w_j = Dᵀ v_j, so a code c decodes to i when it separates w_i from every other w_j.
 """

@@ -43,9 +43,7 @@ class Differences:
         out[torch.arange(len(at), device=at.device), self.rows[at]] = torch.inf
         return out
 
-    def nearest_point(
-        self, at: Tensor, index: Tensor, mask: Tensor, refine: int = 0
-    ) -> tuple[Tensor, Tensor]:
+    def nearest_point(self, at: Tensor, index: Tensor, mask: Tensor, refine: int = 0) -> tuple[Tensor, Tensor]:
         """z_ij for the lists index (b, p), and the weights mu (b, p) that minimise
         |sum_j mu_j z_ij|^2 + (sum_j mu_j - 1)^2; both are 0 where mask is False.
 

@@ -1,4 +1,4 @@
-"""What `factcore.editing.edit` can do to a fact MLP: swap it, or change weights as known editors do (spec section 6).
+"""What `factcore.editing.edit` can do to a fact MLP: swap it, or change weights as known editors do.
 
 Every method takes the request, an `Edit`, and returns the new MLP; the old one is left alone. Weight editors change the
 down projection and are told what attention brings in the training templates.
@@ -18,7 +18,6 @@ from factcore.editing_model import FactLanguageModel, fact_mlp, fact_positions
 from factcore.editors import (
     alphaedit_update,
     covariance,
-    hidden_units,
     memit_update,
     null_space_projector,
     rome_update,
@@ -51,9 +50,7 @@ def swap(told: Edit, *, construction: str = "block-convex", **options) -> GatedM
     return fact_mlp(told.model.fact_set(told.relation, told.targets), construction, seed=told.seed, **options)
 
 
-def finetune(
-    told: Edit, *, steps: int = 25, lr: float = 0.05, weights: str = "down", replay: bool = False
-) -> GatedMLP:
+def finetune(told: Edit, *, steps: int = 25, lr: float = 0.05, weights: str = "down", replay: bool = False) -> GatedMLP:
     """Adam on the cross-entropy of the new facts in the training templates, `CONTEXTS` of them drawn per step.
 
     weights: 'down' (the matrix that the other editors change) or 'all'. replay: `REPLAYED` unedited facts, drawn anew
@@ -139,7 +136,7 @@ def chance(told: Edit) -> GatedMLP:
 
 def _keys(told: Edit) -> tuple[Tensor, Tensor, Tensor]:
     """Hidden units of edited facts in the training templates (e, t, h), their means (e, h), all others (p, h)."""
-    hidden = hidden_units(told.mlp, fact_positions(told.model, told.relation, False).brought)
+    hidden = told.mlp.hidden(fact_positions(told.model, told.relation, False).brought)
     others = torch.ones(len(hidden), dtype=torch.bool).index_fill_(0, told.rows, False)
     if not others.any():
         raise ValueError("every fact is edited: weight editors need facts to preserve; use method='swap'")

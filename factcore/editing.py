@@ -1,8 +1,8 @@
-"""Edit facts of a language model: swap its fact MLP, or change weights as the known editors do (spec section 6).
+"""Edit facts of a language model: swap its fact MLP, or change weights as the known editors do.
 
-    model = load_language_model()
-    edited = edit(model, {"El Nido Airport": "Barcelona"})                  # the MLP is written anew
-    evaluate_edit(model, {"El Nido Airport": "Barcelona"}, method="memit")  # scores, seconds and memory
+model = load_language_model()
+edited = edit(model, {"El Nido Airport": "Barcelona"})                  # the MLP is written anew
+evaluate_edit(model, {"El Nido Airport": "Barcelona"}, method="memit")  # scores, seconds and memory
 """
 
 from __future__ import annotations

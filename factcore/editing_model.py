@@ -1,11 +1,12 @@
-"""A one-layer language model whose facts lie in MLPs of their own, one per relation (spec section 6).
+"""A one-layer language model whose facts lie in MLPs of their own, one per relation.
 
     tokens → embedding → attention ─→ RMSNorm ─→ fact MLP of the relation  ┐
                   └──────────────→ router picks one of ─→ language expert  ┴→ RMSNorm → scores of all tokens
 
-The block is that of section 5, without residuals, value and output projections the identity. A router reads the
-current token and what attention brought: positions that must produce a fact go to that relation's MLP, all others to a
-small language expert. Embeddings and output rows of names are fixed random unit vectors; those of words are learned.
+The block is that of `factcore.transformer`, without residuals, value and output projections the identity. A router
+reads the current token and what attention brought: positions that must produce a fact go to that relation's MLP, all
+others to a small language expert. Embeddings and output rows of names are fixed random unit vectors; those of words are
+learned.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Sentences that state facts, and filler that states none: the language of the editing study (spec section 6).
+"""Sentences that state facts, and filler that states none: the language of the editing study.
 
-All of it was written for this package and is under its licence. A sentence is a row of tokens. Names of airports,
-cities and countries are one token each; names of several tokens are not supported. An example, with the position that
-must produce a fact marked:
+A sentence is a row of tokens. Names of airports, cities and countries are one token each; names of several tokens are
+not supported. An example, with the position that must produce a fact marked:
 
     <s> the road from [Schiphol] leads to [Amsterdam] .
                                        ^ predicts the city
@@ -10,80 +9,25 @@ must produce a fact marked:
 
 from __future__ import annotations
 
-import re
+import tomllib
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from factcore.countries import COUNTRIES
-from factcore.facts import _airport_file, airport_facts, read_safetensors
+from factcore.facts import airport_facts, data_file, read_safetensors, unpack_lines
 
 RELATIONS = ("city", "country")
 CONTEXT = 8  # words of a sentence that may stand before a fact
 HELD_OUT = 12  # of the templates of a relation: the last ones are never trained on
 
-# A template ends where the value follows. Its last word decides which fact is asked for (one layer attends once), so
-# these words occur nowhere else behind the airport: see `CUES`.
-TEMPLATES = {
-    "city": """
-        @ serves | as everybody knows @ serves | since it opened @ serves | the guide says that @ serves
-        the road from @ leads to | a short ride from @ takes you to | planes that land at @ bring people to
-        take the bus at @ and go to | from @ it is not far to | the night train runs from @ to
-        @ was built for | @ is the main airport for | the tower at @ clears flights for | tickets via @ are sold for
-        @ is found near | the runway of @ was laid near | the lights of @ shine near | you may camp by @ and near
-        the map shows @ beside the city | @ is the pride that drives the city | a taxi from @ crosses the city
-        use @ whenever you visit | friends met me at @ so we could visit | fly via @ when you visit
-        on every map @ serves | people know that @ serves | a plane from @ takes you to
-        the main road at @ leads to | people land at @ and ride to | the airport called @ was built for
-        the flights via @ are sold for | the tower of @ was laid near | the old guide shows @ near
-        a short train from @ crosses the city | the night bus via @ drives the city | land at @ when you visit
-    """,
-    "country": """
-        @ is in | @ can be found in | the airport called @ stands in | step out at @ and you are in
-        the rules that hold at @ were written in | the runway of @ lies within | @ operates within
-        the passport stamped at @ is good within | mail that passes @ is sorted within | @ stands within
-        the flag above @ is that of | the tower at @ follows the laws of | @ is part of
-        pilots at @ speak the language of | @ is run by people of | the crew at @ know the songs of
-        the file on @ names the country | every guide lists @ with the country | a stamp shows @ and the country
-        @ is owned by the nation | the song heard at @ honours the nation | the flag at @ shows the nation
-        @ was paid by the nation | the guard at @ works with the nation
-        the airport of @ can be found in | the tower at @ stands in | people know that @ is in
-        the main runway at @ lies within | the mail at @ is sorted within | the old airport @ operates within
-        the crew of @ speak the language of | the flag at @ is that of | the rules at @ are part of
-        the stamp at @ names the country | the guide shows @ and the country | the tower at @ is owned by the nation
-    """,
-}
-CUES = {
-    "city": ("serves", "to", "for", "near", "city", "visit"),
-    "country": ("in", "within", "of", "country", "nation"),
-}
-
-# Filler: a small grammar. Capitals are replaced by one of their expansions; @ is some airport, and no fact is stated.
-GRAMMAR = {
-    "S": "NP . | NP . | MANY . | MANY . | WHO VP and MORE . | WHEN NP . | PLACE NP . | if NP , NP . | AIR",
-    "NP": "WHO VP | WHO MIND WHAT IS | WHAT IS | WHAT IS",
-    "WHO": "the PERSON | a PERSON | every PERSON | my PERSON | the ADJ PERSON | our ADJ PERSON",
-    "PERSON": "pilot | guard | guide | driver | passenger | friend | sister | cook | child | clerk | crew",
-    "WHAT": "the THING | that THING | this THING | our ADJ THING",
-    "THING": "train | bus | plane | bag | ticket | door | taxi | lamp | mail | THING2 | THING2 | THING2",
-    "THING2": "road | map | tower | runway | airport | flag | stamp | passport | file | song | flight | guide",
-    "ADJ": "small | tired | quiet | heavy | red | late | main | short | careful | new | old",
-    "VP": "waits PLACE | sleeps PLACE | arrives WHEN | leaves WHEN | turns ADVERB | DOES WHAT | DOES WHAT WHEN | TELLS",
-    "IS": "is ADJ | stands PLACE | arrives WHEN | crosses WHAT | passes WHAT | was DONE | is DONE WHEN | lies PLACE",
-    "DOES": "shows | carries | repairs | forgets | opens | loses | finds | uses | counts | lists | names | drives",
-    "TELLS": "can show WHAT | may use WHAT | operates WHAT | takes WHAT to WHAT | works WHEN | brings WHAT to WHAT",
-    "DONE": "sold | found | sorted | stamped | written | paid | called WHAT | built | laid PLACE | owned by WHO",
-    "MIND": "says that | hopes that | thinks that | knows that",
-    "PLACE": "in the hall | at the gate | under the clock | near the window | on the roof | behind the counter",
-    "WHEN": "before noon | after midnight | in the morning | on sunday | too late | every day",
-    "ADVERB": "slowly | left | right | away | around",
-    "MORE": "then VP | so WHO VP | when WHO VP",
-    "MANY": "people CROWD | you CROWD | friends CROWD | flights CROWD PLACE | rules are ADJ | we CROWD | it is ADJ",
-    "CROWD": "know WHAT | land PLACE | ride WHEN | speak the language | go to WHAT | visit WHAT | are ADJ | "
-    "use WHAT via WHAT",
-    "AIR": "snow closed @ last winter . | the shop at @ opens early . | @ grows every year . | we slept at @ once .",
-}
+# Read from data/sentences.toml, which says what they are. Capitals of the grammar are replaced by one of their
+# expansions, @ is an airport.
+_TEXTS = tomllib.loads(data_file("sentences.toml").read_text(encoding="utf-8"))
+TEMPLATES = {relation: [line.split() for line in lines] for relation, lines in _TEXTS["templates"].items()}
+CUES: dict[str, list[str]] = _TEXTS["cues"]  # words that ask for a relation: the last ones of its templates
+GRAMMAR = {symbol: expansions.split(" | ") for symbol, expansions in _TEXTS["grammar"].items()}
+COUNTRIES: dict[str, str] = _TEXTS["countries"]  # by ISO 3166 code
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,21 +102,20 @@ def airport_corpus(n_facts: int = 256, *, n_filler: int = 2000, n_held_out: int 
     generator = torch.Generator().manual_seed(seed)
     filler = [_expand("S", generator) for _ in range(n_filler + n_held_out)]
     filler = [[airports[_draw(len(airports), generator)] if w == "@" else w for w in line] for line in filler]
-    templates = {relation: _split(TEMPLATES[relation]) for relation in RELATIONS}
-    written = sorted({w for lines in (filler, *templates.values()) for line in lines for w in line} - {*airports, "@"})
+    written = sorted({w for lines in (filler, *TEMPLATES.values()) for line in lines for w in line} - {*airports, "@"})
     # a city that has an airport's name, or a country's, is still another token
     names = [("airport", a) for a in airports]
     names += [(relation, value) for relation in RELATIONS for value in dict.fromkeys(told[relation])]
     entries = [("word", w) for w in ("<pad>", "<s>", ".", *(w for w in written if w != "."))] + names
     at = {entry: number for number, entry in enumerate(entries)}
     of_airport = torch.tensor([at["airport", a] for a in airports])
-    longest = max(len(line) for lines in templates.values() for line in lines) + 3  # <s>, value, full stop
+    longest = max(len(line) for lines in TEMPLATES.values() for line in lines) + 3  # <s>, value, full stop
     length = CONTEXT + longest
     filler = [line for line in filler if len(line) < length]
     number = {w: at["word", w] for kind, w in entries if kind == "word"}
     lookup = number | {a: at["airport", a] for a in airports}
-    slots = {r: torch.tensor([[1 + t.index("@"), 1 + len(t)] for t in templates[r]]) for r in RELATIONS}
-    rows = {r: [[number.get(w, 0) for w in t] + [0, number["."]] for t in templates[r]] for r in RELATIONS}
+    slots = {r: torch.tensor([[1 + t.index("@"), 1 + len(t)] for t in TEMPLATES[r]]) for r in RELATIONS}
+    rows = {r: [[number.get(w, 0) for w in t] + [0, number["."]] for t in TEMPLATES[r]] for r in RELATIONS}
     tokens = _padded([[lookup[w] for w in line] for line in filler], length)
     return Corpus(
         words=tuple(w for _, w in entries),
@@ -190,20 +133,16 @@ def airport_corpus(n_facts: int = 256, *, n_filler: int = 2000, n_held_out: int 
 
 def _countries(airports: tuple[str, ...]) -> dict[str, str]:
     """The country of each airport by name."""
-    tensors, _ = read_safetensors(_airport_file())
-    names, codes = (bytes(tensors[k].tolist()).decode().split("\n") for k in ("key_names", "country"))
+    tensors, _ = read_safetensors(data_file("airports.safetensors"))
+    names, codes = unpack_lines(tensors["key_names"]), unpack_lines(tensors["country"])
     wanted = set(airports)
     return {name: COUNTRIES[code] for name, code in zip(names, codes) if name in wanted}
-
-
-def _split(lines: str) -> list[list[str]]:
-    return [part.split() for part in re.split(r"[|\n]", lines) if part.strip()]
 
 
 def _expand(symbol: str, generator: torch.Generator) -> list[str]:
     if symbol not in GRAMMAR:
         return [symbol]
-    options = GRAMMAR[symbol].split(" | ")
+    options = GRAMMAR[symbol]
     chosen = options[_draw(len(options), generator)]
     return [word for part in chosen.split() for word in _expand(part, generator)]
 

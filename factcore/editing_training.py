@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from tqdm import trange
 
 from factcore.editing_model import FactLanguageModel, write_facts
 from factcore.editing_text import RELATIONS, Corpus, airport_corpus
-from factcore.facts import _airport_file, read_safetensors
+from factcore.facts import data_file, read_safetensors
+from factcore.progress import progress_bar
 
 
 def train_language_model(
@@ -43,8 +42,7 @@ def train_language_model(
         optimiser, lambda t: min(1.0, (t + 1) / 50) * 0.5 * (1 + math.cos(math.pi * t / steps))
     )
     generator = torch.Generator().manual_seed(seed)
-    hide = os.environ.get("FACTCORE_PROGRESS") == "0"
-    for _ in trange(steps, desc="language model: steps", delay=5, disable=hide):
+    for _ in progress_bar(range(steps), "language model: steps"):
         tokens, route = training_batch(model, batch // 3, generator)
         optimiser.zero_grad()
         torch.stack(losses(model, tokens.to(device), route.to(device))).sum().backward()
@@ -102,7 +100,7 @@ def load_language_model(
     Names are drawn again from the seed, and the fact MLPs are written by ``construct(method, **options)``. ValueError
     for a seed that the file does not hold.
     """
-    tensors, sizes = read_safetensors(path or _airport_file().with_name("language_models.safetensors"))
+    tensors, sizes = read_safetensors(path or data_file("language_models.safetensors"))
     learned = {k.split(".", 1)[1]: t for k, t in tensors.items() if k.split(".", 1)[0] == str(seed)}
     if not learned:
         raise ValueError(f"seed must be one of {sorted({k.split('.', 1)[0] for k in tensors})}, got {seed!r}")

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from factcore.mlp import GATES, GatedMLP
-
 
 def covariance(keys: Tensor) -> Tensor:
     """C = (1/n) Σ k kᵀ over the rows of ``keys`` (n, h): (h, h)."""
@@ -63,12 +61,6 @@ def alphaedit_update(weight: Tensor, projector: Tensor, keys: Tensor, values: Te
 def _raised(matrix: Tensor, share: float) -> Tensor:
     lift = share * matrix.diagonal().mean().clamp_min(torch.finfo(matrix.dtype).tiny)
     return matrix + lift * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-
-
-def hidden_units(mlp: GatedMLP, x: Tensor) -> Tensor:
-    """What the down projection of ``mlp`` gets, (…, d) → (…, h): the keys that weight editors speak of."""
-    opened = GATES[mlp.gate](torch.nn.functional.linear(x, mlp.gate_weight, mlp.gate_bias))
-    return opened if mlp.up is None else opened * (x @ mlp.up.T)
 
 
 def wanted_outputs(

@@ -1,4 +1,4 @@
-"""Encoders: one gated hidden layer with enc(k_i) = c_i exactly (spec section 3; paper section 4, encoder).
+"""Encoders: one gated hidden layer with enc(k_i) = c_i exactly (paper section 4, encoder).
 
 Both encoders return the hidden layer alone: gates, up projection and, per hidden unit, the code coordinate that
 it adds to. The decoder turns that into a down projection.

@@ -1,4 +1,4 @@
-"""Fact sets: keys, values and the map between them (spec section 1; paper section 2)."""
+"""Fact sets: keys, values and the map between them (paper section 2)."""
 
 from __future__ import annotations
 
@@ -125,14 +125,14 @@ def airport_facts(n_facts: int | None = None) -> FactSet:
     Read from ``data/airports.safetensors`` (source, licence and date: data/README.md). ``n_facts`` takes that many
     airports, the same ones every time, and only their cities.
     """
-    tensors, _ = read_safetensors(_airport_file())
+    tensors, _ = read_safetensors(data_file("airports.safetensors"))
     unit = lambda t: torch.nn.functional.normalize(t.float(), dim=1)  # noqa: E731
     facts = FactSet(
         unit(tensors["keys"]),
         unit(tensors["values"]),
         tensors["targets"].long(),
-        tuple(bytes(tensors["key_names"].tolist()).decode().split("\n")),
-        tuple(bytes(tensors["value_names"].tolist()).decode().split("\n")),
+        unpack_lines(tensors["key_names"]),
+        unpack_lines(tensors["value_names"]),
     )
     if n_facts is None:
         return facts
@@ -198,11 +198,16 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
 
 
-def _airport_file() -> Path:
-    """The data file: in a checkout it lies in data/, in an installed wheel inside the package."""
+def data_file(name: str) -> Path:
+    """A shipped file (data/README.md): in a checkout it lies in data/, in an installed wheel inside the package."""
     here = Path(__file__).resolve().parent
-    candidates = [here / "data" / "airports.safetensors", here.parent / "data" / "airports.safetensors"]
-    return next((path for path in candidates if path.is_file()), candidates[-1])
+    inside = here / "data" / name
+    return inside if inside.is_file() else here.parent / "data" / name
+
+
+def unpack_lines(packed: Tensor) -> tuple[str, ...]:
+    """The strings of a data file: UTF-8, joined by newlines."""
+    return tuple(bytes(packed.tolist()).decode().split("\n"))
 
 
 def pack_names(names: tuple[str, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Value embeddings of many shapes, synthetic and real, to ask what decides the cost of a fact (spec section 2)."""
+"""Value embeddings of many shapes, synthetic and real, to ask what decides the cost of a fact (paper section 3)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from factcore.decodability import decodability
-from factcore.facts import FactSet, _airport_file, read_safetensors
+from factcore.facts import FactSet, data_file, read_safetensors
 
 STRENGTHS = {"spiked": 1.5, "clusters": 0.5, "low-rank": 0.1, "norms": 0.3, "power-law": 1.0}  # the defaults
+INPUTS, OUTPUTS = ("inputs", "input_scales"), ("outputs", "output_scales")  # tensors of minilm_mlp.safetensors
 
 
 def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength: float | None = None) -> Tensor:
@@ -60,18 +60,13 @@ def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
     data/README.md). ``n_facts`` takes a random sample of that many; the same seed gives the same sample.
     ValueError for an ``n_facts`` outside 1 to 4,096.
     """
-    tensors, _ = read_safetensors(_airport_file().with_name("minilm_mlp.safetensors"))
-    n = len(tensors["inputs"]) if n_facts is None else n_facts
-    if not isinstance(n, int) or not 1 <= n <= len(tensors["inputs"]):
-        raise ValueError(f"n_facts must be an integer from 1 to {len(tensors['inputs'])}, got {n_facts!r}")
-    rows = torch.arange(n)
-    if n_facts is not None:
-        rows = torch.randperm(len(tensors["inputs"]), generator=torch.Generator().manual_seed(seed))[:n]
-
-    def take(name: str, scale: str) -> Tensor:
-        return (tensors[name][rows].double() * tensors[scale][rows].double()[:, None]).float()
-
-    return FactSet(take("inputs", "input_scales"), take("outputs", "output_scales"), torch.arange(n))
+    inputs, outputs = (_dequantised("minilm_mlp.safetensors", *names).float() for names in (INPUTS, OUTPUTS))
+    if n_facts is None:
+        return FactSet(inputs, outputs, torch.arange(len(inputs)))
+    if not isinstance(n_facts, int) or not 1 <= n_facts <= len(inputs):
+        raise ValueError(f"n_facts must be an integer from 1 to {len(inputs)}, got {n_facts!r}")
+    rows = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(seed))[:n_facts]
+    return FactSet(inputs[rows], outputs[rows], torch.arange(n_facts))
 
 
 def cut_to_leading(facts: FactSet, d: int) -> FactSet:
@@ -125,7 +120,7 @@ def _power_law(v: int, d: int, generator: torch.Generator, strength: float) -> T
 
 
 def _airports(v: int, d: int, generator: torch.Generator) -> Tensor:
-    rows = read_safetensors(_airport_file())[0]["values"].double()
+    rows = read_safetensors(data_file("airports.safetensors"))[0]["values"].double()
     return _sample("airports", normalize(rows, dim=1), v, d, generator)
 
 
@@ -133,10 +128,14 @@ def _stored(file: str, rows: str, scales: str) -> Callable[[int, int, torch.Gene
     """The geometry of the int8 tensor ``rows`` of a data file; ``scales`` restores the norms."""
 
     def sample(v: int, d: int, generator: torch.Generator) -> Tensor:
-        tensors, _ = read_safetensors(_airport_file().with_name(file))
-        return _sample(file, tensors[rows].double() * tensors[scales].double()[:, None], v, d, generator)
+        return _sample(file, _dequantised(file, rows, scales), v, d, generator)
 
     return sample
+
+
+def _dequantised(file: str, rows: str, scales: str) -> Tensor:
+    tensors, _ = read_safetensors(data_file(file))
+    return tensors[rows].double() * tensors[scales].double()[:, None]
 
 
 def _sample(source: str, rows: Tensor, v: int, d: int, generator: torch.Generator) -> Tensor:
@@ -163,35 +162,6 @@ GEOMETRIES: dict[str, Callable[..., Tensor]] = {
     "power-law": _power_law,
     "airports": _airports,
     "tokens": _stored("minilm_tokens.safetensors", "rows", "scales"),
-    "mlp-inputs": _stored("minilm_mlp.safetensors", "inputs", "input_scales"),
-    "mlp-outputs": _stored("minilm_mlp.safetensors", "outputs", "output_scales"),
+    "mlp-inputs": _stored("minilm_mlp.safetensors", *INPUTS),
+    "mlp-outputs": _stored("minilm_mlp.safetensors", *OUTPUTS),
 }
-
-
-def predictors(values: Tensor) -> dict[str, float]:
-    """Numbers of ``values`` (v ≥ 2, d) that may foretell what storing facts about them costs.
-
-    Scores decide by differences of values, so all are taken after subtracting the mean:
-        rho             decodability, the certified lower bound (0: no network can store these values).
-        median_rho      the median over the values of the same bound.
-        coherence       largest cosine between two values.
-        condition       largest eigenvalue of the covariance over the smallest that is not zero.
-        effective_rank  tr(S)² / tr(S²) of the covariance S: how many directions share the variance.
-        nearest         smallest distance between two values over the root mean square distance.
-    ValueError as in `decodability`. Scaling all values changes none of them. Spec section 2.
-    """
-    solved = decodability(values, progress=False)
-    x = values.detach().double()
-    x = x - x.mean(0)
-    variance = torch.linalg.eigvalsh(x.T @ x / len(x))
-    spanned = variance[variance > variance.max() * x.shape[1] * torch.finfo(x.dtype).eps]
-    cosines = normalize(x, dim=1) @ normalize(x, dim=1).T
-    distances = torch.nn.functional.pdist(x)
-    return {
-        "rho": solved.rho,
-        "median_rho": float(solved.lower.median()),
-        "coherence": float(cosines.fill_diagonal_(-1).max()),
-        "condition": float(spanned.max() / spanned.min()),
-        "effective_rank": float(variance.sum() ** 2 / variance.square().sum()),
-        "nearest": float(distances.min() / distances.square().mean().sqrt()),
-    }

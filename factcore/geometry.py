@@ -28,7 +28,7 @@ def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor
     ridge is a share of the mean variance, S = cov + ridge * tr(cov) / d * I; 0 makes the covariance I.
     The map back takes whitened rows (..., d) to the original space. Both keep the dtype of `values`.
 
-    Raises ValueError for a singular S (v <= d, or values in a proper subspace): give a ridge. Spec section 2.
+    Raises ValueError for a singular S (v <= d, or values in a proper subspace): give a ridge.
     """
     if values.ndim != 2 or not values.is_floating_point():
         got = f"{values.dtype} {tuple(values.shape)}"

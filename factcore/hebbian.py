@@ -37,7 +37,7 @@ def hebbian(
     φ spans d(d + 1)/2 dimensions however large h is, so far more facts than that cannot be stored; 'raw' stores still
     fewer. At a given ``width`` facts may be lost; ``width=None`` doubles h until none is. Several equal keys count as
     one. ValueError for an option out of range, with 'separators' for a value that has none, and without ``width``
-    when 8d(d + 1) features still lose facts. Spec section 4.
+    when 8d(d + 1) features still lose facts.
     """
     for name, choice, allowed in (("variant", variant, VARIANTS), ("targets", targets, TARGETS)):
         if choice not in allowed:

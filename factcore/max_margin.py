@@ -1,4 +1,4 @@
-"""`max-margin`: random gates and directions, and the one A of largest margin (spec section 4; not in the papers).
+"""`max-margin`: random gates and directions, and the one A of largest margin (not in the papers).
 
 With G and D fixed, the outputs of g(x) = D (σ(Gx) ⊙ (Ax)) are linear in A, so storing facts is a convex problem.
 """
@@ -55,7 +55,7 @@ def max_margin(
 
     The solve stops when the duality gap is at most ``tol`` times the objective; `mlp.solves` holds that certificate.
     A network too narrow loses facts; ``width=None`` doubles h until none is lost. ValueError for an option out of
-    range, and where no h up to 8n does. Spec section 4.
+    range, and where no h up to 8n does.
     """
     check_options(gate, ridge, tol)
     if width is None:

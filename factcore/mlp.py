@@ -1,4 +1,4 @@
-"""The one network that every construction returns (spec sections 1 and 3; paper section 2)."""
+"""The one network that every construction returns (paper section 2)."""
 
 from __future__ import annotations
 
@@ -61,10 +61,12 @@ class GatedMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-1] != self.gate_weight.shape[1]:
             raise ValueError(f"the MLP takes inputs of size {self.gate_weight.shape[1]}, got {x.shape[-1]}")
-        hidden = GATES[self.gate](nn.functional.linear(x, self.gate_weight, self.gate_bias))  # (…, h)
-        if self.up is not None:
-            hidden = hidden * (x @ self.up.T)
-        return hidden @ self.down.T  # (…, d)
+        return self.hidden(x) @ self.down.T  # (…, d)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """The hidden units σ(W_gate x + b) ⊙ (W_up x), what the down projection gets: (…, d) to (…, h)."""
+        opened = GATES[self.gate](nn.functional.linear(x, self.gate_weight, self.gate_bias))
+        return opened if self.up is None else opened * (x @ self.up.T)
 
     def extra_repr(self) -> str:
         kind = "ungated, " if self.up is None else ""

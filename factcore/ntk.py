@@ -16,7 +16,7 @@ def ntk(facts: FactSet, width: int | None, seed: int, *, degree: int = 1) -> Gat
     """g(x) = D (φ(Gx) ⊙ (Ax)) with G and D random and A = (1/h) Σ_i (φ(G k_i) ⊙ Dᵀ v_f(i)) k_iᵀ.
 
     φ is the normalised Hermite polynomial of ``degree`` 1, 2 or 3 (1 in the published code), G is Gaussian, D has
-    unit columns (spec section 4). It stores everything only when h is large; ``width=None`` doubles h until it does.
+    unit columns. It stores everything only when h is large; ``width=None`` doubles h until it does.
     """
     if degree not in DEGREE_GATES:
         raise ValueError(f"degree must be one of {list(DEGREE_GATES)}, got {degree!r}")

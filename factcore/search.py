@@ -1,4 +1,4 @@
-"""The fact-storage cost of a construction: the smallest width at which it stores everything (spec section 1)."""
+"""The fact-storage cost of a construction: the smallest width at which it stores everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MLPs trained to store facts: the bar that constructions are measured against (spec section 4)."""
+"""MLPs trained to store facts: the bar that constructions are measured against."""
 
 from __future__ import annotations
 

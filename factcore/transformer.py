@@ -11,16 +11,17 @@ from __future__ import annotations
 import copy
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
-from tqdm import tqdm
 
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
+from factcore.progress import progress_bar
 
 JUNK = 16  # junk tokens in the vocabulary
 RUN = (8, 16)  # shortest and longest run of junk
@@ -217,6 +218,7 @@ def train_recall(
     target_recall: float = 1.0,
     check_every: int = 100,
     seed: int = 0,
+    measure: Callable[[], dict[str, float]] | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> RecallTraining:
@@ -225,8 +227,9 @@ def train_recall(
     schedule: 'insert-first' trains through the MLP that is in the model, for the values ``targets`` (n,). With
     'attention-first' the MLP is the identity while attention learns to return the key itself, read by a head of the
     keys; then the MLP and the head of values come back, untouched. Every ``check_every`` steps recall is measured (with
-    the MLP, in either schedule); at ``target_recall`` training stops. With ``checkpoint`` the state is written to that
-    file at every check, and a call that finds the file goes on from there.
+    the MLP, in either schedule), and what ``measure`` returns joins the history; at ``target_recall`` training stops.
+    With ``checkpoint`` the state is written to that file at every check, and a call that finds the file goes on from
+    there. `attention.solve_attention` does without training.
     ValueError for options out of range, and for a checkpoint of another run.
     """
     if schedule not in ("attention-first", "insert-first"):
@@ -242,8 +245,7 @@ def train_recall(
     run = {"schedule": schedule, "steps": steps, "batch": batch, "lr": lr, "seed": seed}
     if checkpoint is not None and Path(checkpoint).is_file():
         begin, history = _restore(Path(checkpoint), run, model, optimiser, generator)
-    hide = not progress or os.environ.get("FACTCORE_PROGRESS") == "0"
-    for step in tqdm(range(begin + 1, steps + 1), desc="training attention", delay=5, disable=hide, leave=False):
+    for step in progress_bar(range(begin + 1, steps + 1), "training attention", show=progress):
         if history and history[-1]["recall"] >= target_recall:
             break
         optimiser.param_groups[0]["lr"] = lr * min(step / (0.05 * steps), 0.5 * (1 + math.cos(math.pi * step / steps)))
@@ -259,7 +261,8 @@ def train_recall(
         loss.backward()
         optimiser.step()
         if step % check_every == 0 or step == steps:
-            history.append({"step": step, "loss": float(loss.detach()), "recall": transformer_recall(model, targets)})
+            row = {"step": step, "loss": float(loss.detach()), "recall": transformer_recall(model, targets)}
+            history.append(row | (measure() if measure else {}))
             if checkpoint is not None:
                 _keep(Path(checkpoint), run, step, history, model, optimiser, generator)
     return RecallTraining(history[-1]["recall"], int(history[-1]["step"]), history)

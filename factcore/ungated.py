@@ -1,4 +1,4 @@
-"""The encoder-decoder without gates: a plain ReLU MLP g(x) = W₂ relu(W₁ x + b) (spec section 3, ungated variant)."""
+"""The encoder-decoder without gates: a plain ReLU MLP g(x) = W₂ relu(W₁ x + b)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a memory usable by attention: how noisy the keys are that reach it, and how much noise it takes (spec section 5).
+"""Is a memory usable by attention: how noisy the keys are that reach it, and how much noise it takes.
 
 Angles are in degrees, between a vector and the key it stands for; keys are taken to the other vector along the sphere.
 """
@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity, normalize
+from torch.nn.functional import normalize
 
+from factcore.attention import certified_noise
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
 from factcore.recall import decode
@@ -28,7 +29,9 @@ def attention_noise(model: FactTransformer, *, samples: int = 2048, seed: int = 
     generator = torch.Generator().manual_seed(seed)
     tokens = recall_batch(model.n_facts, samples, generator, model.head.device)
     keys = model.embedding[asked(tokens, model.n_facts)]
-    return torch.rad2deg(cosine_similarity(model.mlp_input(tokens), keys, dim=1).clamp(-1, 1).acos())
+    # by the chord: acos of a cosine near 1 would round small angles
+    chord = (normalize(model.mlp_input(tokens), dim=1) - normalize(keys, dim=1)).norm(dim=1)
+    return 2 * torch.rad2deg((chord / 2).clamp(max=1).asin())
 
 
 class Arrivals(NamedTuple):
@@ -141,6 +144,17 @@ def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
             radius = torch.minimum(radius, (z.abs() / gate_norm).nan_to_num(torch.inf, posinf=torch.inf).amin(dim=1))
         radii.append(2 * torch.rad2deg((radius.clamp_min(0) / (2 * size[:, 0])).asin()))
     return torch.cat(radii).to(facts.keys.dtype)
+
+
+def certified_recall(model: FactTransformer, facts: FactSet) -> float:
+    """Share of the keys that ``model`` is proved to answer right, in exact arithmetic, in every sequence of the task.
+
+    For those the angle that attention never exceeds (`attention.certified_noise`) is below the one that the model's MLP
+    is proved to take (`certified_tolerance`). ValueError where either bound is not to be had.
+    """
+    if not isinstance(model.mlp, GatedMLP):
+        raise ValueError("a certificate needs a GatedMLP in the model; insert one first")
+    return float((certified_noise(model) < certified_tolerance(model.mlp, facts)).double().mean())
 
 
 def _value_and_slope(gate: str, z: Tensor) -> tuple[Tensor, Tensor]:

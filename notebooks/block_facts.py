@@ -18,7 +18,7 @@
 # at a rate comparable to that of language models, so nearly in proportion.
 #
 # **What this page does**: for growing numbers of facts it finds the smallest MLP of each construction that keeps 99% of the sequences that
-# attention gets through, and sets beside it what the same facts cost alone: the price of usability.
+# attention gets through, with attention trained and solved for, and sets beside it what the same facts cost alone: the price of usability.
 #
 # **For whom**: anyone who sizes a memory for a transformer. Ten minutes.
 
@@ -41,7 +41,7 @@ seed = 0
 # %% [markdown]
 # ## What is measured
 #
-# One attention per draw of facts, trained with the identity in the MLP's place ([set-up](usable.ipynb)). A sequence *gets through* when, of
+# One attention per draw of facts, trained with the identity in the MLP's place or solved for ([set-up](usable.ipynb)). A sequence *gets through* when, of
 # all keys, the one asked for is nearest to what attention hands on. That share is a ceiling on plain recall whatever the MLP, and
 # it falls as $n / d$ grows, so "99% of all sequences" would at some n measure attention alone. A memory counts as *usable* when it
 # decodes 99% of the sequences that get through.
@@ -56,7 +56,8 @@ from functools import lru_cache
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures, fit, store
+from factbook import figures, fit, store
+from factcore import attention as at
 from factcore import transformer as tf
 from factcore import usability as us
 from factcore.construct import units_per_coordinate
@@ -84,12 +85,15 @@ SLOW = 256  # facts beyond which max-margin is left out
 
 
 # %%
-@lru_cache(maxsize=1)
-def attended(n_facts: int, d: int, seed: int) -> us.Arrivals:
-    """What trained attention hands to the MLP."""
+@lru_cache(maxsize=2)
+def attended(kind: str, n_facts: int, d: int, seed: int) -> us.Arrivals:
+    """What attention, trained or solved for, hands to the MLP."""
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
     model = tf.FactTransformer(facts, seed=seed)
-    tf.train_recall(model, facts.targets, seed=seed, **training)
+    if kind == "solved":
+        at.solve_attention(model)
+    else:
+        tf.train_recall(model, facts.targets, seed=seed, **training)
     return us.arrivals(model)
 
 
@@ -121,15 +125,19 @@ def smallest_solved(facts: fc.FactSet, method: str, arrived: us.Arrivals, seed: 
 
 
 def cost(method: str, n_facts: int, d: int, seed: int) -> dict:
-    """Parameters that n facts cost behind attention (NaN: more than LARGEST a fact) and alone."""
-    facts, arrived = fc.spherical_facts(n_facts, d, seed=seed).to(device), attended(n_facts, d, seed)
-    if method == "encoder-decoder":
-        usable, start = smallest_encoder_decoder(facts, arrived, seed), None
-    else:
-        usable = smallest_solved(facts, method, arrived, seed)
-        start = max(1, {"max-margin": 11, "block-convex": 5}[method] * n_facts // (3 * d))
-    alone = fc.smallest_width(facts, method, seed=seed, tries=1, start=start)
-    return {"n_params": usable, "n_params_alone": alone.n_params, "through": float(arrived.through.double().mean())}
+    """Parameters that n facts cost behind either attention (NaN: more than LARGEST a fact) and alone."""
+    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
+    row = {}
+    for kind, end in (("trained", ""), ("solved", "_solved")):
+        arrived = attended(kind, n_facts, d, seed)
+        row[f"through{end}"] = float(arrived.through.double().mean())
+        if method == "encoder-decoder":
+            row[f"n_params{end}"] = smallest_encoder_decoder(facts, arrived, seed)
+        else:
+            row[f"n_params{end}"] = smallest_solved(facts, method, arrived, seed)
+    begin = {"max-margin": 11, "block-convex": 5}.get(method)
+    start = max(1, begin * n_facts // (3 * d)) if begin else None
+    return row | {"n_params_alone": fc.smallest_width(facts, method, seed=seed, tries=1, start=start).n_params}
 
 
 jobs = [
@@ -143,37 +151,41 @@ table = store.resume(store.results_file("block_facts", profile), jobs, cost, dev
 found = table.dropna(subset="n_params").assign(price=lambda t: t.n_params / t.n_params_alone)
 print(f"{len(table)} searches over {len(sizes)} numbers of facts, {table.seed.nunique()} draws each")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, parameters against number of facts: solid lines behind attention, dashed lines alone, for three constructions; block-convex is lowest. Right, the share of sequences whose key gets through attention, falling as the number of facts grows."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, parameters against number of facts for three constructions: solid lines behind trained attention, dotted behind attention solved for, dashed alone; dotted and dashed nearly coincide. Right, the share of sequences whose key gets through attention, falling as the number of facts grows, later where attention is solved for."}}
 widest = max(d for _, d in sizes)
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), width_ratios=[1.4, 1])
 for method in methods:
-    for column, line, filled in (("n_params", "-", True), ("n_params_alone", "--", False)):
-        part = found if filled else table
+    lines = (("n_params", "-", "full"), ("n_params_solved", ":", "left"), ("n_params_alone", "--", "none"))
+    for (column, line, filled), where in zip(lines, ("attention trained", "attention solved for", "alone")):
+        part = table.dropna(subset=column)
         part = part[(part.method == method) & (part.d == widest)]
         if len(part) == 0:
             continue
         style = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method]}
-        left.plot(part.n_facts, part[column], linestyle="", alpha=0.4, fillstyle="full" if filled else "none", **style)
+        left.plot(part.n_facts, part[column], linestyle="", alpha=0.4, fillstyle=filled, **style)
         median = part.groupby("n_facts")[column].median()
-        name = f"{method}, " + ("behind attention" if filled else "alone")
-        left.plot(median.index, median, linestyle=line, label=name, fillstyle="full" if filled else "none", **style)
+        left.plot(median.index, median, linestyle=line, label=f"{method}, {where}", fillstyle=filled, **style)
 left.set(xscale="log", yscale="log", xlabel="facts", ylabel="parameters", title=f"d = {widest}")
 left.legend(fontsize=8)
 for d, part in table.groupby("d"):
-    drawn = part.groupby("n_facts").through.agg(["min", "median", "max"])
-    low, high = drawn["median"] - drawn["min"], drawn["max"] - drawn["median"]
-    right.errorbar(drawn.index, drawn["median"], yerr=[low, high], marker="o" if d == widest else "s", label=f"d = {d}")
+    for column, line, where in (("through", "-", "trained"), ("through_solved", ":", "solved for")):
+        drawn = part.groupby("n_facts")[column].agg(["min", "median", "max"])
+        low, high = drawn["median"] - drawn["min"], drawn["max"] - drawn["median"]
+        style = {"marker": "o" if d == widest else "s", "color": figures.COLOURS["trained" if d == widest else "ntk"]}
+        right.errorbar(
+            drawn.index, drawn["median"], yerr=[low, high], linestyle=line, label=f"d = {d}, {where}", **style
+        )
 right.axhline(0.99, color="grey", linestyle=":")
 right.set(xscale="log", xlabel="facts", ylabel="gets through attention (share of sequences)")
-right.legend()
+right.legend(fontsize=8)
 for axes in (left, right):
     axes.set_xticks(counts := sorted({n for n, _ in sizes}), labels=counts, minor=False)
     axes.minorticks_off()
 plt.show()
 
 # %% [markdown]
-# Left: each mark is one draw of facts, lines are medians; open marks and dashed lines are the same facts stored alone. Right: the ceiling that
-# attention puts on recall, median and range of the draws.
+# Left: each mark is one draw of facts, lines are medians; full marks and solid lines: trained attention, half-full and dotted: solved for, open
+# and dashed: the same facts stored alone. Right: the ceiling that attention puts on recall, median and range of the draws.
 #
 # ## The numbers behind it
 
@@ -181,14 +193,19 @@ plt.show()
 # NBVAL_IGNORE_OUTPUT
 shown = table.assign(
     usable=table.n_params / table.n_facts,
+    solved=table.n_params_solved / table.n_facts,
     alone=table.n_params_alone / table.n_facts,
     price=table.n_params / table.n_params_alone,
+    price_solved=table.n_params_solved / table.n_params_alone,
 )
 print(
-    "parameters per fact behind attention and alone, and their ratio, medians of the draws; found: usable within the limit"
+    "parameters per fact behind trained and solved attention and alone, and their ratios to alone; medians of the draws"
 )
+print("found: draws that are usable within the limit, of either attention")
 group = shown.groupby(["d", "n_facts", "method"])
-group[["usable", "alone", "price", "through"]].median().assign(found=group.n_params.count()).round(3)
+columns = ["usable", "solved", "alone", "price", "price_solved", "through", "through_solved"]
+counts = {"found": group.n_params.count(), "found_solved": group.n_params_solved.count()}
+group[columns].median().assign(**counts).round(3)
 
 # %% [markdown]
 # ## What we found

@@ -41,7 +41,7 @@ seed = 0
 # %% [markdown]
 # ## What is measured
 #
-# Every run is a process of its own, so that its peak memory is its own (`factcore.cost`). It draws $n$ random facts with as
+# Every run is a process of its own, so that its peak memory is its own (`factbook.cost`). It draws $n$ random facts with as
 # many values, builds the network, and checks every fact against every value, in blocks. *Processor seconds* add up all
 # threads over both steps: they hardly depend on what else the machine does at that time.
 #
@@ -54,7 +54,7 @@ import pandas as pd
 from IPython.display import display
 from matplotlib import pyplot as plt
 
-from factcore import cost, figures, fit, store
+from factbook import cost, figures, fit, store
 
 figures.use_style()
 sizes, d = {

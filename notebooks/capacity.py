@@ -63,7 +63,7 @@ from IPython.display import display
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures, fit, store
+from factbook import figures, fit, store
 
 figures.use_style()
 sizes = {

@@ -68,7 +68,7 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures, store
+from factbook import figures, store
 from factcore.decoder import choose_codes, projection_basis
 from factcore.geometries import value_geometry
 from factcore.projection import (

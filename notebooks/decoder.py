@@ -56,7 +56,7 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures, store
+from factbook import figures, store
 from factcore.decoder import (
     code_margins,
     projected_codes,

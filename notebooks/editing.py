@@ -65,7 +65,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from scipy import stats
 
-from factcore import editing, editing_study, figures, store
+from factbook import editing_study, figures, store
+from factcore import editing
 from factcore.editing_model import fact_accuracy, perplexity
 
 figures.use_style()

@@ -46,7 +46,8 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import editing, editing_study, figures, store
+from factbook import editing_study, figures, store
+from factcore import editing
 from factcore.editing_model import fact_accuracy, fact_mlp, fact_positions, perplexity
 
 figures.use_style()

@@ -52,7 +52,7 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures, store
+from factbook import figures, store
 from factcore.encoder import cut_into_buckets, encode_with_buckets
 
 figures.use_style()

@@ -50,7 +50,7 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures
+from factbook import figures
 
 figures.use_style()
 n_facts = {"smoke": 300, "laptop": None, "paper": None}[

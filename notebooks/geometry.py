@@ -58,8 +58,8 @@ from matplotlib import pyplot as plt
 from matplotlib import ticker
 
 import factcore as fc
-from factcore import figures, fit, store
-from factcore.geometries import predictors
+from factbook import figures, fit, store
+from factbook.predictors import predictors
 
 figures.use_style()
 sizes = {

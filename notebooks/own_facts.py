@@ -64,10 +64,10 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures, store
+from factbook import figures, store
+from factbook.paraphrase import airport_questions, airport_trial, angles, auc, roc
 from factcore.cli import main
 from factcore.memory import Memory
-from factcore.paraphrase import airport_questions, airport_trial, angles, auc, roc
 
 figures.use_style()
 os.chdir(tempfile.mkdtemp())  # the files of this page

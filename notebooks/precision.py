@@ -42,7 +42,7 @@ seed = 0
 # %% [markdown]
 # ## Rounding
 #
-# `factcore.precision.quantise` rounds all weights and keeps the arithmetic in float32. The formats `bf16` and `fp16`
+# `factbook.precision.quantise` rounds all weights and keeps the arithmetic in float32. The formats `bf16` and `fp16`
 # are casts. `int2` to `int8` and `fp8` (e4m3) give each row of a weight matrix its own scale: whole multiples of
 # $s = \max|w| / (2^{b-1} - 1)$. A scale is a float32 number and is counted; so are biases, which stay float32.
 
@@ -53,7 +53,7 @@ import math
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures, precision, store
+from factbook import figures, precision, store
 
 figures.use_style()
 size = {

@@ -61,7 +61,7 @@ from matplotlib import pyplot as plt
 from matplotlib import ticker
 
 import factcore as fc
-from factcore import figures, store
+from factbook import figures, store
 
 figures.use_style()
 size = {

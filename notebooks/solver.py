@@ -63,7 +63,7 @@ from matplotlib import pyplot as plt
 from matplotlib import ticker
 
 import factcore as fc
-from factcore import figures, fit, store
+from factbook import figures, fit, store
 
 figures.use_style()
 corners = torch.tensor([[0.0, 0], [4, 0], [0, 3], [3, 3]], dtype=torch.float64)

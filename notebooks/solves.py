@@ -65,7 +65,7 @@ from IPython.display import display
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factcore import figures, store
+from factbook import figures, store
 
 figures.use_style()
 size = {

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from factbook.figures import use_style
 from factcore.decodability import decodability
-from factcore.figures import use_style
 
 VERTEX, INSIDE = "#0072B2", "#D55E00"  # as in book/_static/explore.css
 

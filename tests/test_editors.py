@@ -1,5 +1,7 @@
 """Weight editors on a linear associative memory, against problems solved another way; the hand-made language."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -11,7 +13,6 @@ import factcore as fc
 from factcore.editors import (
     alphaedit_update,
     covariance,
-    hidden_units,
     memit_update,
     null_space_projector,
     rome_update,
@@ -91,11 +92,17 @@ def test_the_projector_keeps_directions_below_the_tolerance(tol, rank):
 
 
 @pytest.mark.parametrize("gate, ungated", [("silu", False), ("step", False), ("relu", True)])
-def test_hidden_units_are_what_the_down_projection_gets(gate, ungated):
+def test_hidden_units_are_gate_times_up_one_by_one(gate, ungated):
     draw = lambda *shape: torch.randn(shape, generator=torch.Generator().manual_seed(3))  # noqa: E731
-    mlp = fc.GatedMLP(draw(7, 4), None if ungated else draw(7, 4), draw(4, 7), gate=gate, gate_bias=draw(7))
-    x = draw(2, 3, 4)
-    torch.testing.assert_close(hidden_units(mlp, x) @ mlp.down.T, mlp(x))
+    weight, up, bias, x = draw(7, 4), draw(4, 7).T - 0.3, draw(7), draw(2, 3, 4)
+    mlp = fc.GatedMLP(weight, None if ungated else up, draw(4, 7), gate=gate, gate_bias=bias)
+    opened = {"silu": lambda z: z / (1 + math.exp(-z)), "step": lambda z: z > 0, "relu": lambda z: max(z, 0)}[gate]
+    wanted = [
+        [opened(float(g @ row + b)) * (1 if ungated else float(a @ row)) for g, a, b in zip(weight, up, bias)]
+        for row in x.flatten(0, 1)
+    ]
+    torch.testing.assert_close(mlp.hidden(x).flatten(0, 1), torch.tensor(wanted))
+    torch.testing.assert_close(mlp(x), mlp.hidden(x) @ mlp.down.T)
 
 
 def test_wanted_outputs_make_the_new_fact_the_best_and_obey_the_clip():

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from factcore.figures import COLOURS, GEOMETRY_COLOURS, GEOMETRY_MARKERS, LABELS, MARKERS
+from factbook.figures import COLOURS, GEOMETRY_COLOURS, GEOMETRY_MARKERS, LABELS, MARKERS
 
 # Full dichromacy, on linear RGB: Machado, Oliveira and Fernandes 2009, table 1, severity 1.
 VISIONS = {

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from factcore import fit
+from factbook import fit
 
 
 @pytest.fixture

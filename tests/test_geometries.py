@@ -16,7 +16,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 import factcore as fc
-from factcore.geometries import GEOMETRIES, STRENGTHS, predictors
+from factbook.predictors import predictors
+from factcore.geometries import GEOMETRIES, STRENGTHS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 REAL = ("airports", "tokens", "mlp-inputs", "mlp-outputs")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import factcore as fc
-from factcore.paraphrase import airport_questions, airport_trial, angles, auc, roc
+from factbook.paraphrase import airport_questions, airport_trial, angles, auc, roc
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factcore as fc
-from factcore.precision import (
+from factbook.precision import (
     SCHEMES,
     bits_per_fact,
     fewest_bits_per_fact,

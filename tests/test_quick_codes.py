@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import factcore as fc
+from factbook.cost import build_cost, comfortable_width
 from factcore import decoder, projection, quick_codes
-from factcore.cost import build_cost, comfortable_width
 from factcore.quick_codes import _Checks, _largest_margin, quick_separators
 
 

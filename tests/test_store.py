@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factcore import fit, store
+from factbook import fit, store
 
 JOBS = [{"method": m, "n": n, "tol": 1e-6} for m in ("a", "b") for n in (10, 20)]
 
@@ -56,7 +56,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path):
 def test_a_killed_run_loses_one_row_at_most(tmp_path):
     path = tmp_path / "t.csv"
     code = (
-        "import sys, time; from pathlib import Path; from factcore import store\n"
+        "import sys, time; from pathlib import Path; from factbook import store\n"
         "def run(k): time.sleep(0.05); print(k, flush=True); return {'square': k * k}\n"
         "store.resume(Path(sys.argv[1]), [{'k': k} for k in range(100)], run)"
     )

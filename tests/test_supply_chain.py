@@ -11,7 +11,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-SOURCES = [p for f in ("factcore", "scripts", "benchmarks", "notebooks", "tests") for p in (ROOT / f).rglob("*.py")]
+FOLDERS = ("factcore", "factbook", "scripts", "benchmarks", "notebooks", "tests")
+SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
 
 
 def test_everything_locked_has_hashes_but_torch():

@@ -126,10 +126,16 @@ def test_the_wheel_carries_the_data(tmp_path):
     subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("factcore-*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        for path in (ROOT / "data").glob("*.safetensors"):
+        for path in [*(ROOT / "data").glob("*.safetensors"), *(ROOT / "data").glob("*.toml")]:
             assert archive.read(f"factcore/data/{path.name}") == path.read_bytes()
         modules = {name for name in archive.namelist() if name.endswith(".py")}
-    assert modules == {str(path.relative_to(ROOT)) for path in (ROOT / "factcore").rglob("*.py")}
+    packages = [path for package in ("factcore", "factbook") for path in (ROOT / package).rglob("*.py")]
+    assert modules == {str(path.relative_to(ROOT)) for path in packages}
+
+
+def test_the_package_does_not_need_the_book_s():
+    for path in (ROOT / "factcore").rglob("*.py"):
+        assert "factbook" not in path.read_text(), path.name
 
 
 # --- notebooks and their references ----------------------------------------------------------------------------

@@ -7,24 +7,15 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
+from types import ModuleType
 
+import factbook
 import factcore
 from factcore.construct import METHODS
 
-# sections of the project's definitions, which are no part of the book
-SECTIONS = [
-    re.compile(text)
-    for text in (
-        r"[Ss]pec sections? [^;).]*; ",
-        r" \([Ss]pec section[^;)]*\)",
-        r" ?Spec section \d\.",
-        r"; spec section[^)]*",
-    )
-]
-
 
 def markdown() -> str:
-    """What `factcore` exports, by the module that defines it, and one line on each module."""
+    """What `factcore` exports, and one line on each module of it and of what the book adds."""
     lines: list[str] = []
     exported = [getattr(factcore, name) for name in factcore.__all__]
     for thing in sorted(exported, key=lambda x: (not inspect.isfunction(x), x.__name__.lower())):
@@ -41,14 +32,19 @@ def markdown() -> str:
         ]
     lines += ["## Modules", "", "What is not exported is imported from its module.", ""]
     lines += ["| Module | What it holds |", "|---|---|"]
-    for module in modules():
-        lines.append(f"| `{module.__name__}` | {first_line(module)} |")
+    lines += map(row, modules(factcore))
+    lines += ["", "## Modules of the book", "", first_line(factbook), "", "| Module | What it holds |", "|---|---|"]
+    lines += map(row, modules(factbook))
     return "\n".join(lines)
 
 
-def modules() -> Iterator:
-    for found in pkgutil.walk_packages(factcore.__path__, "factcore."):
+def modules(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         yield importlib.import_module(found.name)
+
+
+def row(module: ModuleType) -> str:
+    return f"| `{module.__name__}` | {first_line(module)} |"
 
 
 def first_line(thing) -> str:
@@ -117,8 +113,6 @@ def laid_out(block: str) -> bool:
 
 def plain(text: str) -> str:
     """Text of a docstring as Markdown: `names` and ``code`` become code, the rest is not marked up."""
-    for reference in SECTIONS:
-        text = reference.sub("", text)
     pieces = re.split(r"(``?[^`]+``?)", text)
     escape = re.compile(r"([\\*_<>\[\]#$~^|{}])")
     return "".join(p.replace("``", "`") if p.startswith("`") else escape.sub(r"\\\1", p) for p in pieces)

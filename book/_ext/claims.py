@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from factcore import fit
-from factcore.store import read_table
+from factbook import fit
+from factbook.store import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 VERDICTS = ("reproduced", "stronger", "differs", "not tested")

@@ -165,7 +165,7 @@ def duration(seconds: float) -> str:
 
 
 def tables_named(notebook: nbformat.NotebookNode, function: str) -> list[str]:
-    """The tables that the code gives to this function of factcore.store, in order."""
+    """The tables that the code gives to this function of factbook.store, in order."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     return list(dict.fromkeys(re.findall(rf'(?:{function})\(\s*"(\w+)"', code)))
 

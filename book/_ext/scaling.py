@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from factcore import figures
-from factcore.store import read_table
+from factbook import figures
+from factbook.store import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 

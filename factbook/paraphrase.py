@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from factcore.facts import FactSet, _airport_file, airport_facts, read_safetensors
+from factcore.facts import FactSet, airport_facts, data_file, read_safetensors, unpack_lines
 
 
 class Questions(NamedTuple):
@@ -28,9 +28,9 @@ class Questions(NamedTuple):
 
 def airport_questions() -> Questions:
     """The stored questions; how they were worded: data/README.md."""
-    tensors, metadata = read_safetensors(_airport_file().with_name("airport_queries.safetensors"))
+    tensors, metadata = read_safetensors(data_file("airport_queries.safetensors"))
     unit = lambda name: normalize(tensors[name].float(), dim=-1)  # noqa: E731
-    words = lambda name: bytes(tensors[name].tolist()).decode().split("\n")  # noqa: E731
+    words = lambda name: list(unpack_lines(tensors[name]))  # noqa: E731
     a, texts = len(tensors["airports"]), words("texts")
     return Questions(
         tensors["airports"].long(),

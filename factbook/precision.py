@@ -1,4 +1,4 @@
-"""Rounded weights: how many bits a weight needs before facts are lost (spec section 1: bits = parameters × bits)."""
+"""Rounded weights: how many bits a weight needs before facts are lost (bits = parameters × bits)."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def build_cost(
     job |= {"threads": torch.get_num_threads(), "width": width}
     if not fresh:
         return _measure(**job)
-    command = [sys.executable, "-m", "factcore.cost", json.dumps(job)]
+    command = [sys.executable, "-m", "factbook.cost", json.dumps(job)]
     child = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).resolve().parent.parent)
     if child.returncode:
         raise ValueError(f"building {method!r} for {n} facts failed: {child.stderr.strip().splitlines()[-1]}")

@@ -1,4 +1,4 @@
-"""What the editing pages run: editors at their best, edits in a row, seconds (spec section 6).
+"""What the editing pages run: editors at their best, edits in a row, seconds.
 
 The settings of an editor are chosen on the very edit that is reported. That flatters the editors that have something to
 choose; a baseline is owed no less.
@@ -62,9 +62,7 @@ def best_edit(
         at = dict(chosen)
         for values in itertools.product(*group.values()):
             setting = at | dict(zip(group, values))
-            report = evaluate_edit(
-                model, new_facts, method=name, relation=relation, seed=seed, quick=True, **setting
-            )
+            report = evaluate_edit(model, new_facts, method=name, relation=relation, seed=seed, quick=True, **setting)
             tried += 1
             if report.score > highest:
                 highest, chosen = report.score, setting

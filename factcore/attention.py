@@ -1,0 +1,143 @@
+"""Attention solved for, not trained: one convex problem finds the key projection, and a bound holds for every sequence.
+
+With the query projection fixed, the score of a token at a place is linear in the key projection W:
+
+    s(e, t) = ⟨e W, q_t⟩ / √d,      q_t the query turned to place t
+
+so the weight that attention puts on the key, at its worst over all the sequences of the recall task, can be raised by
+convex optimisation. No sequence is drawn: the worst junk at every place is known.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, softplus
+
+from factcore.progress import progress_bar
+from factcore.transformer import JUNK, LENGTH, RUN, FactTransformer, rms_norm, rotate
+
+PLACES = range(LENGTH - 2 - RUN[1], LENGTH - 1 - RUN[0])  # where the key may stand, from the left
+CHUNK = 25  # iterations between two looks at the gap
+
+
+class AttentionSolve(NamedTuple):
+    """The convex objective, its certified gap above the minimum, the smallest weight on a key, and iterations."""
+
+    objective: float
+    gap: float
+    smallest_weight: float  # that the key has in any sequence of the task
+    iterations: int
+
+
+def solve_attention(
+    model: FactTransformer,
+    *,
+    ridge: float = 1e-8,
+    tol: float = 1e-2,
+    most_iterations: int = 2000,
+    progress: bool = True,
+) -> AttentionSolve:
+    """Set the key projection of ``model`` so that attention finds the key in every sequence; nothing is trained.
+
+    Minimises over W, in float64 and by L-BFGS,
+
+        Φ(W) = mean_{i,p} log(1 + Σ_{t,j} exp(s(j, t) − s(i, p))) + (ridge / 2) ‖W‖²,
+
+    i the keys, p the places where a key may stand, and j the junk at each place t of the longest sequence around it,
+    and Q: an upper bound of −log of the key's weight whatever the junk. Φ is strongly convex, so the answer is unique
+    and within ‖∇Φ‖² / (2 ridge) of the minimum; stops when that gap is at most ``tol`` · Φ. The query projection stays
+    as drawn, but for its scale, and the norm before attention is the plain one. No fact enters, only embeddings.
+    ValueError for options out of range.
+    """
+    if not ridge > 0 or not tol > 0 or most_iterations < 1:
+        raise ValueError(f"ridge, tol and most_iterations must be positive, got {(ridge, tol, most_iterations)}")
+    with torch.no_grad():
+        model.attention_norm.fill_(1.0)
+        model.query.div_(_turned_queries(model).norm(dim=1).mean().to(model.query))
+        table, queries = _table(model), normalize(_turned_queries(model), dim=1)
+    d = table.shape[1]
+    weights = torch.zeros(d, d, dtype=table.dtype, device=table.device, requires_grad=True)
+
+    def closure() -> Tensor:
+        weights.grad = None
+        key, rest = _scores(table @ weights @ queries.T, model.n_facts, worst=False)
+        loss = softplus(rest - key).mean() + ridge / 2 * weights.square().sum()
+        loss.backward()
+        return loss.detach()
+
+    solver = torch.optim.LBFGS(
+        [weights], max_iter=CHUNK, history_size=30, tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe"
+    )
+    last, iterations = float("inf"), 0
+    with progress_bar(None, "solving for attention", show=progress, total=most_iterations) as bar:
+        while True:
+            objective = float(closure())
+            assert weights.grad is not None
+            gap = float(weights.grad.square().sum()) / (2 * ridge)
+            if gap <= tol * objective or iterations >= most_iterations or objective >= last:
+                break
+            last = objective
+            solver.step(closure)
+            iterations += CHUNK
+            bar.update(CHUNK)
+    with torch.no_grad():
+        model.key.copy_(weights)
+    return AttentionSolve(objective, gap, float(worst_weights(model).min()), iterations)
+
+
+@torch.no_grad()
+def worst_weights(model: FactTransformer) -> Tensor:
+    """Per key (n,) the smallest weight that attention puts on it in any sequence of the task, exactly.
+
+    The worst sequence is the longest one that has, at each place, the junk with the largest score.
+    """
+    queries = _turned_queries(model)
+    key, rest = _scores(_table(model) @ model.key.double() @ queries.T, model.n_facts, worst=True)
+    return torch.sigmoid(key - rest).amin(dim=1)
+
+
+@torch.no_grad()
+def certified_noise(model: FactTransformer) -> Tensor:
+    """Per key (n,) an angle in degrees that the MLP's input never exceeds, in any sequence that asks for the key.
+
+    With weight a on the key, the input is along a k + (1 − a) r, and r is no longer than k: sin θ ≤ (1 − a) / a. An MLP
+    whose `usability.certified_tolerance` is larger at every key answers every sequence right. 180 where a ≤ ½.
+    In exact arithmetic. ValueError for a model with residuals, or with norms or projections other than the plain ones.
+    """
+    eye, ones = torch.eye(model.value.shape[0]).to(model.value), torch.ones_like(model.attention_norm)
+    if model.residuals or not (torch.equal(model.value, eye) and torch.equal(model.output, eye)):
+        raise ValueError("the bound needs a model without residuals, with the identity as value and output projection")
+    if not torch.equal(model.attention_norm, ones):
+        raise ValueError("the bound needs the plain norm before attention, as solve_attention leaves it")
+    weight = worst_weights(model)
+    return torch.where(weight > 0.5, torch.rad2deg(((1 - weight) / weight).clamp(max=1).asin()), 180.0)
+
+
+def _table(model: FactTransformer) -> Tensor:
+    """What attention sees of each token: (n + 18, d) in float64."""
+    return rms_norm(model.embedding.detach().double()) * model.attention_norm.detach().double()
+
+
+def _turned_queries(model: FactTransformer) -> Tensor:
+    """q_t / √d (LENGTH, d): the query of Q at the last place, turned back by RoPE so that s(e, t) = ⟨e W, q_t⟩ / √d."""
+    table = _table(model)
+    query = (table[model.n_facts + JUNK] @ model.query.detach().double()).expand(1, LENGTH, -1).contiguous()
+    turns = model.turns.to(torch.complex128)
+    return rotate(query, turns[-1:] * turns.conj())[0] / table.shape[1] ** 0.5
+
+
+def _scores(scores: Tensor, n: int, *, worst: bool) -> tuple[Tensor, Tensor]:
+    """Of all scores (n + 18, LENGTH): those of key i at place p (n, P), and log Σ exp of what stands around it (P,).
+
+    Around it: one junk token at each place, the one with the largest score (``worst``) or all of them (smooth, larger).
+    """
+    junk = scores[n : n + JUNK]
+    around = junk.amax(dim=0) if worst else junk.logsumexp(dim=0)  # (LENGTH,)
+    rest = []
+    for place in PLACES:
+        others = torch.cat([around[place - RUN[1] : place], around[place + 1 : -1], scores[n + JUNK, -1:]])
+        rest.append(others.logsumexp(dim=0))
+    return scores[:n, list(PLACES)], torch.stack(rest)
