@@ -169,7 +169,7 @@ plt.show()
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-table.groupby("n_facts").median(numeric_only=True).drop(columns=["seed", "seconds"]).T
+table.groupby("n_facts").median(numeric_only=True).drop(columns=["seed", "seconds"]).transpose()
 
 # %% [markdown]
 # ## What we found
