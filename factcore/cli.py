@@ -106,7 +106,8 @@ def inspect(options: argparse.Namespace) -> None:
         print(_json(report))
         return
     rho = "not defined for one value" if report["rho"] is None else f"rho = {report['rho']:.4g}"
-    rho = rho if report["rho_exact"] else rho.replace("=", "at most")
+    if not report["rho_exact"]:
+        rho = rho.replace("=", "at most") + f" (of the {report['rho_solved']:,} values closest to another)"
     lines = {
         "facts": f"{report['facts']:,}, {report['values']:,} values, d = {report['d']}",
         "built by": f"{report['method']}, seed {report['seed']}; embeddings: {report['embeddings']}",

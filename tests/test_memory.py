@@ -107,15 +107,34 @@ def test_inspect_reports_what_the_definitions_say():
     assert [set(pair["values"]) for pair in report["confusable"]] == [set(pair.names) for pair in exact]
 
 
-def test_many_values_are_searched_around_the_closest_pairs(monkeypatch):
-    monkeypatch.setattr("factcore.memory.MOST_SOLVED", 80)
+@pytest.mark.parametrize("v, d, spike", [(2, 3, 0.0), (3, 3, 0.0), (90, 6, 0.0), (400, 16, 0.0), (400, 16, 2.0)])
+def test_inspect_lists_what_solving_for_every_value_lists(v, d, spike):
+    facts = named(v, d, v, seed=1, dtype=torch.float64)
+    values = facts.values + spike * torch.linspace(-1, 1, v, dtype=torch.float64)[:, None] * torch.ones(d) / d**0.5
+    memory = memory_with("step")
+    report = Memory(memory.mlp, values, facts.value_names, memory.about).inspect(pairs=4)
+    full = fc.decodability(values, tol=1e-6)
+    expected = fc.most_confusable(values, 4, result=full, names=facts.value_names)
+    assert report["rho_exact"] and report["rho_solved"] == v
+    assert report["rho"] == pytest.approx(full.rho, abs=1e-4)
+    assert [pair["margin"] for pair in report["confusable"]] == pytest.approx([p.margin for p in expected], abs=1e-4)
+    if full.rho > 0:
+        assert [set(p["values"]) for p in report["confusable"]] == [set(p.names) for p in expected]
+
+
+@pytest.mark.parametrize("scanned", [10**11, 0])
+def test_many_values_are_searched_around_the_closest_pairs(monkeypatch, scanned):
+    for name, limit in [("MOST_SOLVED", 80), ("CLOSEST", 30), ("SCANNED", scanned)]:
+        monkeypatch.setattr(f"factcore.memory.{name}", limit)
     facts = named(100, 16, 100)
     values = facts.values.clone()
     values[71] = torch.nn.functional.normalize(values[12] + 0.05 * values[71], dim=0)  # one pair far closer than others
     memory = Memory.store(fc.FactSet(facts.keys, values, facts.targets, None, facts.value_names))
     report = memory.inspect(pairs=1)
-    assert not report["rho_exact"] and report["rho"] >= fc.decodability(values).rho - 1e-4
-    assert set(report["confusable"][0]["values"]) & {facts.value_names[12], facts.value_names[71]}
+    assert not report["rho_exact"] and report["rho_solved"] == 30
+    assert report["rho"] >= fc.decodability(values).rho - 1e-4, "what is reported is an upper bound"
+    if scanned:
+        assert set(report["confusable"][0]["values"]) & {facts.value_names[12], facts.value_names[71]}
 
 
 def test_what_cannot_be_stored_or_asked_is_refused(tmp_path):
