@@ -44,10 +44,10 @@ def resume(
 ) -> pd.DataFrame:
     """Call ``run(**job)`` for every job that ``path`` has no row for; return the rows of all ``jobs``, in order.
 
-    A row holds the job, what ``run`` returned, the columns of `PROVENANCE` and, in results/<profile>/, the profile. It is
-    appended, locked and synced when its run ends: a killed process loses the row it was working on, and nothing else.
-    Several processes may work on one table: each skips what another has finished, and a job has one row. ValueError when
-    the file has other columns or cannot be written; the latter is found out before the first run.
+    A row holds the job, what ``run`` returned, the columns of `PROVENANCE` and, in results/<profile>/, the profile. It
+    is appended, locked and synced when its run ends: a killed process loses the row it was working on, and nothing
+    else. Several processes may work on one table: each skips what another has finished, and a job has one row.
+    ValueError when the file has other columns or cannot be written; the latter is found out before the first run.
     """
     jobs = list(jobs)
     if not jobs:

@@ -24,8 +24,9 @@ letter for letter only."""
 ASK = """\
 The margin lies between 0 and 1: by how much the answer's score beats every other value's, in units of the lengths.
 Below the threshold the answer is "I don't know". The default, set when the facts were stored, lets through 5% of
-random queries that look like the keys, but never refuses a question that is a key, letter for letter. It is no
-probability: a wrong answer can have a large margin. --threshold 0 always answers."""
+random queries that look like the keys, but never refuses a question that is a key, letter for letter: with few facts
+it lets more through (store and inspect say how many), and with one value everything. It is no probability: a wrong
+answer can have a large margin. --threshold 0 always answers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def store(options: argparse.Namespace) -> None:
     from factcore.facts import replacing
-    from factcore.memory import Memory
+    from factcore.memory import ANSWERED, Memory
     from factcore.own_facts import MINILM, own_facts
 
     begun = time.perf_counter()
@@ -67,6 +68,12 @@ def store(options: argparse.Namespace) -> None:
         f"({per_fact:.1f} per fact), smallest margin {memory.about['smallest_margin']:.3g}, "
         f"{time.perf_counter() - begun:.0f} s"
     )
+    if facts.n_values == 1:
+        _say(f"note: there is one value only, {memory.names[0]!r}: every question is answered with it")
+    elif (share := memory.about["strangers_answered"]) > 2 * ANSWERED:
+        limit = memory.about["threshold"]
+        _say(f"note: {share:.0%} of random questions get an answer too: few facts tell little about what is none")
+        _say(f"      ask with --threshold above {limit:.2g} to hear \"I don't know\" more often")
 
 
 def ask(options: argparse.Namespace) -> None:
@@ -108,13 +115,15 @@ def inspect(options: argparse.Namespace) -> None:
     rho = "not defined for one value" if report["rho"] is None else f"rho = {report['rho']:.4g}"
     if not report["rho_exact"]:
         rho = rho.replace("=", "at most") + f" (of the {report['rho_solved']:,} values closest to another)"
+    share = report["strangers_answered"]
     lines = {
         "facts": f"{report['facts']:,}, {report['values']:,} values, d = {report['d']}",
         "built by": f"{report['method']}, seed {report['seed']}; embeddings: {report['embeddings']}",
         "network": f"width {report['width']:,}, gate {report['gate']}, {report['parameters']:,} parameters",
         "bits per fact": f"{report['bits_per_fact']:,.0f}; no network takes fewer than "
         f"log2({report['values']}) = {report['floor_bits_per_fact']:.2f}",
-        "smallest margin": f"{report['smallest_margin']:.3g} (of a stored fact); threshold {report['threshold']:.3g}",
+        "smallest margin": f"{report['smallest_margin']:.3g} (of a stored fact); threshold {report['threshold']:.3g}"
+        + ("" if share is None else f" (answers {share:.0%} of random questions)"),
         "decodability": rho,
     }
     for name, text in lines.items():

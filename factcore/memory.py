@@ -88,12 +88,14 @@ class Memory:
         if lost := int((stored <= 0).sum()):
             raise ValueError(f"{lost} of {len(facts)} facts are lost at width {mlp.width}: allow more")
         about |= {"n_facts": len(facts), "seed": seed, "n_solved": mlp.n_solved, "threshold": 0.0}
-        about |= {"smallest_margin": float(stored.min())}
+        about |= {"smallest_margin": float(stored.min()), "strangers_answered": 1.0}
         memory = cls(mlp, facts.values, facts.value_names, about)
         if facts.n_values > 1:
-            limit = torch.quantile(memory._decide(_strangers(facts, seed))[1], 1 - ANSWERED)
+            margin = memory._decide(_strangers(facts, seed))[1]
             cap = 0.99 if len(facts) >= FEW else 0.5  # of the smallest margin, so that a key itself gets its answer
-            about["threshold"] = float(torch.minimum(limit, stored.min() * cap))
+            threshold = torch.minimum(torch.quantile(margin, 1 - ANSWERED), stored.min() * cap)
+            about["threshold"] = float(threshold)
+            about["strangers_answered"] = float((margin >= threshold).double().mean())
         return memory
 
     def ask(self, queries: Tensor, *, threshold: float | None = None) -> list[Answer]:
@@ -157,7 +159,8 @@ class Memory:
         bits = self.values.element_size() * 8
         report |= {"bits_per_fact": self.mlp.n_params * bits / n, "floor_bits_per_fact": float(torch.tensor(v).log2())}
         report |= {name: self.about[name] for name in ("smallest_margin", "threshold", "seed")}
-        report |= {name: self.about.get(name) for name in ("method", "embeddings")} | {"gate": self.mlp.gate}
+        report |= {name: self.about.get(name) for name in ("method", "embeddings", "strangers_answered")}
+        report["gate"] = self.mlp.gate
         if v < 2:
             return report | {"rho": None, "rho_exact": True, "rho_solved": v, "confusable": []}
         which = _closest(self.values, v if v <= MOST_SOLVED else CLOSEST, progress)
@@ -180,7 +183,7 @@ def _strangers(facts: FactSet, seed: int) -> Tensor:
 
 
 def _hardest(values: Tensor, which: Tensor, k: int, progress: bool) -> Decodability:
-    """Decodability of the rows ``which``: the ``k`` smallest to 1e-4, the others as far as to know that they are larger.
+    """Decodability of the rows ``which``: the ``k`` smallest to 1e-4, the others until they are known to be larger.
 
     Rows at the head of ``which`` should be hard: once k are solved, most others need a step or two to be passed over.
     Rows that are not asked for keep infinite bounds.

@@ -47,7 +47,9 @@ def complaint(capsys, *more):
 
 def test_store_ask_inspect_export(files, capsys):
     assert store() == 0
-    assert "stored 4 facts in m.safetensors: recall 100%" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "stored 4 facts in m.safetensors: recall 100%" in said.out
+    assert "% of random questions get an answer too" in said.err, "four facts know little about strangers"
     np.save("query.npy", np.load("keys.npy")[[2, 3]])
     assert main(["ask", "m.safetensors", "--embedding", "query.npy", "--json"]) == 0
     answers = json.loads(capsys.readouterr().out)
@@ -61,6 +63,7 @@ def test_store_ask_inspect_export(files, capsys):
     assert main(["inspect", "m.safetensors"]) == 0
     said = capsys.readouterr().out
     assert "4, 3 values, d = 8" in said and "log2(3) = 1.58" in said and "Amsterdam" in said
+    assert "% of random questions)" in said
     assert main(["export", "m.safetensors", "--to", "state.pt"]) == 0
     assert set(torch.load("state.pt", weights_only=True)) >= {"gate_weight", "down", "values"}
 
@@ -206,7 +209,7 @@ def test_one_fact_can_be_stored(files, capsys):
     write("facts.csv", ROWS[:1])
     np.save("keys.npy", np.ones((1, 8))), np.save("values.npy", np.ones((1, 8)))
     assert store() == 0
-    capsys.readouterr()
+    assert "one value only, 'Amsterdam': every question is answered with it" in capsys.readouterr().err
     assert main(["ask", "m.safetensors", "--embedding", "keys.npy", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["answer"] == "Amsterdam" and found["runner_up"] is None and found["margin"] is None

@@ -73,6 +73,21 @@ def test_the_default_threshold_lets_few_random_queries_through():
     assert share < 0.08 and (share > 0.02 or not below)
 
 
+@pytest.mark.parametrize("n, v", [(1, 1), (2, 1), (2, 2), (5, 1), (5, 2), (5, 5), (20, 3), (20, 20)])
+def test_few_facts_answer_their_keys_and_say_how_many_strangers_too(n, v):
+    facts = named(n, 16, v, seed=2)
+    memory = Memory.store(facts)
+    assert [a.answer for a in memory.ask(facts.keys)] == [facts.value_names[t] for t in facts.targets]
+    report = memory.inspect()
+    assert len(report["confusable"]) == min(5, len({frozenset(p["values"]) for p in report["confusable"]}))
+    rng = np.random.default_rng(1)  # strangers by another generator: of the span of the keys, round their mean
+    centred = facts.keys - facts.keys.mean(dim=0)
+    mix = torch.from_numpy(rng.standard_normal((4000, n))).float() / max(1, n - 1) ** 0.5
+    drawn = torch.nn.functional.normalize(facts.keys.mean(dim=0) + mix @ centred, dim=1)
+    share = np.mean([a.answer is not None for a in memory.ask(drawn)])
+    assert memory.about["strangers_answered"] == pytest.approx(share, abs=0.04) and (share == 1 or v > 1)
+
+
 def test_roomy_memories_have_larger_margins_than_the_smallest():
     facts = fc.airport_facts(60)
     small, roomy = Memory.store(facts, smallest=True), Memory.store(facts)
