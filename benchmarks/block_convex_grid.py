@@ -13,10 +13,11 @@ What was chosen (n = v = 256, d = 32, three draws):
   well as six or nine.
 - All three matrices at once, linearised: one block a solve needs 28% more units with 5 solves, 16% more with 2, even
   from the averages.
-- Orthonormal first directions (an option) change nothing with 5 solves here; with 2 they buy 3%; at n = 1,024
-  they buy 5% with 2 solves, and with 5 the one unit that the unluckiest of three draws lacks. Averages with the units' correlations taken out buy 3% with 5
-  solves, 7% with 2, but the one for D is then a ridge regression, nearly a solve itself. Eight random starts, of which
-  the averages tell the best: 3%. The scale of the start changes nothing.
+- Orthonormal first directions (an option) change nothing with 5 solves here; with 2 they buy 3%. At n = 1,024 they buy
+  5% with 2 solves, and with 5 the one unit that the unluckiest of three draws lacks.
+- Averages with the units' correlations taken out buy 3% with 5 solves, 7% with 2, but the one for D is then a ridge
+  regression, nearly a solve itself. Eight random starts, of which the averages tell the best: 3%. The scale of the
+  start changes nothing.
 - The squared hinge in the linearised solves: as good as the cubic one, and cross-entropy needs 15% more. It stores more
   facts on the way, but leaves the last solve, for D, a harder problem.
 - A share of the step for each matrix, or D refitted to the linearised outputs: no unit, so one share for all.

@@ -215,6 +215,8 @@ figures.legend_below(figure, axes[0][0])
 plt.show()
 
 # %% [markdown]
+# The same with hover and toggles: [Compare the methods](../book/compare.md).
+#
 # ## The numbers behind it
 #
 # Parameters per fact, median over the seeds.

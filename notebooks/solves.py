@@ -135,7 +135,8 @@ axes[0][0].legend()
 plt.show()
 
 # %% [markdown]
-# Points are medians over three draws of facts, bars and the band reach from the smallest to the largest.
+# Points and the dashed line are medians over three draws of facts; bars, and the band round the line, reach from the smallest
+# to the largest. No band: all three draws need the same number of parameters.
 #
 # ## The numbers behind it
 
