@@ -16,7 +16,8 @@ from factcore.attention import certified_noise
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
 from factcore.recall import decode
-from factcore.transformer import SEED_OFFSET, FactTransformer, asked, recall_batch
+from factcore.recall_task import asked, recall_batch
+from factcore.transformer import SEED_OFFSET, FactTransformer
 
 # Largest |σ'| and |σ''|: within a step's or a ReLU's linear pieces; `certified_tolerance` stays inside them.
 SLOPES = {"step": (0.0, 0.0), "relu": (1.0, 0.0), "identity": (1.0, 0.0), "silu": (1.1, 0.5)}
