@@ -102,7 +102,8 @@ def plot_solves(ax: Axes, table: pd.DataFrame) -> None:
     per_fact = table.assign(per_fact=table.n_params / table.n_facts)
     trained = per_fact[per_fact.solves == 0].per_fact
     plot_spread(ax, per_fact[per_fact.solves > 0], "solves", "per_fact", "block-convex", label="block-convex")
-    ax.axhspan(trained.min(), trained.max(), color=COLOURS["trained"], alpha=0.25)
+    if trained.min() < trained.max():
+        ax.axhspan(trained.min(), trained.max(), color=COLOURS["trained"], alpha=0.25)
     ax.axhline(trained.median(), color=COLOURS["trained"], linestyle="--", label=LABELS["trained"])
     size = per_fact.iloc[0]
     ax.set(

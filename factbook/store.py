@@ -44,10 +44,10 @@ def resume(
 ) -> pd.DataFrame:
     """Call ``run(**job)`` for every job that ``path`` has no row for; return the rows of all ``jobs``, in order.
 
-    A row holds the job, what ``run`` returned, and the columns of `PROVENANCE`. It is appended, locked and synced
-    when its run ends: a killed process loses the row it was working on, and nothing else. Several processes may work
-    on one table: each skips what another has finished, and a job has one row. ValueError when the file has other
-    columns or cannot be written; the latter is found out before the first run.
+    A row holds the job, what ``run`` returned, the columns of `PROVENANCE` and, in results/<profile>/, the profile. It
+    is appended, locked and synced when its run ends: a killed process loses the row it was working on, and nothing
+    else. Several processes may work on one table: each skips what another has finished, and a job has one row.
+    ValueError when the file has other columns or cannot be written; the latter is found out before the first run.
     """
     jobs = list(jobs)
     if not jobs:
@@ -75,8 +75,9 @@ def resume(
 def read_table(path: Path, *, key: Sequence[str] = ()) -> pd.DataFrame:
     """The table at ``path``, without the torn last line of a killed run.
 
-    ValueError when it is missing or unreadable, lacks a column of `PROVENANCE`, has a row of another length or
-    without its provenance, and, with ``key``, when two rows have the same entries in these columns.
+    ValueError when it is missing or unreadable, lacks a column of `PROVENANCE`, has a row of another length, without
+    its provenance or of another profile than its folder, and, with ``key``, when two rows have the same entries in
+    these columns.
     """
     if not path.is_file():
         raise ValueError(f"no results table at {path}")
@@ -97,12 +98,25 @@ def read_table(path: Path, *, key: Sequence[str] = ()) -> pd.DataFrame:
     unknown |= ~(pd.to_numeric(table.seconds, errors="coerce") >= 0)
     if unknown.any():
         raise ValueError(f"{path}, row {int(unknown.argmax()) + 1}: not all of {PROVENANCE} are given; delete that row")
+    _check_profile(path, table)
     keys = [_key(row) for row in table[list(key)].to_dict("records")] if key else []
     twins = [row for row, count in Counter(keys).items() if count > 1]
     if twins:
         at = [row + 1 for row, other in enumerate(keys) if other == twins[0]]
         raise ValueError(f"{path} has the same job, {dict(zip(key, twins[0]))}, in rows {at}: keep one of them")
     return table
+
+
+def _check_profile(path: Path, table: pd.DataFrame) -> None:
+    """ValueError when a row of results/<profile>/ says that it is of another; only laptop's may say nothing."""
+    folder = path.parent.name
+    if folder not in PROFILES or ("profile" not in table.columns and folder == "laptop"):
+        return
+    if "profile" not in table.columns:
+        raise ValueError(f"{path} lacks the column 'profile': nothing says that its rows are of the {folder} profile")
+    if len(wrong := table.index[table.profile != folder]):
+        said = table.profile[wrong[0]]
+        raise ValueError(f"{path}, row {wrong[0] + 1}: its profile is {said!r}; it does not belong in {folder}/")
 
 
 def stored(name: str, profile: str = "paper") -> pd.DataFrame | None:
@@ -114,14 +128,18 @@ def stored(name: str, profile: str = "paper") -> pd.DataFrame | None:
 def append_row(path: Path, row: dict[str, Any], *, key: Sequence[str] = ()) -> None:
     """Append one row, creating the file with its header; a torn last line of a killed run is cut off first.
 
-    With ``key``, nothing is added where the table has a row with the same entries in these columns. ValueError when
-    the table has other columns, and when the disk is full: the table is then as it was before.
+    In results/<profile>/ the column ``profile`` is filled in, but for tables that never had it. With ``key``, nothing
+    is added where the table has a row with the same entries in these columns. ValueError when the table has other
+    columns, and when the disk is full: the table is then as it was before.
     """
     with _locked(path) as file:
         file.seek(0)
         text = file.read().decode()
         whole = text[: text.rfind("\n") + 1]
         columns = next(csv.reader([whole.split("\n", 1)[0]])) if whole else list(row)
+        if path.parent.name in PROFILES and ("profile" in columns or not whole):
+            row = {**row, "profile": path.parent.name}
+            columns = columns if whole else list(row)
         if set(columns) != set(row):
             raise ValueError(f"{path} has the columns {columns}, the new row has {list(row)}: move the file away")
         if key and _key({name: row[name] for name in key}) in _done(path, key):

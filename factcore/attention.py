@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
 from factcore.progress import progress_bar
-from factcore.transformer import JUNK, LENGTH, RUN, FactTransformer, rms_norm, rotate
+from factcore.recall_task import JUNK, LENGTH, RUN
+from factcore.transformer import FactTransformer, rms_norm, rotate
 
 PLACES = range(LENGTH - 2 - RUN[1], LENGTH - 1 - RUN[0])  # where the key may stand, from the left
 CHUNK = 25  # iterations between two looks at the gap

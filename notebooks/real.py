@@ -254,8 +254,8 @@ def show(table: pd.DataFrame) -> None:
                     text,
                     ha="right",
                     va="center",
-                    fontsize=7.5,
-                    color=colour,
+                    fontsize=9,
+                    color="#222222",
                     transform=ax.get_yaxis_transform(),
                 )
         v = part.n_values.median()

@@ -402,9 +402,10 @@ last = curves[curves.memory == in_place][[f"recall_{steps}", f"adaptive_{steps}"
 print(f"{in_place}: recall {last.iloc[0]:.1%}, after a swap {last.iloc[1]:.1%}")
 
 # %% [markdown]
-# - **Nothing needs to be trained.** With attention solved for, the noise all but vanishes, every construction is usable at the size that
-#   it needs alone, the swap costs nothing, and for the smooth constructions recall is proved for every sequence of the task. The conflict
-#   between capacity and usability is, at this size, one between tight codes and *badly trained* attention.
+# - **Nothing needs to be trained.** With attention solved for, the noise all but vanishes: every memory answers every sequence, down to the
+#   shortest codes, and this is proved key by key. After the swap, too, but for the Hebbian memory, which is too small for the
+#   second map of two draws and loses a key of it outside of the transformer as well. The conflict between capacity and usability
+#   is, at this size, one between tight codes and the noise of *trained* attention.
 # - **A look-up, not a memory of answers.** Whatever a constructed MLP recalls as inserted, it recalls after the swap. An MLP trained in
 #   place loses more, and with embeddings and head untied the network recalls everything and nothing after a swap: it has memorised.
 # - **With trained attention hard gates are what breaks the bucket encoder.** A key that stands near a cut falls into the wrong bucket after a small turn,

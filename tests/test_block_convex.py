@@ -147,6 +147,22 @@ def test_it_stores_64_facts_in_16_dimensions_the_same_way_each_time(solves, widt
     assert not torch.equal(mlp.up, other.up)
 
 
+def test_orthogonal_directions_are_orthonormal_in_each_d_units_and_nothing_else_changes():
+    facts = fc.spherical_facts(64, 16)
+    problem, _ = scaled_problem(facts, "identity")
+    drawn = random_weights(problem, 37, 3)
+    even = module._orthogonal(drawn)
+    for rows, old in zip((even.gates, even.up, even.down.T), (drawn.gates, drawn.up, drawn.down.T)):
+        assert rows.shape == old.shape
+        for part, was in zip(rows.split(16), old.split(16)):
+            torch.testing.assert_close(part @ part.T, torch.eye(len(part)).double())
+            torch.testing.assert_close(was @ part.T @ part, was)  # the same span
+    build = lambda kind: fc.construct(facts, "block-convex", width=7, directions=kind)  # noqa: E731
+    assert fc.recall(build("orthogonal"), facts) == 1.0
+    assert torch.equal(build("orthogonal").up, build("orthogonal").up)
+    assert not torch.equal(build("orthogonal").up, build("random").up)
+
+
 def test_smallest_width_and_more_solves_need_no_more_units():
     facts = fc.spherical_facts(64, 16)
     two, five = (
@@ -210,6 +226,7 @@ def test_a_network_too_narrow_is_returned_with_what_it_stores():
         ({"solves": 2.5}, "solves"),
         ({"averages": -1}, "averages"),
         ({"averages": 1.5}, "averages"),
+        ({"directions": "spread"}, "directions"),
         ({"proximity": 0.0}, "proximity"),
         ({"proximity": float("nan")}, "proximity"),
         ({"ridge": -1.0}, "ridge"),

@@ -48,6 +48,15 @@ def notebook(tmp_path, monkeypatch):
     return nbformat.v4.new_notebook(cells=cells)
 
 
+def test_figures_of_notebooks_open_alone():
+    companion = pytest.importorskip("companion")
+    picture = '<img alt="a &gt; b" src="../_images/x.svg" />'
+    for name, expected in [("notebooks/x", f'<a href="../_images/x.svg">{picture}</a>'), ("book/intro", picture)]:
+        context = {"body": f"<p>{picture}</p>"}
+        companion.link_figures(None, name, "page.html", context, None)
+        assert context["body"] == f"<p>{expected}</p>"
+
+
 def test_figures_are_numbered_with_their_files(notebook):
     first, second = pages.figures_of(notebook, "made-up")
     assert (first.number, second.number, first.cell, first.alt) == (1, 2, 2, "a curve")

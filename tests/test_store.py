@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tqdm import tqdm
 
 from factbook import fit, store
 
@@ -69,6 +71,12 @@ def test_a_killed_run_loses_one_row_at_most(tmp_path):
         process.send_signal(signal.SIGKILL)
         finished = 5 + len(process.stdout.read().split())
     assert finished - 1 <= len(store.read_table(path)) <= finished
+
+
+@pytest.fixture(autouse=True)
+def own_progress_lock():
+    """tqdm's lock is shared with forked processes: one killed while it holds it would stop all others for good."""
+    tqdm.set_lock(threading.RLock())
 
 
 def in_child(work) -> int:
@@ -181,6 +189,36 @@ def test_tables_are_validated_on_load(tmp_path, monkeypatch, change, message):
     path.write_text(change(path.read_text()))
     with pytest.raises(ValueError, match=message):
         store.resume(path, JOBS, lambda **_: {"score": 1})
+
+
+def test_rows_say_their_profile_and_are_held_to_it(tmp_path):
+    laptop, paper = tmp_path / "laptop" / "t.csv", tmp_path / "paper" / "t.csv"
+    for path in (laptop, paper):
+        table = store.resume(path, JOBS[:2], lambda **_: {"score": 1})
+        assert store.resume(path, JOBS, lambda **_: {"score": 1}).profile.tolist() == [path.parent.name] * 4
+    assert list(table.columns) == ["method", "n", "tol", "score", *store.PROVENANCE, "profile"]
+    mixed = paper.read_text() + laptop.read_text().splitlines(keepends=True)[2]
+    for path, text, message in [
+        (paper, laptop.read_text(), "row 1: its profile is 'laptop'; it does not belong in paper/"),
+        (laptop, paper.read_text(), "row 1: its profile is 'paper'; it does not belong in laptop/"),
+        (paper, mixed, "row 5: its profile is 'laptop'"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            store.read_table(path)
+
+
+def test_tables_without_a_profile_stay_so_and_are_the_laptops(tmp_path):
+    laptop, paper = tmp_path / "laptop" / "t.csv", tmp_path / "paper" / "t.csv"
+    store.resume(tmp_path / "t.csv", JOBS[:2], lambda **_: {"score": 1})
+    for path in (laptop, paper):
+        path.parent.mkdir()
+        path.write_bytes((tmp_path / "t.csv").read_bytes())
+    before = laptop.read_text()
+    table = store.resume(laptop, JOBS, lambda **_: {"score": 1})
+    assert len(table) == 4 and "profile" not in table.columns and laptop.read_text().startswith(before)
+    with pytest.raises(ValueError, match="paper/t.csv lacks the column 'profile': nothing says"):
+        store.read_table(paper)
 
 
 def test_every_committed_table_is_valid():

@@ -65,11 +65,18 @@ def mend_citation_list(app, pagename, templatename, context, doctree) -> None:
         )
 
 
+def link_figures(app, pagename, templatename, context, doctree) -> None:
+    """Make each figure of a notebook a link to itself alone: two panels are small on a phone."""
+    if pagename.startswith("notebooks/") and "body" in context:
+        context["body"] = re.sub(r'<img [^>]*src="([^"]+\.svg)"[^>]*>', r'<a href="\1">\g<0></a>', context["body"])
+
+
 def setup(app) -> dict[str, bool]:
     app.connect("source-read", complete)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", mend_colab_links, priority=900)  # after the theme has made its buttons
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", mend_citation_list, priority=900)
+    app.connect("html-page-context", link_figures)
     app.add_css_file("book.css")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
