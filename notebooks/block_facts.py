@@ -46,7 +46,8 @@ seed = 0
 # it falls as $n / d$ grows, so "99% of all sequences" would at some n measure attention alone. A memory counts as *usable* when it
 # decodes 99% of the sequences that get through.
 #
-# - encoder-decoder: bilinear random gates, the cheapest of four fills and any code length; alone: the paper's buckets, shortest codes.
+# - encoder-decoder: the cheapest of the paper's full buckets and bilinear random gates of four fills, at any code length; alone: the buckets
+#   with the shortest codes.
 # - max-margin: ridge 1, the width grown by tenths; alone: the default ridge, smallest width.
 # - block-convex: the width grown by tenths; alone: smallest width.
 
@@ -98,14 +99,15 @@ def attended(kind: str, n_facts: int, d: int, seed: int) -> us.Arrivals:
 
 
 def smallest_encoder_decoder(facts: fc.FactSet, arrived: us.Arrivals, seed: int) -> float:
-    """Fewest parameters of a usable one, over fills and, for each, code lengths from short to long."""
-    layout, least = {"encoder": "random-gates", "gate": "identity"}, float("inf")
-    for fill in (1.0, 0.7, 0.5, 0.35):
+    """Fewest parameters of a usable one, over layouts and, for each, code lengths from short to long."""
+    layouts, least = [{"fill": 1.0}], float("inf")  # the paper's buckets, then bilinear gates with more and more room
+    layouts += [{"encoder": "random-gates", "gate": "identity", "fill": fill} for fill in (1.0, 0.7, 0.5, 0.35)]
+    for layout in layouts:
         for m in range(3, facts.d + 1):
-            width = m * units_per_coordinate(facts, fill=fill, **layout)
+            width = m * units_per_coordinate(facts, **layout)
             if 3 * facts.d * width >= min(least, LARGEST * len(facts)):
                 break
-            mlp = fc.construct(facts, fill=fill, code_dim=m, strict=False, seed=seed, **layout)
+            mlp = fc.construct(facts, code_dim=m, strict=False, seed=seed, **layout)
             if us.kept(mlp, facts, arrived) >= USABLE:
                 least = mlp.n_params
                 break
