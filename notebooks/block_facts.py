@@ -150,7 +150,6 @@ jobs = [
     if method != "max-margin" or n <= SLOW
 ]
 table = store.resume(store.results_file("block_facts", profile), jobs, cost, device=device)
-found = table.dropna(subset="n_params").assign(price=lambda t: t.n_params / t.n_params_alone)
 print(f"{len(table)} searches over {len(sizes)} numbers of facts, {table.seed.nunique()} draws each")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left, parameters against number of facts for three constructions: solid lines behind trained attention, dotted behind attention solved for, dashed alone; dotted and dashed nearly coincide. Right, the share of sequences whose key gets through attention, falling as the number of facts grows, later where attention is solved for."}}
@@ -212,23 +211,32 @@ group[columns].median().assign(**counts).round(3)
 # %% [markdown]
 # ## What we found
 #
-# - Attention has a ceiling of its own: with more facts in the same dimension fewer keys get through, long before the MLP is full.
-# - At the larger dimension each construction is usable at every number of facts tried, at a price of a few times what the facts cost alone.
-# - At the smaller one what gets through is noisier. Codes on many random gates and wide max-margin networks mostly still serve from 64 facts on, at a
-#   high price; block-convex networks mostly do not, whatever their width: they stop at the first solve that stores
-#   the facts, so width beyond it buys little tolerance. [Noisy copies](frontier.ipynb) are the remedy to try.
+# - Attention has a ceiling of its own. It must tell every key from 16 kinds of junk by one linear map, which is possible while there are
+#   only a few times more keys than dimensions. Training falls short of that limit; solving reaches it: at the larger dimension every key of up
+#   to 256 gets through in every sequence, and the smaller one is past the limit at 64.
+# - Up to there usability is free: behind attention that is solved for, a memory costs what its facts cost alone (the ratio can fall
+#   below 1, since "usable" asks for 99% and alone means all; max-margin pays for its larger ridge).
+# - Behind trained attention each construction is usable at the larger dimension, at a price of a few times the cost alone. At the smaller one what
+#   gets through is noisier; codes on many random gates and wide max-margin networks mostly still serve from 64 facts on, at a high price, block-convex
+#   networks mostly do not, whatever their width: they stop at the first solve that stores the facts, so width beyond it buys
+#   little tolerance. [Noisy copies](frontier.ipynb) are the remedy to try.
+# - Past the limit solving is no better than training: it spends its weights on keys that no map can save.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 for method in methods:
-    behind = found[(found.method == method) & (found.d == widest)]
-    alone = table[(table.method == method) & (table.d == widest)]
-    if behind.n_facts.nunique() < 2:
-        print(f"{method}: usable at too few numbers of facts for an exponent")
-        continue
-    law, law_alone = fit.power_law(behind, "n_facts", "n_params"), fit.power_law(alone, "n_facts", "n_params_alone")
-    print(
-        f"{method}: exponent {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}] behind attention, "
-        f"{law_alone.exponent:.2f} [{law_alone.low:.2f}, {law_alone.high:.2f}] alone; "
-        f"price of usability {behind.price.min():.1f} to {behind.price.max():.1f}"
-    )
+    part = table[(table.method == method) & (table.d == widest)]
+    for column, where in (
+        ("n_params", "attention trained"),
+        ("n_params_solved", "solved for"),
+        ("n_params_alone", "alone"),
+    ):
+        rows = part.dropna(subset=column)
+        if rows.n_facts.nunique() < 2:
+            print(f"{method}, {where}: usable at too few numbers of facts for an exponent")
+            continue
+        law, price = fit.power_law(rows, "n_facts", column), rows[column] / rows.n_params_alone
+        print(
+            f"{method}, {where}: exponent {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}], "
+            f"{price.min():.1f} to {price.max():.1f} times the cost alone"
+        )
