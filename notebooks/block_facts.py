@@ -100,7 +100,9 @@ def attended(kind: str, n_facts: int, d: int, seed: int) -> us.Arrivals:
 
 def smallest_encoder_decoder(facts: fc.FactSet, arrived: us.Arrivals, seed: int) -> float:
     """Fewest parameters of a usable one, over layouts and, for each, code lengths from short to long."""
-    layouts, least = [{"fill": 1.0}], float("inf")  # the paper's buckets, then bilinear gates with more and more room
+    alone = fc.construct(facts, seed=seed)  # as it is stored alone: buckets, the shortest codes
+    least = alone.n_params if us.kept(alone, facts, arrived) >= USABLE else float("inf")
+    layouts = [{"fill": 1.0}]  # full buckets with longer codes, then bilinear gates with more and more room
     layouts += [{"encoder": "random-gates", "gate": "identity", "fill": fill} for fill in (1.0, 0.7, 0.5, 0.35)]
     for layout in layouts:
         for m in range(3, facts.d + 1):
