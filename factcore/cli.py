@@ -81,7 +81,7 @@ def store(options: argparse.Namespace) -> None:
     elif (share := memory.about["strangers_answered"]) > 2 * ANSWERED:
         limit = memory.about["threshold"]
         _say(f"note: {share:.0%} of random questions get an answer too: few facts tell little about what is none")
-        _say(f"      ask with --threshold above {limit:.2g} to hear \"I don't know\" more often")
+        _say(f'      ask with --threshold above {limit:.2g} to hear "I don\'t know" more often')
 
 
 def ask(options: argparse.Namespace) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,39 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
+from factcore.checkpoint import keep, restore
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
 from factcore.progress import progress_bar
+from factcore.recall_task import JUNK, LENGTH, asked, recall_batch
 
-JUNK = 16  # junk tokens in the vocabulary
-RUN = (8, 16)  # shortest and longest run of junk
-LENGTH = 2 * RUN[1] + 2  # tokens of the longest sequence
 ROPE_BASE = 10_000.0
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 SEED_OFFSET = 10**9  # else the junk would be the first keys of `spherical_facts` with the same seed
 COPY_SCALE = 8.0  # of the logits while attention learns to return keys: sharp, and never satisfied by a rough copy
 GAP = 5.0  # of logits: `insert` scales them so that, at half of the keys, the best value leads by this much
-
-
-def recall_batch(n_facts: int, size: int, generator: torch.Generator, device: str | torch.device = "cpu") -> Tensor:
-    """Sequences (size, LENGTH) int64 of the recall task; the key in a row is its only token below ``n_facts``.
-
-    Tokens 0 … n−1 are the keys, n … n+15 junk, n+16 the query Q, n+17 the padding in front, which nothing attends to:
-
-        tokens   pad … pad  junk₇ junk₀ … junk₃  K₄₁  junk₁ … junk₉  Q
-        loss                                                         value of K₄₁
-
-    Both runs of junk have 8 to 16 tokens, as long runs as short ones. Drawn on the generator's device.
-    """
-    where = generator.device
-    before, after = torch.randint(RUN[0], RUN[1] + 1, (2, size, 1), generator=generator, device=where)
-    tokens = torch.randint(n_facts, n_facts + JUNK, (size, LENGTH), generator=generator, device=where)
-    key = torch.randint(n_facts, (size, 1), generator=generator, device=where)
-    at = LENGTH - 2 - after  # the key's place
-    tokens.scatter_(1, at, key)
-    tokens[:, -1] = n_facts + JUNK
-    place = torch.arange(LENGTH, device=where)
-    return tokens.masked_fill_(place < at - before, n_facts + JUNK + 1).to(device)
 
 
 class FactTransformer(nn.Module):
@@ -64,7 +41,8 @@ class FactTransformer(nn.Module):
     ``train_projections`` unfreeze the second norm and the value and output projections, ``tied=False`` makes
     embeddings and head random and lets them learn.
 
-    ValueError unless all keys have one norm (RMSNorm leaves directions only) and d is even (RoPE turns pairs).
+    ValueError unless all keys have one norm (RMSNorm leaves directions only), not a tiny one, and d is even (RoPE turns
+    pairs).
     """
 
     turns: Tensor
@@ -82,6 +60,8 @@ class FactTransformer(nn.Module):
         super().__init__()
         n, d, norms = len(facts), facts.d, facts.keys.norm(dim=1)
         self.key_norm = float(norms.mean())
+        if self.key_norm**2 < 1e3 * d * torch.finfo(facts.keys.dtype).eps:
+            raise ValueError(f"keys of norm {self.key_norm:.1e} drown in the rounding of RMSNorm; normalise them first")
         if d % 2:
             raise ValueError(f"RoPE turns pairs of coordinates, so d must be even, got {d}")
         uneven = ((norms - self.key_norm).abs() > 1e-3 * self.key_norm).nonzero().flatten()
@@ -178,11 +158,6 @@ def transformer_recall(model: FactTransformer, targets: Tensor, *, samples: int 
     return right / samples
 
 
-def asked(tokens: Tensor, n_facts: int) -> Tensor:
-    """The key that each sequence asks for, (b, T) → (b,)."""
-    return tokens.amin(dim=1)
-
-
 @torch.no_grad()
 def adaptive_recall(
     model: FactTransformer, other: nn.Module, targets: Tensor, *, samples: int = 2048, seed: int = 0
@@ -242,9 +217,10 @@ def train_recall(
     optimiser = torch.optim.AdamW(learning, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.999))
     generator, begin = torch.Generator().manual_seed(seed), 0
     history: list[dict[str, float]] = []
-    run = {"schedule": schedule, "steps": steps, "batch": batch, "lr": lr, "seed": seed}
+    run = {"schedule": schedule, "steps": steps, "batch": batch, "lr": lr, "weight_decay": weight_decay, "seed": seed}
+    run |= {"check_every": check_every, "n_facts": model.n_facts, "d": model.head.shape[1]}
     if checkpoint is not None and Path(checkpoint).is_file():
-        begin, history = _restore(Path(checkpoint), run, model, optimiser, generator)
+        begin, history = restore(Path(checkpoint), run, model, optimiser, generator)
     for step in progress_bar(range(begin + 1, steps + 1), "training attention", show=progress):
         if history and history[-1]["recall"] >= target_recall:
             break
@@ -264,22 +240,5 @@ def train_recall(
             row = {"step": step, "loss": float(loss.detach()), "recall": transformer_recall(model, targets)}
             history.append(row | (measure() if measure else {}))
             if checkpoint is not None:
-                _keep(Path(checkpoint), run, step, history, model, optimiser, generator)
+                keep(Path(checkpoint), run, step, history, model, optimiser, generator)
     return RecallTraining(history[-1]["recall"], int(history[-1]["step"]), history)
-
-
-def _keep(path: Path, run: dict, step: int, history: list, model: nn.Module, optimiser, generator) -> None:
-    partial = path.with_name(path.name + ".partial")
-    kept = {"run": run, "step": step, "history": history, "model": model.state_dict()}
-    torch.save(kept | {"optimiser": optimiser.state_dict(), "generator": generator.get_state()}, partial)
-    os.replace(partial, path)  # a killed run leaves the last whole checkpoint
-
-
-def _restore(path: Path, run: dict, model: nn.Module, optimiser, generator) -> tuple[int, list]:
-    kept = torch.load(path, weights_only=True)
-    if kept["run"] != run:
-        raise ValueError(f"{path} is of another run, {kept['run']}, not {run}: name another checkpoint or remove it")
-    model.load_state_dict(kept["model"])
-    optimiser.load_state_dict(kept["optimiser"])
-    generator.set_state(kept["generator"])
-    return kept["step"], kept["history"]

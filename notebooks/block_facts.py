@@ -46,7 +46,8 @@ seed = 0
 # it falls as $n / d$ grows, so "99% of all sequences" would at some n measure attention alone. A memory counts as *usable* when it
 # decodes 99% of the sequences that get through.
 #
-# - encoder-decoder: bilinear random gates, the cheapest of four fills and any code length; alone: the paper's buckets, shortest codes.
+# - encoder-decoder: the cheapest of the paper's full buckets and bilinear random gates of four fills, at any code length; alone: the buckets
+#   with the shortest codes.
 # - max-margin: ridge 1, the width grown by tenths; alone: the default ridge, smallest width.
 # - block-convex: the width grown by tenths; alone: smallest width.
 
@@ -98,14 +99,17 @@ def attended(kind: str, n_facts: int, d: int, seed: int) -> us.Arrivals:
 
 
 def smallest_encoder_decoder(facts: fc.FactSet, arrived: us.Arrivals, seed: int) -> float:
-    """Fewest parameters of a usable one, over fills and, for each, code lengths from short to long."""
-    layout, least = {"encoder": "random-gates", "gate": "identity"}, float("inf")
-    for fill in (1.0, 0.7, 0.5, 0.35):
+    """Fewest parameters of a usable one, over layouts and, for each, code lengths from short to long."""
+    alone = fc.construct(facts, seed=seed)  # as it is stored alone: buckets, the shortest codes
+    least = alone.n_params if us.kept(alone, facts, arrived) >= USABLE else float("inf")
+    layouts = [{"fill": 1.0}]  # full buckets with longer codes, then bilinear gates with more and more room
+    layouts += [{"encoder": "random-gates", "gate": "identity", "fill": fill} for fill in (1.0, 0.7, 0.5, 0.35)]
+    for layout in layouts:
         for m in range(3, facts.d + 1):
-            width = m * units_per_coordinate(facts, fill=fill, **layout)
+            width = m * units_per_coordinate(facts, **layout)
             if 3 * facts.d * width >= min(least, LARGEST * len(facts)):
                 break
-            mlp = fc.construct(facts, fill=fill, code_dim=m, strict=False, seed=seed, **layout)
+            mlp = fc.construct(facts, code_dim=m, strict=False, seed=seed, **layout)
             if us.kept(mlp, facts, arrived) >= USABLE:
                 least = mlp.n_params
                 break
@@ -148,7 +152,6 @@ jobs = [
     if method != "max-margin" or n <= SLOW
 ]
 table = store.resume(store.results_file("block_facts", profile), jobs, cost, device=device)
-found = table.dropna(subset="n_params").assign(price=lambda t: t.n_params / t.n_params_alone)
 print(f"{len(table)} searches over {len(sizes)} numbers of facts, {table.seed.nunique()} draws each")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left, parameters against number of facts for three constructions: solid lines behind trained attention, dotted behind attention solved for, dashed alone; dotted and dashed nearly coincide. Right, the share of sequences whose key gets through attention, falling as the number of facts grows, later where attention is solved for."}}
@@ -210,23 +213,33 @@ group[columns].median().assign(**counts).round(3)
 # %% [markdown]
 # ## What we found
 #
-# - Attention has a ceiling of its own: with more facts in the same dimension fewer keys get through, long before the MLP is full.
-# - At the larger dimension each construction is usable at every number of facts tried, at a price of a few times what the facts cost alone.
-# - At the smaller one what gets through is noisier. Codes on many random gates and wide max-margin networks mostly still serve from 64 facts on, at a
-#   high price; block-convex networks mostly do not, whatever their width: they stop at the first solve that stores
-#   the facts, so width beyond it buys little tolerance. [Noisy copies](frontier.ipynb) are the remedy to try.
+# - Attention has a ceiling of its own. It must tell every key from 16 kinds of junk by one linear map, which is possible while there are
+#   only a few times more keys than dimensions. At the larger dimension training falls short of what is possible, and solving lets every sampled
+#   sequence of up to 256 facts through; at the smaller one solving does so for 32 facts and one of three draws of 64.
+# - Up to there usability is free: behind attention that is solved for, a memory costs what its facts cost alone (the ratio can fall
+#   below 1, since "usable" asks for 99% and alone means all; max-margin pays for its larger ridge).
+# - Behind trained attention each construction is usable at the larger dimension, at a price of a few times the cost alone. At the smaller one what
+#   gets through is noisier; codes on many random gates and wide max-margin networks mostly still serve from 64 facts on, at a high price, block-convex
+#   networks mostly do not, whatever their width: they stop at the first solve that stores the facts, so width beyond it buys
+#   little tolerance. [Noisy copies](frontier.ipynb) are the remedy to try.
+# - Beyond that size solving is no better than training, and at the smaller dimension worse: the convex problem bounds every key at once, its
+#   minimum is not sharp for any, and the solver stops at its limit of iterations.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 for method in methods:
-    behind = found[(found.method == method) & (found.d == widest)]
-    alone = table[(table.method == method) & (table.d == widest)]
-    if behind.n_facts.nunique() < 2:
-        print(f"{method}: usable at too few numbers of facts for an exponent")
-        continue
-    law, law_alone = fit.power_law(behind, "n_facts", "n_params"), fit.power_law(alone, "n_facts", "n_params_alone")
-    print(
-        f"{method}: exponent {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}] behind attention, "
-        f"{law_alone.exponent:.2f} [{law_alone.low:.2f}, {law_alone.high:.2f}] alone; "
-        f"price of usability {behind.price.min():.1f} to {behind.price.max():.1f}"
-    )
+    part = table[(table.method == method) & (table.d == widest)]
+    for column, where in (
+        ("n_params", "attention trained"),
+        ("n_params_solved", "solved for"),
+        ("n_params_alone", "alone"),
+    ):
+        rows = part.dropna(subset=column)
+        if rows.n_facts.nunique() < 2:
+            print(f"{method}, {where}: usable at too few numbers of facts for an exponent")
+            continue
+        law, price = fit.power_law(rows, "n_facts", column), rows[column] / rows.n_params_alone
+        print(
+            f"{method}, {where}: exponent {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}], "
+            f"{price.min():.1f} to {price.max():.1f} times the cost alone"
+        )
