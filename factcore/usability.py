@@ -25,17 +25,6 @@ KINKED = ("step", "relu")
 BLOCK = 2**23  # numbers held at once
 
 
-@torch.no_grad()
-def attention_noise(model: FactTransformer, *, samples: int = 2048, seed: int = 0) -> Tensor:
-    """Angles (samples,) between the MLP's input and the key that the sequence asks for."""
-    generator = torch.Generator().manual_seed(seed)
-    tokens = recall_batch(model.n_facts, samples, generator, model.head.device)
-    keys = model.embedding[asked(tokens, model.n_facts)]
-    # by the chord: acos of a cosine near 1 would round small angles
-    chord = (normalize(model.mlp_input(tokens), dim=1) - normalize(keys, dim=1)).norm(dim=1)
-    return 2 * torch.rad2deg((chord / 2).clamp(max=1).asin())
-
-
 class Arrivals(NamedTuple):
     """What reaches the MLP of many sequences: inputs (s, d), the keys asked for (s,), and whether each got through."""
 
@@ -58,6 +47,15 @@ def arrivals(model: FactTransformer, *, samples: int = 4096, seed: int = 0) -> A
         nearest = (inputs @ model.embedding[: model.n_facts].T).argmax(dim=1)
         parts.append((inputs, keys, nearest == keys))
     return Arrivals(*(torch.cat(part) for part in zip(*parts)))
+
+
+@torch.no_grad()
+def attention_noise(model: FactTransformer, *, samples: int = 2048, seed: int = 0) -> Tensor:
+    """Angles (samples,) between the MLP's input and the key that the sequence asks for."""
+    arrived = arrivals(model, samples=samples, seed=seed)
+    # by the chord: acos of a cosine near 1 would round small angles
+    chord = (normalize(arrived.inputs, dim=1) - normalize(model.embedding[arrived.keys], dim=1)).norm(dim=1)
+    return 2 * torch.rad2deg((chord / 2).clamp(max=1).asin())
 
 
 @torch.no_grad()

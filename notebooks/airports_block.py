@@ -93,6 +93,7 @@ for row, answer in zip(tokens.tolist(), model(tokens).argmax(dim=1).tolist()):
 # and the share of keys for which recall is proved. Three draws of junk, of the query projection and of the construction.
 
 # %%
+samples = 256 if profile == "smoke" else 2048
 sizes = {"smoke": [64], "laptop": [256, 1024, 7007], "paper": [256, 1024, 7007]}[profile]
 
 
@@ -109,8 +110,8 @@ def placed(n_facts: int, seed: int) -> dict:
     tf.insert(model, mlp)
     return {
         "n_params": mlp.n_params,
-        "recall": tf.transformer_recall(model, facts.targets),
-        "adaptive_recall": tf.adaptive_recall(model, fc.construct(other, seed=seed), other.targets),
+        "recall": tf.transformer_recall(model, facts.targets, samples=samples),
+        "adaptive_recall": tf.adaptive_recall(model, fc.construct(other, seed=seed), other.targets, samples=samples),
         "certified": us.certified_recall(model, facts.targets),
         "noise_largest": float(at.certified_noise(model).max()),
         "tolerance_smallest": float(us.certified_tolerance(mlp, facts).min()),
@@ -144,12 +145,18 @@ def trained(n_facts: int, lr: float, seed: int) -> dict:
     memories = {"recall": fc.construct(facts, seed=seed), "recall_calm": fc.construct(facts, seed=seed, **calm)}
     model = tf.FactTransformer(facts, seed=seed)
     tf.train_recall(model, facts.targets, lr=lr, seed=seed, check_every=training["steps"], **training)
-    row = {name: tf.transformer_recall(tf.insert(model, mlp), facts.targets) for name, mlp in memories.items()}
-    row["through"] = float(us.arrivals(model).through.double().mean())
-    row |= {"n_params_calm": memories["recall_calm"].n_params, "noise": float(us.attention_noise(model).median())}
+    row = {
+        name: tf.transformer_recall(tf.insert(model, mlp), facts.targets, samples=samples)
+        for name, mlp in memories.items()
+    }
+    row["through"] = float(us.arrivals(model, samples=samples).through.double().mean())
+    row |= {
+        "n_params_calm": memories["recall_calm"].n_params,
+        "noise": float(us.attention_noise(model, samples=samples).median()),
+    }
     model.key.data *= 16
-    row["sharp_recall"] = tf.transformer_recall(tf.insert(model, memories["recall"]), facts.targets)
-    return row | {"sharp_noise": float(us.attention_noise(model).median())}
+    row["sharp_recall"] = tf.transformer_recall(tf.insert(model, memories["recall"]), facts.targets, samples=samples)
+    return row | {"sharp_noise": float(us.attention_noise(model, samples=samples).median())}
 
 
 jobs = [{"n_facts": sizes[0], "lr": lr, "seed": s} for lr in rates for s in range(seed, seed + 3)]
