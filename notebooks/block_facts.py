@@ -65,7 +65,7 @@ from factcore.construct import units_per_coordinate
 
 figures.use_style()
 sizes = {
-    "smoke": [(8, 16), (16, 16)],
+    "smoke": [(8, 32), (16, 32)],
     "laptop": [(64, 64), (128, 64), (256, 64), (512, 64), (32, 32), (64, 32), (128, 32)],
     "paper": [(256, 128), (512, 128), (1024, 128), (2048, 128)],
 }[profile]
