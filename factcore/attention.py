@@ -4,8 +4,8 @@ With the query projection fixed, the score of a token at a place is linear in th
 
     s(e, t) = ⟨e W, q_t⟩ / √d,      q_t the query turned to place t
 
-so the weight that attention puts on the key, at its worst over all the sequences of the recall task, can be raised by
-convex optimisation. No sequence is drawn: the worst junk at every place is known.
+so raising the weight that attention puts on the key is a convex problem. No sequence is drawn: the junk vocabulary is
+finite, so at each place the worst junk is known, and with it a bound for all the sequences of the recall task.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class AttentionSolve(NamedTuple):
 
     objective: float
     gap: float
-    smallest_weight: float  # that the key has in any sequence of the task
+    smallest_weight: float  # that a key has in any sequence of the task
     iterations: int
+    converged: bool  # the gap is at most tol · objective
 
 
 def solve_attention(
@@ -41,23 +42,27 @@ def solve_attention(
     most_iterations: int = 2000,
     progress: bool = True,
 ) -> AttentionSolve:
-    """Set the key projection of ``model`` so that attention finds the key in every sequence; nothing is trained.
+    """Set the key projection of ``model`` so that attention finds the key among the junk; nothing is trained.
 
     Minimises over W, in float64 and by L-BFGS,
 
         Φ(W) = mean_{i,p} log(1 + Σ_{t,j} exp(s(j, t) − s(i, p))) + (ridge / 2) ‖W‖²,
 
-    i the keys, p the places where a key may stand, and j the junk at each place t of the longest sequence around it,
-    and Q: an upper bound of −log of the key's weight whatever the junk. Φ is strongly convex, so the answer is unique
-    and within ‖∇Φ‖² / (2 ridge) of the minimum; stops when that gap is at most ``tol`` · Φ. The query projection stays
-    as drawn, but for its scale, and the norm before attention is the plain one. No fact enters, only embeddings.
-    ValueError for options out of range.
+    i the keys, p the places where a key may stand, and j all junk at each place t of the longest sequence around it,
+    and Q: each term bounds −log of the weight of key i at place p whatever the junk, and Φ averages them. Φ is strongly
+    convex, so the answer is unique and within ‖∇Φ‖² / (2 ridge) of the minimum. Stops when that gap is at most
+    ``tol`` · Φ, or unconverged after ``most_iterations`` or when rounding ends the progress. The query projection stays
+    as drawn, scaled so that ‖q_t‖ = √d; the norm before attention becomes the plain one. No fact enters, only
+    embeddings. ValueError for options out of range and for a query projection that is zero or not finite.
     """
     if not ridge > 0 or not tol > 0 or most_iterations < 1:
         raise ValueError(f"ridge, tol and most_iterations must be positive, got {(ridge, tol, most_iterations)}")
     with torch.no_grad():
         model.attention_norm.fill_(1.0)
-        model.query.div_(_turned_queries(model).norm(dim=1).mean().to(model.query))
+        size = _turned_queries(model).norm(dim=1).mean()
+        if not 0 < size < torch.inf:
+            raise ValueError(f"the query of Q has norm {float(size):g} after its projection: draw another")
+        model.query.div_(size.to(model.query))
         table, queries = _table(model), normalize(_turned_queries(model), dim=1)
     d = table.shape[1]
     weights = torch.zeros(d, d, dtype=table.dtype, device=table.device, requires_grad=True)
@@ -82,11 +87,11 @@ def solve_attention(
                 break
             last = objective
             solver.step(closure)
-            iterations += CHUNK
-            bar.update(CHUNK)
+            iterations = solver.state[weights]["n_iter"]
+            bar.update(iterations - bar.n)
     with torch.no_grad():
         model.key.copy_(weights)
-    return AttentionSolve(objective, gap, float(worst_weights(model).min()), iterations)
+    return AttentionSolve(objective, gap, float(worst_weights(model).min()), iterations, gap <= tol * objective)
 
 
 @torch.no_grad()
@@ -95,17 +100,23 @@ def worst_weights(model: FactTransformer) -> Tensor:
 
     The worst sequence is the longest one that has, at each place, the junk with the largest score.
     """
+    return torch.sigmoid(_worst_logits(model))
+
+
+def _worst_logits(model: FactTransformer) -> Tensor:
+    """log a / (1 − a) of that weight, (n,)."""
     queries = _turned_queries(model)
     key, rest = _scores(_table(model) @ model.key.double() @ queries.T, model.n_facts, worst=True)
-    return torch.sigmoid(key - rest).amin(dim=1)
+    return (key - rest).amin(dim=1)
 
 
 @torch.no_grad()
 def certified_noise(model: FactTransformer) -> Tensor:
     """Per key (n,) an angle in degrees that the MLP's input never exceeds, in any sequence that asks for the key.
 
-    With weight a on the key, the input is along a k + (1 − a) r, and r is no longer than k: sin θ ≤ (1 − a) / a. An MLP
-    whose `usability.certified_tolerance` is larger at every key answers every sequence right. 180 where a ≤ ½.
+    With weight a on the key, the input is along a k + (1 − a) r, r a mean of other rows, all of one norm but for
+    rounding: sin θ ≤ (1 − a) / a · max ‖row‖ / ‖k‖. An MLP whose `usability.certified_tolerance` is larger at every key
+    answers every sequence right (`usability.certified_recall`). 180 where the bound says nothing.
     In exact arithmetic. ValueError for a model with residuals, or with norms or projections other than the plain ones.
     """
     eye, ones = torch.eye(model.value.shape[0]).to(model.value), torch.ones_like(model.attention_norm)
@@ -113,13 +124,17 @@ def certified_noise(model: FactTransformer) -> Tensor:
         raise ValueError("the bound needs a model without residuals, with the identity as value and output projection")
     if not torch.equal(model.attention_norm, ones):
         raise ValueError("the bound needs the plain norm before attention, as solve_attention leaves it")
-    weight = worst_weights(model)
-    return torch.where(weight > 0.5, torch.rad2deg(((1 - weight) / weight).clamp(max=1).asin()), 180.0)
+    level = model.mlp_norm.new_full((), model.key_norm / len(ones) ** 0.5)
+    if not torch.equal(model.mlp_norm, level.expand_as(model.mlp_norm)):
+        raise ValueError("the bound needs the plain norm before the MLP")
+    length = _table(model).norm(dim=1)
+    sine = (-_worst_logits(model)).exp() * length.max() / length[: model.n_facts]
+    return torch.where(sine < 1, torch.rad2deg(sine.clamp(max=1).asin()), 180.0)
 
 
 def _table(model: FactTransformer) -> Tensor:
-    """What attention sees of each token: (n + 18, d) in float64."""
-    return rms_norm(model.embedding.detach().double()) * model.attention_norm.detach().double()
+    """What attention sees of each token, normed in the model's dtype: (n + 18, d) in float64."""
+    return (rms_norm(model.embedding.detach()) * model.attention_norm.detach()).double()
 
 
 def _turned_queries(model: FactTransformer) -> Tensor:

@@ -41,7 +41,8 @@ class FactTransformer(nn.Module):
     ``train_projections`` unfreeze the second norm and the value and output projections, ``tied=False`` makes
     embeddings and head random and lets them learn.
 
-    ValueError unless all keys have one norm (RMSNorm leaves directions only) and d is even (RoPE turns pairs).
+    ValueError unless all keys have one norm (RMSNorm leaves directions only), not a tiny one, and d is even (RoPE turns
+    pairs).
     """
 
     turns: Tensor
@@ -59,6 +60,8 @@ class FactTransformer(nn.Module):
         super().__init__()
         n, d, norms = len(facts), facts.d, facts.keys.norm(dim=1)
         self.key_norm = float(norms.mean())
+        if self.key_norm**2 < 1e3 * d * torch.finfo(facts.keys.dtype).eps:
+            raise ValueError(f"keys of norm {self.key_norm:.1e} drown in the rounding of RMSNorm; normalise them first")
         if d % 2:
             raise ValueError(f"RoPE turns pairs of coordinates, so d must be even, got {d}")
         uneven = ((norms - self.key_norm).abs() > 1e-3 * self.key_norm).nonzero().flatten()
@@ -214,7 +217,8 @@ def train_recall(
     optimiser = torch.optim.AdamW(learning, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.999))
     generator, begin = torch.Generator().manual_seed(seed), 0
     history: list[dict[str, float]] = []
-    run = {"schedule": schedule, "steps": steps, "batch": batch, "lr": lr, "seed": seed}
+    run = {"schedule": schedule, "steps": steps, "batch": batch, "lr": lr, "weight_decay": weight_decay, "seed": seed}
+    run |= {"check_every": check_every, "n_facts": model.n_facts, "d": model.head.shape[1]}
     if checkpoint is not None and Path(checkpoint).is_file():
         begin, history = restore(Path(checkpoint), run, model, optimiser, generator)
     for step in progress_bar(range(begin + 1, steps + 1), "training attention", show=progress):

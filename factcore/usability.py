@@ -25,17 +25,6 @@ KINKED = ("step", "relu")
 BLOCK = 2**23  # numbers held at once
 
 
-@torch.no_grad()
-def attention_noise(model: FactTransformer, *, samples: int = 2048, seed: int = 0) -> Tensor:
-    """Angles (samples,) between the MLP's input and the key that the sequence asks for."""
-    generator = torch.Generator().manual_seed(seed)
-    tokens = recall_batch(model.n_facts, samples, generator, model.head.device)
-    keys = model.embedding[asked(tokens, model.n_facts)]
-    # by the chord: acos of a cosine near 1 would round small angles
-    chord = (normalize(model.mlp_input(tokens), dim=1) - normalize(keys, dim=1)).norm(dim=1)
-    return 2 * torch.rad2deg((chord / 2).clamp(max=1).asin())
-
-
 class Arrivals(NamedTuple):
     """What reaches the MLP of many sequences: inputs (s, d), the keys asked for (s,), and whether each got through."""
 
@@ -58,6 +47,15 @@ def arrivals(model: FactTransformer, *, samples: int = 4096, seed: int = 0) -> A
         nearest = (inputs @ model.embedding[: model.n_facts].T).argmax(dim=1)
         parts.append((inputs, keys, nearest == keys))
     return Arrivals(*(torch.cat(part) for part in zip(*parts)))
+
+
+@torch.no_grad()
+def attention_noise(model: FactTransformer, *, samples: int = 2048, seed: int = 0) -> Tensor:
+    """Angles (samples,) between the MLP's input and the key that the sequence asks for."""
+    arrived = arrivals(model, samples=samples, seed=seed)
+    # by the chord: acos of a cosine near 1 would round small angles
+    chord = (normalize(arrived.inputs, dim=1) - normalize(model.embedding[arrived.keys], dim=1)).norm(dim=1)
+    return 2 * torch.rad2deg((chord / 2).clamp(max=1).asin())
 
 
 @torch.no_grad()
@@ -112,7 +110,7 @@ def noise_tolerance(mlp: nn.Module, facts: FactSet, *, directions: int = 16, rou
 
 @torch.no_grad()
 def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
-    """Per key an angle (n,) up to which it is proved to decode, whatever the direction.
+    """Per key an angle (n,), float64, up to which it is proved to decode, whatever the direction.
 
     For x = k + δ, ‖δ‖ ≤ r, the margin against value j is at least m_j − r‖Jᵀ(v_f − v_j)‖ − r² c ‖v_f − v_j‖, with J
     the Jacobian at k and c a bound on what g does beyond its linear part (Taylor, from the weights' norms; r ≤ ‖k‖).
@@ -126,6 +124,7 @@ def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
     gate_norm, up_norm, values = gates.norm(dim=1), up.norm(dim=1), facts.values.double()
     down_norm = torch.linalg.matrix_norm(down, ord=2)
     # Outputs lie in the range of ``down``, of dimension r (the code's, for an encoder-decoder): J has r rows there.
+    # Directions below 1e-12 of the largest are rounding of the decomposition itself.
     left, stretch, inner = torch.linalg.svd(down, full_matrices=False)
     rank = int((stretch > 1e-12 * stretch[0]).sum())
     inner, seen = stretch[:rank, None] * inner[:rank], values @ left[:, :rank]  # (r, h), (v, r)
@@ -150,18 +149,21 @@ def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
         if mlp.gate in KINKED:
             radius = torch.minimum(radius, (z.abs() / gate_norm).nan_to_num(torch.inf, posinf=torch.inf).amin(dim=1))
         radii.append(2 * torch.rad2deg((radius.clamp_min(0) / (2 * size[:, 0])).asin()))
-    return torch.cat(radii).to(facts.keys.dtype)
+    return torch.cat(radii)
 
 
-def certified_recall(model: FactTransformer, facts: FactSet) -> float:
-    """Share of the keys that ``model`` is proved to answer right, in exact arithmetic, in every sequence of the task.
+def certified_recall(model: FactTransformer, targets: Tensor) -> float:
+    """Share of the keys that ``model`` is proved to answer with ``targets`` (n,), in every sequence of the task.
 
     For those the angle that attention never exceeds (`attention.certified_noise`) is below the one that the model's MLP
-    is proved to take (`certified_tolerance`). ValueError where either bound is not to be had.
+    is proved to take (`certified_tolerance`) around the key as the norm before the MLP leaves it. A proof in exact
+    arithmetic; the model computes in its dtype. ValueError where either bound is not to be had.
     """
     if not isinstance(model.mlp, GatedMLP):
         raise ValueError("a certificate needs a GatedMLP in the model; insert one first")
-    return float((certified_noise(model) < certified_tolerance(model.mlp, facts)).double().mean())
+    noise, keys = certified_noise(model), model.embedding.detach()[: model.n_facts].double()
+    arriving = FactSet(model.key_norm * normalize(keys, dim=1), model.head.detach().double(), targets)
+    return float((noise < certified_tolerance(model.mlp, arriving)).double().mean())
 
 
 def _value_and_slope(gate: str, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -214,15 +214,16 @@ group[columns].median().assign(**counts).round(3)
 # ## What we found
 #
 # - Attention has a ceiling of its own. It must tell every key from 16 kinds of junk by one linear map, which is possible while there are
-#   only a few times more keys than dimensions. Training falls short of that limit; solving reaches it: at the larger dimension every key of up
-#   to 256 gets through in every sequence, and the smaller one is past the limit at 64.
+#   only a few times more keys than dimensions. At the larger dimension training falls short of what is possible, and solving lets every sampled
+#   sequence of up to 256 facts through; at the smaller one solving does so for 32 facts and one of three draws of 64.
 # - Up to there usability is free: behind attention that is solved for, a memory costs what its facts cost alone (the ratio can fall
 #   below 1, since "usable" asks for 99% and alone means all; max-margin pays for its larger ridge).
 # - Behind trained attention each construction is usable at the larger dimension, at a price of a few times the cost alone. At the smaller one what
 #   gets through is noisier; codes on many random gates and wide max-margin networks mostly still serve from 64 facts on, at a high price, block-convex
 #   networks mostly do not, whatever their width: they stop at the first solve that stores the facts, so width beyond it buys
 #   little tolerance. [Noisy copies](frontier.ipynb) are the remedy to try.
-# - Past the limit solving is no better than training: it spends its weights on keys that no map can save.
+# - Beyond that size solving is no better than training, and at the smaller dimension worse: the convex problem bounds every key at once, its
+#   minimum is not sharp for any, and the solver stops at its limit of iterations.
 
 # %%
 # NBVAL_IGNORE_OUTPUT

@@ -51,16 +51,18 @@ seed = 0
 #
 # One attention head, with RoPE and no residuals, must bring the embedding of K to the MLP. What arrives is a mixture, $x = \sum_t a_t
 # e_t$ scaled to the norm of a key, so it stands at some angle to K: the *attention noise*. Embeddings, head and MLP are frozen; only the query
-# and key projections and the first norm learn. Attention comes in two kinds, once per draw of facts and for all MLPs:
+# and key projections and the first norm learn. Attention comes in three kinds, once per draw of facts and for all MLPs:
 #
 # - **trained** with the identity in the MLP's place, to return the key (AdamW; the paper's second schedule);
+# - **trained and sharpened**: the same, its scores then multiplied by 4, so that the softmax is nearer to a choice;
 # - **solved for** (ours): with the query projection left as drawn, scores are linear in the key projection, and raising the weight on the
-#   key at its worst over all sequences of the task is one convex problem, without drawing a sequence
+#   key, whatever the junk, is one convex problem, without drawing a sequence
 #   ({func}`factcore.attention.solve_attention`).
 #
 # Then each MLP is inserted and nothing is trained any more.
 
 # %%
+import copy
 from functools import lru_cache
 
 import numpy
@@ -136,13 +138,16 @@ def build(memory: str, facts: fc.FactSet, seed: int):
     )
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def attended(kind: str, seed: int) -> tf.FactTransformer:
-    """A transformer whose attention returns the key, trained or solved for; no fact has entered it."""
+    """A transformer whose attention returns the key, trained, sharpened or solved for; no fact has entered it."""
     facts, _ = maps(**size, seed=seed)
     model = tf.FactTransformer(facts, seed=seed)
     if kind == "solved":
         at.solve_attention(model)
+    elif kind == "sharpened":
+        model = copy.deepcopy(attended("trained", seed))
+        model.key.data *= 4
     else:
         tf.train_recall(model, facts.targets, seed=seed, **training)
     return model
@@ -152,16 +157,18 @@ def inserted(memory: str, n_facts: int, d: int, seed: int) -> dict:
     """Recall in the transformer before and after a swap to another map, and the angles that explain it."""
     facts, other = maps(n_facts, d, seed)
     mlp, swapped = build(memory, facts, seed), build(memory, other, seed)
-    model, solved = tf.insert(attended("trained", seed), mlp), tf.insert(attended("solved", seed), mlp)
+    model, sharp, solved = (tf.insert(attended(kind, seed), mlp) for kind in ("trained", "sharpened", "solved"))
     tolerance, noise = us.noise_tolerance(mlp, facts), us.attention_noise(model)
     return {
         "n_params": mlp.n_params,
         "recall_alone": fc.recall(mlp, facts),
         "recall": tf.transformer_recall(model, facts.targets),
         "adaptive_recall": tf.adaptive_recall(model, swapped, other.targets),
+        "sharp_recall": tf.transformer_recall(sharp, facts.targets),
         "solved_recall": tf.transformer_recall(solved, facts.targets),
         "solved_adaptive": tf.adaptive_recall(solved, swapped, other.targets),
-        "solved_certified": us.certified_recall(solved, facts),
+        "solved_certified": us.certified_recall(solved, facts.targets),
+        "swap_certified": us.certified_recall(tf.insert(solved, swapped), other.targets),
         "solved_noise": float(at.certified_noise(solved).max()),
         "lipschitz": us.relative_lipschitz(mlp, facts),
         "tolerance_5": float(tolerance.quantile(0.05)),
@@ -169,6 +176,7 @@ def inserted(memory: str, n_facts: int, d: int, seed: int) -> dict:
         "certified_50": float(us.certified_tolerance(mlp, facts).median()),
         "noise_50": float(noise.median()),
         "noise_95": float(noise.quantile(0.95)),
+        "sharp_noise_95": float(us.attention_noise(sharp).quantile(0.95)),
         "reached": float((noise < 45).double().mean()),
     }
 
@@ -178,13 +186,14 @@ table = store.resume(store.results_file("usable", profile), jobs, inserted, devi
 paper = store.stored("usable", "paper") if profile == "laptop" else None
 print(f"{len(table)} runs; smallest recall outside of the transformer {table.recall_alone.min():.1%}")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, recall in the transformer of each memory as points for three draws: with trained attention before and after a swap to another map, and with attention solved for, which is at one hundred percent for nearly all. Right, recall with trained attention against the angle that a memory takes, rising where the angle exceeds the attention noise."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, recall in the transformer of each memory as points for three draws: with trained attention before and after a swap to another map, with the same attention sharpened, and with attention solved for, which is at one hundred percent for nearly all. Right, recall with trained attention against the angle that a memory takes, rising where the angle exceeds the attention noise."}}
 order = list(memories)
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), width_ratios=[1.1, 1])
 for shift, column, colour, marker, label in (
-    (-0.2, "recall", figures.COLOURS["encoder-decoder"], "o", "attention trained"),
-    (0.0, "adaptive_recall", figures.COLOURS["trained"], "^", "the same, after a swap to another map"),
-    (0.2, "solved_adaptive", figures.COLOURS["block-convex"], "P", "attention solved for, after the swap"),
+    (-0.27, "recall", figures.COLOURS["encoder-decoder"], "o", "attention trained"),
+    (-0.09, "adaptive_recall", figures.COLOURS["trained"], "^", "the same, after a swap to another map"),
+    (0.09, "sharp_recall", figures.COLOURS["ntk"], "s", "attention trained and sharpened"),
+    (0.27, "solved_adaptive", figures.COLOURS["block-convex"], "P", "attention solved for, after the swap"),
 ):
     left.plot(
         table[column],
@@ -214,7 +223,7 @@ plt.show()
 
 # %% [markdown]
 # Points are single draws of facts (three each). Left: recall with trained attention as inserted (circles) and after a swap (triangles), and
-# with attention solved for, after the swap (crosses). Right: recall as inserted, with trained attention, against the noise the memory
+# with the same attention sharpened (squares) and attention solved for, after the swap (crosses). Right: recall as inserted, with trained attention, against the noise the memory
 # takes; the grey band is the noise that trained attention leaves.
 #
 # ## The numbers behind it
@@ -228,11 +237,11 @@ shown = table.groupby("memory", sort=False).agg(
             "n_params",
             "recall",
             "adaptive_recall",
+            "sharp_recall",
             "solved_recall",
             "solved_adaptive",
             "lipschitz",
             "tolerance_5",
-            "noise_95",
         )
     }
 )
@@ -247,18 +256,68 @@ shown.round(3)
 # ever puts on the key is known exactly, and with it an angle that the MLP's input never exceeds
 # ({func}`factcore.attention.certified_noise`). Where it is smaller than the angle that the MLP is proved to take
 # ({func}`factcore.usability.certified_tolerance`), the transformer answers *every* sequence of the task right: recall is
-# proved, not sampled.
+# proved, not sampled; in exact arithmetic, and for this task's junk.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 print(f"largest angle between the MLP's input and the key, over all sequences: {table.solved_noise.max():.4f} degrees")
-solved = table.groupby("memory", sort=False)[["solved_recall", "solved_adaptive", "solved_certified"]].min()
+columns = ["solved_recall", "solved_certified", "solved_adaptive", "swap_certified"]
+solved = table.groupby("memory", sort=False)[columns].min()
 whole = solved[(solved >= 1).all(axis=1)]
-print(
-    f"{len(whole)} of {len(solved)} memories: every sampled sequence right, every key proved, for every draw of facts"
-)
+print(f"{len(whole)} of {len(solved)} memories: every sampled sequence right and every key proved, with either map")
 print("smallest value over the draws, for the others:" if len(whole) < len(solved) else "")
 solved.drop(whole.index).round(4)
+
+# %% [markdown]
+# ## Is the training fair?
+#
+# What attention lets through (the key asked for is, of all keys, nearest to what arrives) and the angle it leaves, for other settings of the
+# training, three draws each, and with the trained scores multiplied by 4 and by 16. No MLP takes part.
+
+# %%
+plain = {"steps": 1500, "batch": 512, "lr": 1e-2}
+settings = {
+    "as above": {},
+    "4,000 steps": {"steps": 4000},
+    "lr 0.003": {"lr": 3e-3},
+    "lr 0.03": {"lr": 3e-2},
+    "no weight decay": {"weight_decay": 0.0},
+    "lr 0.0002 (the paper's), 4,000 steps": {"lr": 2e-4, "steps": 4000},
+}
+if profile == "smoke":
+    settings = {"as above": {}}
+ways = [(name, sharper) for name in settings for sharper in (1, 4, 16)] + [("solved for", 1)]
+
+
+@lru_cache(maxsize=1)
+def set_up(setting: str, seed: int) -> tf.FactTransformer:
+    facts, _ = maps(**size, seed=seed)
+    model = tf.FactTransformer(facts, seed=seed)
+    if setting == "solved for":
+        at.solve_attention(model)
+    else:
+        options = {"check_every": 1000, **plain, **training, **settings[setting]}
+        tf.train_recall(model, facts.targets, seed=seed, target_recall=2.0, **options)
+    return model
+
+
+def left_of_keys(setting: str, sharper: int, n_facts: int, d: int, seed: int) -> dict:
+    """What gets through attention, and the angles, its scores multiplied by ``sharper`` after training."""
+    model = copy.deepcopy(set_up(setting, seed))
+    model.key.data *= sharper
+    noise = us.attention_noise(model, samples=4096)
+    through = float(us.arrivals(model).through.double().mean())
+    return {"through": through, "noise_50": float(noise.median()), "noise_95": float(noise.quantile(0.95))}
+
+
+jobs = [{"setting": name, "sharper": sharper, **size, "seed": s} for s in seeds for name, sharper in ways]
+fair = store.resume(store.results_file("usable_training", profile), jobs, left_of_keys, device=device)
+print(f"{len(fair)} ways to set up attention")
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+ranked = fair.groupby(["setting", "sharper"], sort=False)
+ranked[["through", "noise_50", "noise_95"]].median().assign(worst=ranked.through.min()).round(4)
 
 # %% [markdown]
 # ## Recall over training steps
@@ -403,9 +462,10 @@ print(f"{in_place}: recall {last.iloc[0]:.1%}, after a swap {last.iloc[1]:.1%}")
 
 # %% [markdown]
 # - **Nothing needs to be trained.** With attention solved for, the noise all but vanishes: every memory answers every sequence, down to the
-#   shortest codes, and this is proved key by key. After the swap, too, but for the Hebbian memory, which is too small for the
-#   second map of two draws and loses a key of it outside of the transformer as well. The conflict between capacity and usability
-#   is, at this size, one between tight codes and the noise of *trained* attention.
+#   shortest codes, and this is proved key by key, before and after the swap. The exception is the Hebbian memory, which is too small for the
+#   second map of two draws and loses a key of it outside of the transformer as well.
+# - **The conflict between capacity and usability is one with noise.** It is there with our trained attention; multiplying the trained scores by 4
+#   afterwards removes most of it, and what stays lost is what attention itself mistakes.
 # - **A look-up, not a memory of answers.** Whatever a constructed MLP recalls as inserted, it recalls after the swap. An MLP trained in
 #   place loses more, and with embeddings and head untied the network recalls everything and nothing after a swap: it has memorised.
 # - **With trained attention hard gates are what breaks the bucket encoder.** A key that stands near a cut falls into the wrong bucket after a small turn,
@@ -414,7 +474,7 @@ print(f"{in_place}: recall {last.iloc[0]:.1%}, after a swap {last.iloc[1]:.1%}")
 # - **Noise tolerance sorts the usable from the rest**, better than steepness or size do. The plain rule "tolerance above noise" is
 #   too lenient near the border: the ROC curve is better than the rule's share of right calls.
 # - **Trained attention, not the MLP, sets the ceiling there.** It must tell 256 random keys from junk by one linear map in 64 dimensions. That
-#   can be done, with a thin margin: gradient steps on the answer do not get there, the convex problem does, in about a second. Where no
-#   linear map can, as with many more facts in the same dimension, [neither gets through](block_facts.ipynb).
+#   can be done, with a thin margin: none of our trainings gets there within 4,000 steps, the convex problem does. (The paper trains longer, in
+#   larger batches, and reports 99%.) With many more facts in the same dimension [no such map is found](block_facts.ipynb).
 # - **Every piece of the recipe matters** when attention is trained: putting any one back costs recall or turns the look-up into memorising. With the recipe,
 #   training attention through the inserted MLP from the start (insert-first) did worse than training it first.

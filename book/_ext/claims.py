@@ -416,21 +416,19 @@ def bits_per_parameter(tables: Tables) -> Finding:
 @claim(
     "paper",
     "Transformers can use the constructed MLPs: above 99% recall on a synthetic task.",
-    rule="the best constructed MLP has a recall of at least 99% for every seed, attention trained or solved for; "
-    "stronger where it is proved for every key",
+    rule="with trained attention the best constructed MLP has a recall of at least 99% for every seed",
     page="usable",
 )
 def transformers_use_them(tables: Tables) -> Finding:
     table = tables("usable")
     built = table[~table.memory.str.startswith("trained")]
     best = built[built.memory == built.groupby("memory").recall.min().idxmax()]
-    number = f"attention trained: at most {best.recall.min():.1%} ({best.memory.iloc[0]}), as attention itself lets "
+    number = f"our shorter training: at most {best.recall.min():.1%} ({best.memory.iloc[0]}), as attention itself lets "
     number += f"only {best.reached.min():.1%} to {best.reached.max():.1%} of the sequences through; solved for: "
     worst = built.groupby("memory")[["solved_recall", "solved_certified"]].min().min()
-    number += f"{worst.solved_recall:.1%} for every memory, proved for {worst.solved_certified:.1%} of the keys"
+    number += f"{worst.solved_recall:.1%} or more for every memory, proved for {worst.solved_certified:.1%} of the keys"
     spread = f"trained, all draws: {best.recall.min():.1%} to {best.recall.max():.1%}"
-    reached = max(best.recall.min(), worst.solved_recall) >= 0.99
-    return Finding(number, spread, holds(reached, stronger=worst.solved_certified == 1))
+    return Finding(number, spread, holds(best.recall.min() >= 0.99))
 
 
 @claim(
