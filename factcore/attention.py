@@ -95,6 +95,30 @@ def solve_attention(
 
 
 @torch.no_grad()
+def sharpen(model: FactTransformer, *, factor: float = 16.0) -> FactTransformer:
+    """Make trained attention a cleaner look-up: the same choice, less noise, no training. Returns ``model``.
+
+    The learned norm is folded into the query and key projections, which leaves every score as it is, so that attention
+    mixes the plain rows instead of rows that the norm has turned; then scores are multiplied by ``factor``.
+    ValueError for factor ≤ 0 and for a model with residuals or learned value and output projections, for which the
+    norm cannot be folded.
+    """
+    if not factor > 0:
+        raise ValueError(f"factor must be positive, got {factor}")
+    _check_plain(model)
+    model.query.mul_(model.attention_norm[:, None])
+    model.key.mul_(factor * model.attention_norm[:, None])
+    model.attention_norm.fill_(1.0)
+    return model
+
+
+def _check_plain(model: FactTransformer) -> None:
+    eye = torch.eye(model.value.shape[0]).to(model.value)
+    if model.residuals or not (torch.equal(model.value, eye) and torch.equal(model.output, eye)):
+        raise ValueError("this needs a model without residuals, with the identity as value and output projection")
+
+
+@torch.no_grad()
 def worst_weights(model: FactTransformer) -> Tensor:
     """Per key (n,) the smallest weight that attention puts on it in any sequence of the task, exactly.
 
@@ -119,11 +143,10 @@ def certified_noise(model: FactTransformer) -> Tensor:
     answers every sequence right (`usability.certified_recall`). 180 where the bound says nothing.
     In exact arithmetic. ValueError for a model with residuals, or with norms or projections other than the plain ones.
     """
-    eye, ones = torch.eye(model.value.shape[0]).to(model.value), torch.ones_like(model.attention_norm)
-    if model.residuals or not (torch.equal(model.value, eye) and torch.equal(model.output, eye)):
-        raise ValueError("the bound needs a model without residuals, with the identity as value and output projection")
+    _check_plain(model)
+    ones = torch.ones_like(model.attention_norm)
     if not torch.equal(model.attention_norm, ones):
-        raise ValueError("the bound needs the plain norm before attention, as solve_attention leaves it")
+        raise ValueError("the bound needs the plain norm before attention, as solve_attention and sharpen leave it")
     level = model.mlp_norm.new_full((), model.key_norm / len(ones) ** 0.5)
     if not torch.equal(model.mlp_norm, level.expand_as(model.mlp_norm)):
         raise ValueError("the bound needs the plain norm before the MLP")

@@ -42,8 +42,8 @@ seed = 0
 # %% [markdown]
 # ## Set-up
 #
-# Attention is that of [the page before](usable.ipynb), once per draw of facts: trained with the identity in the MLP's place, the same with its
-# scores multiplied by 4 afterwards (*sharpened*), or solved for. A sequence
+# Attention is that of [the page before](usable.ipynb), once per draw of facts: trained with the identity in the MLP's place, the same
+# *sharpened* afterwards (its norm folded into the projections, its scores multiplied by 16), or solved for. A sequence
 # *gets through* when, of all keys, the one asked for is nearest to what attention hands on: the rest is lost for any memory that answers for
 # the nearest key. A memory *keeps* a sequence that got through when it decodes it to the right value. Usable means here: it keeps at least 99%.
 #
@@ -149,7 +149,8 @@ def attended(kind: str, seed: int) -> us.Arrivals:
         at.solve_attention(model)
     else:
         tf.train_recall(model, facts.targets, seed=seed, **training)
-        model.key.data *= 4 if kind == "sharpened" else 1
+        if kind == "sharpened":
+            at.sharpen(model)
     return us.arrivals(model)
 
 
@@ -254,7 +255,7 @@ middle.loc["whitened to degree t"].round(3)
 # - With trained attention tight codes and full buckets do cost usability: within each gate, what saves parameters shrinks the angle that keys
 #   tolerate, and with the angle goes what the transformer keeps. All kinds but the hard buckets follow one curve of loss against angle.
 # - With attention solved for that trade-off is gone at this size: what a memory stores alone, it keeps, down to the shortest codes; sharpening
-#   the trained attention goes most of the way. The conflict is one with noisy attention, not one in the memories.
+#   the trained attention does the same for all that gets through. The conflict is one with noisy attention, not one in the memories.
 # - Whitening does not cost usability, on these values: codes made by optimisation read spiked values as they are, so it saves hardly any
 #   parameters, and it leaves the network no steeper. We do not see the paper's trade-off between whitening and usability in this form.
 # - Behind trained attention block-convex networks move the frontier, and noisy copies of the keys move it a little further: fewer parameters at

@@ -54,7 +54,8 @@ seed = 0
 # and key projections and the first norm learn. Attention comes in three kinds, once per draw of facts and for all MLPs:
 #
 # - **trained** with the identity in the MLP's place, to return the key (AdamW; the paper's second schedule);
-# - **trained and sharpened**: the same, its scores then multiplied by 4, so that the softmax is nearer to a choice;
+# - **trained and sharpened** (ours): the same, its learned norm then folded into the projections, which keeps all scores and mixes plain
+#   keys, and the scores multiplied by 16, so that the softmax is nearer to a choice ({func}`factcore.attention.sharpen`);
 # - **solved for** (ours): with the query projection left as drawn, scores are linear in the key projection, and raising the weight on the
 #   key, whatever the junk, is one convex problem, without drawing a sequence
 #   ({func}`factcore.attention.solve_attention`).
@@ -146,8 +147,7 @@ def attended(kind: str, seed: int) -> tf.FactTransformer:
     if kind == "solved":
         at.solve_attention(model)
     elif kind == "sharpened":
-        model = copy.deepcopy(attended("trained", seed))
-        model.key.data *= 4
+        model = at.sharpen(copy.deepcopy(attended("trained", seed)))
     else:
         tf.train_recall(model, facts.targets, seed=seed, **training)
     return model
@@ -272,7 +272,7 @@ solved.drop(whole.index).round(4)
 # ## Is the training fair?
 #
 # What attention lets through (the key asked for is, of all keys, nearest to what arrives) and the angle it leaves, for other settings of the
-# training, three draws each, and with the trained scores multiplied by 4 and by 16. No MLP takes part.
+# training, three draws each, as trained and sharpened. No MLP takes part.
 
 # %%
 plain = {"steps": 1500, "batch": 512, "lr": 1e-2}
@@ -286,7 +286,7 @@ settings = {
 }
 if profile == "smoke":
     settings = {"as above": {}}
-ways = [(name, sharper) for name in settings for sharper in (1, 4, 16)] + [("solved for", 1)]
+ways = [(name, sharper) for name in settings for sharper in (False, True)] + [("solved for", False)]
 
 
 @lru_cache(maxsize=1)
@@ -301,22 +301,23 @@ def set_up(setting: str, seed: int) -> tf.FactTransformer:
     return model
 
 
-def left_of_keys(setting: str, sharper: int, n_facts: int, d: int, seed: int) -> dict:
-    """What gets through attention, and the angles, its scores multiplied by ``sharper`` after training."""
+def left_of_keys(setting: str, sharpened: bool, n_facts: int, d: int, seed: int) -> dict:
+    """What gets through attention, and the angles."""
     model = copy.deepcopy(set_up(setting, seed))
-    model.key.data *= sharper
+    if sharpened:
+        at.sharpen(model)
     noise = us.attention_noise(model, samples=4096)
     through = float(us.arrivals(model).through.double().mean())
     return {"through": through, "noise_50": float(noise.median()), "noise_95": float(noise.quantile(0.95))}
 
 
-jobs = [{"setting": name, "sharper": sharper, **size, "seed": s} for s in seeds for name, sharper in ways]
+jobs = [{"setting": name, "sharpened": sharper, **size, "seed": s} for s in seeds for name, sharper in ways]
 fair = store.resume(store.results_file("usable_training", profile), jobs, left_of_keys, device=device)
 print(f"{len(fair)} ways to set up attention")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-ranked = fair.groupby(["setting", "sharper"], sort=False)
+ranked = fair.groupby(["setting", "sharpened"], sort=False)
 ranked[["through", "noise_50", "noise_95"]].median().assign(worst=ranked.through.min()).round(4)
 
 # %% [markdown]
@@ -464,8 +465,9 @@ print(f"{in_place}: recall {last.iloc[0]:.1%}, after a swap {last.iloc[1]:.1%}")
 # - **Nothing needs to be trained.** With attention solved for, the noise all but vanishes: every memory answers every sequence, down to the
 #   shortest codes, and this is proved key by key, before and after the swap. The exception is the Hebbian memory, which is too small for the
 #   second map of two draws and loses a key of it outside of the transformer as well.
-# - **The conflict between capacity and usability is one with noise.** It is there with our trained attention; multiplying the trained scores by 4
-#   afterwards removes most of it, and what stays lost is what attention itself mistakes.
+# - **The conflict between capacity and usability is one with noise, and the noise can be removed.** It is there with our trained attention, and has two
+#   sources: a softmax that never quite chooses, and the trained norm, which turns every key a little. Sharpening undoes both, without training: each
+#   memory then keeps what gets through, and what stays lost is what attention itself mistakes.
 # - **A look-up, not a memory of answers.** Whatever a constructed MLP recalls as inserted, it recalls after the swap. An MLP trained in
 #   place loses more, and with embeddings and head untied the network recalls everything and nothing after a swap: it has memorised.
 # - **With trained attention hard gates are what breaks the bucket encoder.** A key that stands near a cut falls into the wrong bucket after a small turn,
