@@ -94,6 +94,7 @@ def units(per_fact: float) -> int:
     return -(-int(per_fact * n) // (3 * d))
 
 
+trained_steps = 200 if profile == "smoke" else 1000
 memories = {  # label: method, options, noise of the copies it is built with [degrees]
     "buckets, fill 1": ("encoder-decoder", {}, 0),
     "buckets, fill 0.8, longer codes": ("encoder-decoder", {"fill": 0.8, "code_dim": m}, 0),
@@ -113,7 +114,7 @@ memories = {  # label: method, options, noise of the copies it is built with [de
     "block-convex, 12 a fact": ("block-convex", {"width": units(12)}, 0),
     "block-convex, 12 a fact, noisy copies": ("block-convex", {"width": units(12)}, 15),
     "block-convex, 18 a fact, noisy copies": ("block-convex", {"width": units(18)}, 15),
-    "trained alone, 12 a fact": ("trained", {"width": units(12), "steps": 1000, "progress": False}, 0),
+    "trained alone, 12 a fact": ("trained", {"width": units(12), "steps": trained_steps, "progress": False}, 0),
 }
 
 if profile == "smoke":
@@ -412,6 +413,8 @@ variants = {
     "value and output projections learn": {"train_projections": True},
     "untied embeddings and head": {"tied": False},
 }
+if profile == "smoke":
+    variants = {name: variants[name] for name in ("the recipe", "untied embeddings and head")}
 
 
 def ablated(variant: str, schedule: str, n_facts: int, d: int, seed: int) -> dict:
