@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from factcore.construct import construct
 from factcore.decodability import Decodability, decodability
 from factcore.facts import FactSet, pack_names, read_safetensors, unpack_names, write_safetensors
 from factcore.geometry import most_confusable
 from factcore.mlp import GatedMLP
+from factcore.progress import progress_bar
 from factcore.recall import decode, margins
 
 FORMAT = "factcore-memory-1"
@@ -206,8 +205,7 @@ def _closest(values: Tensor, count: int, progress: bool) -> Tensor:
     v, d = values.shape
     rows = torch.randperm(v, generator=torch.Generator().manual_seed(0))[: max(count, SCANNED // (v * d))]
     square, nearest = values.square().sum(dim=1), []
-    hide = not progress or os.environ.get("FACTCORE_PROGRESS") == "0"
-    for part in tqdm(rows.split(max(1, 2**22 // v)), desc="neighbours", delay=5, leave=False, disable=hide):
+    for part in progress_bar(rows.split(max(1, 2**22 // v)), "neighbours", show=progress):
         distance = torch.addmm(square, values[part], values.T, alpha=-2.0)
         distance[torch.arange(len(part)), part] = torch.inf
         nearest.append(distance.amin(dim=1) + square[part])
