@@ -55,10 +55,10 @@ seed = 0
 #
 # - **trained** with the identity in the MLP's place, to return the key (AdamW; the paper's second schedule);
 # - **trained and sharpened** (ours): the same, its learned norm then folded into the projections, which keeps all scores and mixes plain
-#   keys, and the scores multiplied by 16, so that the softmax is nearer to a choice ({func}`factcore.attention.sharpen`);
+#   keys, and the scores multiplied by 16, so that the softmax is nearer to a choice ([`attention.sharpen`](../book/api.md));
 # - **solved for** (ours): with the query projection left as drawn, scores are linear in the key projection, and raising the weight on the
 #   key, whatever the junk, is one convex problem, without drawing a sequence
-#   ({func}`factcore.attention.solve_attention`).
+#   ([`attention.solve_attention`](../book/api.md)).
 #
 # Then each MLP is inserted and nothing is trained any more.
 
@@ -255,8 +255,8 @@ shown.round(3)
 #
 # The longest sequence that has the best-scoring junk at every place is the worst one for a key, so the smallest weight that attention
 # ever puts on the key is known exactly, and with it an angle that the MLP's input never exceeds
-# ({func}`factcore.attention.certified_noise`). Where it is smaller than the angle that the MLP is proved to take
-# ({func}`factcore.usability.certified_tolerance`), the transformer answers *every* sequence of the task right: recall is
+# ([`attention.certified_noise`](../book/api.md)). Where it is smaller than the angle that the MLP is proved to take
+# ([`usability.certified_tolerance`](../book/api.md)), the transformer answers *every* sequence of the task right: recall is
 # proved, not sampled; in exact arithmetic, and for this task's junk.
 
 # %%

@@ -11,7 +11,10 @@ from types import ModuleType
 
 import factbook
 import factcore
+from factcore import attention, editing, recall_task, transformer, usability
 from factcore.construct import METHODS
+
+DOCUMENTED = (transformer, recall_task, attention, usability, editing)  # modules whose functions are listed, too
 
 
 def markdown() -> str:
@@ -30,6 +33,11 @@ def markdown() -> str:
             docstring(method),
             "",
         ]
+    for module in DOCUMENTED:
+        lines += [f"## `{module.__name__}`", "", first_line(module), ""]
+        for name, thing in vars(module).items():
+            if getattr(thing, "__module__", "") == module.__name__ and callable(thing) and not name.startswith("_"):
+                lines += entry(thing, name, level=3)
     lines += ["## Modules", "", "What is not exported is imported from its module.", ""]
     lines += ["| Module | What it holds |", "|---|---|"]
     lines += map(row, modules(factcore))
