@@ -45,6 +45,7 @@ seed = 0
 # Attention that reads only directions wants keys of one norm, so the embeddings are normalised. Three calls make the transformer:
 
 # %%
+import textwrap
 import time
 
 import torch
@@ -84,7 +85,7 @@ tokens = tf.recall_batch(len(facts), 3, torch.Generator().manual_seed(seed), dev
 word = lambda token: named.key_names[token] if token < len(facts) else f"j{token - len(facts)}"  # noqa: E731
 for row, answer in zip(tokens.tolist(), model(tokens).argmax(dim=1).tolist()):
     words = [word(token) for token in row[:-1] if token != len(facts) + tf.JUNK + 1]
-    print(" ".join(words), "?\n   →", named.value_names[answer])
+    print(textwrap.fill(" ".join(words) + " ?", 72), "\n   →", named.value_names[answer])
 
 # %% [markdown]
 # ## The run
@@ -209,9 +210,9 @@ table.groupby("n_facts").median(numeric_only=True).drop(columns=["seed", "second
 # NBVAL_IGNORE_OUTPUT
 for n, part in table.groupby("n_facts"):
     print(
-        f"{n:,} airports: smallest recall {part.recall.min():.2%}, after a swap {part.adaptive_recall.min():.2%}, "
-        f"proved for {round(part.certified.min() * n):,} keys; attention leaves at most {part.noise_largest.max():.0e} degrees, "
-        f"the memory takes at least {part.tolerance_smallest.min():.0e}"
+        f"{n:,} airports, worst of {len(part)} draws: recall {part.recall.min():.2%}, after a swap {part.adaptive_recall.min():.2%},\n"
+        f"  proved for {round(part.certified.min() * n):,} keys; attention leaves at most {part.noise_largest.max():.0e} degrees,\n"
+        f"  the memory takes at least {part.tolerance_smallest.min():.0e}"
     )
 best = (
     training_table.groupby("lr")[["recall", "recall_larger", "noise", "through", "sharp_recall"]]
@@ -220,9 +221,9 @@ best = (
     .iloc[-1]
 )
 print(
-    f"attention trained, {sizes[0]} airports, best of {len(rates)} learning rates ({best.name:g}): nearest key right "
-    f"{best.through:.1%}, median angle {best.noise:.1f} degrees; recall {best.recall:.1%}, "
-    f"larger memory {best.recall_larger:.1%}, sharpened {best.sharp_recall:.1%}"
+    f"attention trained, {sizes[0]} airports, best of {len(rates)} learning rates ({best.name:g}):\n"
+    f"  nearest key right {best.through:.1%}, median angle {best.noise:.1f} degrees; recall {best.recall:.1%},\n"
+    f"  larger memory {best.recall_larger:.1%}, sharpened {best.sharp_recall:.1%}"
 )
 
 # %% [markdown]

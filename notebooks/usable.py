@@ -261,11 +261,11 @@ shown.round(3)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-print(f"largest angle between the MLP's input and the key, over all sequences: {table.solved_noise.max():.4f} degrees")
+print(f"largest angle between input and key, over all sequences: {table.solved_noise.max():.4f} degrees")
 columns = ["solved_recall", "solved_certified", "solved_adaptive", "swap_certified"]
 solved = table.groupby("memory", sort=False)[columns].min()
 whole = solved[(solved >= 1).all(axis=1)]
-print(f"{len(whole)} of {len(solved)} memories: every sampled sequence right and every key proved, with either map")
+print(f"{len(whole)} of {len(solved)} memories: all samples right, all keys proved, with either map")
 print("smallest value over the draws, for the others:" if len(whole) < len(solved) else "")
 solved.drop(whole.index).round(4)
 
@@ -449,17 +449,18 @@ ablation.groupby(["variant", "schedule"], sort=False)[["recall", "adaptive_recal
 # NBVAL_IGNORE_OUTPUT
 row = shown.loc
 best_ed = shown[[memories[x][0] == "encoder-decoder" for x in shown.index]].sort_values("recall").iloc[-1]
-print(f"key gets through trained attention: {table.reached.min():.1%} to {table.reached.max():.1%} of the sequences")
+print(f"key gets through trained attention: {table.reached.min():.1%} to {table.reached.max():.1%} of sequences")
 print(
-    f"best encoder-decoder there ({best_ed.name}): recall {best_ed.recall:.1%} at {best_ed['per fact']:.0f} parameters per fact"
+    f"best encoder-decoder there ({best_ed.name}):\n"
+    f"  recall {best_ed.recall:.1%} at {best_ed['per fact']:.0f} parameters per fact"
 )
 name = "block-convex, 12 a fact"
 print(f"{name}: recall {row[name, 'recall']:.1%}, after a swap {row[name, 'adaptive_recall']:.1%}")
 for name in ("buckets, fill 1", "block-convex, 12 a fact"):
     worst = table[table.memory == name].min()
     print(
-        f"{name}, attention solved for: recall {worst.solved_recall:.2%}, after a swap {worst.solved_adaptive:.2%}, "
-        f"proved for {worst.solved_certified:.1%} of the keys (smallest of {table.seed.nunique()} draws)"
+        f"{name}, attention solved for, worst of {table.seed.nunique()} draws:\n  recall {worst.solved_recall:.2%}, "
+        f"after a swap {worst.solved_adaptive:.2%}, proved for {worst.solved_certified:.1%} of the keys"
     )
 last = curves[curves.memory == in_place][[f"recall_{steps}", f"adaptive_{steps}"]].median()
 print(f"{in_place}: recall {last.iloc[0]:.1%}, after a swap {last.iloc[1]:.1%}")

@@ -424,9 +424,11 @@ def transformers_use_them(tables: Tables) -> Finding:
     built = table[~table.memory.str.startswith("trained")]
     best = built[built.memory == built.groupby("memory").recall.min().idxmax()]
     number = f"our shorter training: at most {best.recall.min():.1%} ({best.memory.iloc[0]}), as attention itself lets "
-    number += f"only {best.reached.min():.1%} to {best.reached.max():.1%} of the sequences through; solved for: "
+    number += (
+        f"only {best.reached.min():.1%} to {best.reached.max():.1%} of sequences through; solved for: at least "
+    )
     worst = built.groupby("memory")[["solved_recall", "solved_certified"]].min().min()
-    number += f"{worst.solved_recall:.1%} or more for every memory, proved for {worst.solved_certified:.1%} of the keys"
+    number += f"{worst.solved_recall:.1%} for every memory, proved for {worst.solved_certified:.1%} of the keys"
     spread = f"trained, all draws: {best.recall.min():.1%} to {best.recall.max():.1%}"
     return Finding(number, spread, holds(best.recall.min() >= 0.99))
 
