@@ -108,13 +108,9 @@ def read_table(path: Path, *, key: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def _check_profile(path: Path, table: pd.DataFrame) -> None:
-    """ValueError when a row of results/<profile>/ says that it is of another; only laptop's may say nothing."""
+    """ValueError when a row of results/<profile>/ says that it is of another; a table without the column says nothing."""
     folder = path.parent.name
-    if folder not in PROFILES or ("profile" not in table.columns and folder == "laptop"):
-        return
-    if "profile" not in table.columns:
-        raise ValueError(f"{path} lacks the column 'profile': nothing says that its rows are of the {folder} profile")
-    if len(wrong := table.index[table.profile != folder]):
+    if folder in PROFILES and "profile" in table.columns and len(wrong := table.index[table.profile != folder]):
         said = table.profile[wrong[0]]
         raise ValueError(f"{path}, row {wrong[0] + 1}: its profile is {said!r}; it does not belong in {folder}/")
 
