@@ -108,7 +108,7 @@ def read_table(path: Path, *, key: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def _check_profile(path: Path, table: pd.DataFrame) -> None:
-    """ValueError when a row of results/<profile>/ says that it is of another; a table without the column says nothing."""
+    """ValueError when a row of results/<profile>/ says that it is of another profile; without the column, none does."""
     folder = path.parent.name
     if folder in PROFILES and "profile" in table.columns and len(wrong := table.index[table.profile != folder]):
         said = table.profile[wrong[0]]
