@@ -34,7 +34,7 @@ def markdown() -> str:
             "",
         ]
     for module in DOCUMENTED:
-        lines += [f"## `{module.__name__}`", "", first_line(module), ""]
+        lines += [f"## {module.__name__.split('.')[1]}", "", f"`{module.__name__}`: {first_line(module)}", ""]
         for name, thing in vars(module).items():
             if getattr(thing, "__module__", "") == module.__name__ and callable(thing) and not name.startswith("_"):
                 lines += entry(thing, name, level=3)
