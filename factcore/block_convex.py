@@ -15,7 +15,7 @@ from torch import Tensor
 from factcore.convex import Solve, hinge, minimise
 from factcore.facts import FactSet
 from factcore.max_margin import MOST_UNITS, Problem, Weights, check_options, network, random_weights, scaled_problem
-from factcore.mlp import GATES, GatedMLP
+from factcore.mlp import GATES, GatedMLP, gate_and_slope
 from factcore.search import first_width_that_stores
 
 RIDGE = 1e-3  # κ of the last solve: margins come first, small weights second
@@ -117,7 +117,7 @@ def _root(phi: Tensor) -> Tensor:
 def _solve_all(problem: Problem, w: Weights, proximity: float, tol: float) -> tuple[Weights, Solve]:
     """A step for G, A and D together, F linearised at ``w``, cut back until the true objective falls most."""
     keys, down = problem.keys, w.down
-    opened, slope_of_gate = _gate_and_slope(problem.gate, keys @ w.gates.T)
+    opened, slope_of_gate = gate_and_slope(problem.gate, keys @ w.gates.T)
     raised = keys @ w.up.T
     phi, bend = opened * raised, slope_of_gate * raised
     here, sizes = phi @ down.T, [part.numel() for part in w]
@@ -166,7 +166,7 @@ def _hebbian_start(problem: Problem, w: Weights, averages: int) -> Weights:
     wanted = problem.values[problem.targets]
     unit = torch.nn.functional.normalize
     for count in range(averages):
-        opened, slope = _gate_and_slope(problem.gate, problem.keys @ w.gates.T)
+        opened, slope = gate_and_slope(problem.gate, problem.keys @ w.gates.T)
         raised, aimed = problem.keys @ w.up.T, wanted @ w.down
         if count % 3 == 0:
             w = w._replace(up=unit((opened * aimed).T @ problem.keys, dim=1))
@@ -175,14 +175,6 @@ def _hebbian_start(problem: Problem, w: Weights, averages: int) -> Weights:
         else:
             w = w._replace(down=unit(wanted.T @ (opened * raised), dim=0))
     return w
-
-
-def _gate_and_slope(gate: str, z: Tensor) -> tuple[Tensor, Tensor]:
-    with torch.enable_grad():
-        z = z.detach().requires_grad_()
-        opened = GATES[gate](z)
-        (slope,) = torch.autograd.grad(opened.sum(), z)
-    return opened.detach(), slope
 
 
 def _balance(w: Weights, gate: str) -> Weights:

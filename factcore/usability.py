@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from factcore.attention import certified_noise
 from factcore.facts import FactSet
-from factcore.mlp import GATES, GatedMLP
+from factcore.mlp import GatedMLP, gate_and_slope
 from factcore.recall import decode
 from factcore.recall_task import asked, recall_batch
 from factcore.transformer import SEED_OFFSET, FactTransformer
@@ -133,7 +133,7 @@ def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
         keys, right = facts.keys[rows].double(), facts.targets[rows]
         size = keys.norm(dim=1, keepdim=True)  # (b, 1)
         z = keys @ gates.T + (0 if mlp.gate_bias is None else mlp.gate_bias.double())
-        opened, tilted = _value_and_slope(mlp.gate, z)  # (b, h)
+        opened, tilted = gate_and_slope(mlp.gate, z)  # (b, h)
         raised = keys @ up.T
         beyond = bend / 2 * gate_norm**2 * (raised.abs() + size * up_norm) + slope * gate_norm * up_norm
         curve = (down_norm * beyond.norm(dim=1))[:, None]  # c (b, 1)
@@ -166,14 +166,6 @@ def certified_recall(model: FactTransformer, targets: Tensor) -> float:
     return float((noise < certified_tolerance(model.mlp, arriving)).double().mean())
 
 
-def _value_and_slope(gate: str, z: Tensor) -> tuple[Tensor, Tensor]:
-    with torch.enable_grad():
-        z = z.detach().requires_grad_()
-        opened = GATES[gate](z)
-        slope = torch.zeros_like(z) if gate == "step" else torch.autograd.grad(opened.sum(), z)[0]
-    return opened.detach(), slope
-
-
 def lipschitz_at_keys(mlp: nn.Module, keys: Tensor, *, iterations: int = 60, seed: int = 0) -> Tensor:
     """Largest singular value of the Jacobian at each key (n,), by power iteration on JᵀJ: no Jacobian is formed."""
     outputs, pull, *_ = torch.func.vjp(mlp, keys)  # u → Jᵀu; rows of the batch do not mix, each has its own J
@@ -189,7 +181,7 @@ def lipschitz_at_keys(mlp: nn.Module, keys: Tensor, *, iterations: int = 60, see
 def product_bound(mlp: GatedMLP, keys: Tensor) -> Tensor:
     """A bound on the same singular values from the weights' norms, ‖D‖ (max|σ| ‖A‖ + max|σ' ⊙ Ak| ‖G‖), (n,)."""
     norm = lambda weight: torch.linalg.matrix_norm(weight, ord=2)  # noqa: E731
-    opened, slope = _value_and_slope(mlp.gate, nn.functional.linear(keys, mlp.gate_weight, mlp.gate_bias))
+    opened, slope = gate_and_slope(mlp.gate, nn.functional.linear(keys, mlp.gate_weight, mlp.gate_bias))
     if mlp.up is None:
         return norm(mlp.down) * slope.abs().amax(dim=1) * norm(mlp.gate_weight)
     bent = (slope * (keys @ mlp.up.T)).abs().amax(dim=1)

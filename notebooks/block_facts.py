@@ -58,8 +58,7 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, fit, store
-from factcore import attention as at
-from factcore import transformer as tf
+from factbook.attended import attended
 from factcore import usability as us
 from factcore.construct import units_per_coordinate
 
@@ -87,15 +86,9 @@ SLOW = 256  # facts beyond which max-margin is left out
 
 # %%
 @lru_cache(maxsize=2)
-def attended(kind: str, n_facts: int, d: int, seed: int) -> us.Arrivals:
+def handed(kind: str, n_facts: int, d: int, seed: int) -> us.Arrivals:
     """What attention, trained or solved for, hands to the MLP."""
-    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    model = tf.FactTransformer(facts, seed=seed)
-    if kind == "solved":
-        at.solve_attention(model)
-    else:
-        tf.train_recall(model, facts.targets, seed=seed, **training)
-    return us.arrivals(model)
+    return us.arrivals(attended(kind, n_facts, d, seed, device, **training))
 
 
 def smallest_encoder_decoder(facts: fc.FactSet, arrived: us.Arrivals, seed: int) -> float:
@@ -133,7 +126,7 @@ def cost(method: str, n_facts: int, d: int, seed: int) -> dict:
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
     row = {}
     for kind, end in (("trained", ""), ("solved", "_solved")):
-        arrived = attended(kind, n_facts, d, seed)
+        arrived = handed(kind, n_facts, d, seed)
         row[f"through{end}"] = float(arrived.through.double().mean())
         if method == "encoder-decoder":
             row[f"n_params{end}"] = smallest_encoder_decoder(facts, arrived, seed)

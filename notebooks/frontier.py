@@ -58,8 +58,7 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, store
-from factcore import attention as at
-from factcore import transformer as tf
+from factbook.attended import attended
 from factcore import usability as us
 
 figures.use_style()
@@ -141,17 +140,9 @@ if profile == "smoke":
 
 # %%
 @lru_cache(maxsize=3)
-def attended(kind: str, seed: int) -> us.Arrivals:
+def arrived(kind: str, seed: int) -> us.Arrivals:
     """What attention, trained, trained and sharpened, or solved for, hands to the MLP; values play no part in it."""
-    facts = fc.spherical_facts(**size, seed=seed).to(device)
-    model = tf.FactTransformer(facts, seed=seed)
-    if kind == "solved":
-        at.solve_attention(model)
-    else:
-        tf.train_recall(model, facts.targets, seed=seed, **training)
-        if kind == "sharpened":
-            at.sharpen(model)
-    return us.arrivals(model)
+    return us.arrivals(attended(kind, **size, seed=seed, device=device, **training))
 
 
 def values_whitened(values: torch.Tensor, t: float, seed: int) -> torch.Tensor:
@@ -169,21 +160,21 @@ def placed(kind: str, setting: str, n_facts: int, d: int, seed: int) -> dict:
     mlp = fc.construct(
         us.noisy_copies(facts, degrees, 8, seed=seed) if degrees else facts, method, seed=seed, **options
     )
-    arrived, tolerance = attended("trained", seed), us.noise_tolerance(mlp, facts)
-    right = fc.decode(mlp, arrived.inputs, facts.values) == facts.targets[arrived.keys]
+    handed, tolerance = arrived("trained", seed), us.noise_tolerance(mlp, facts)
+    right = fc.decode(mlp, handed.inputs, facts.values) == facts.targets[handed.keys]
     return {
         "n_params": mlp.n_params,
         "recall_alone": fc.recall(mlp, facts),
         "lipschitz": us.relative_lipschitz(mlp, facts),
         "tolerance_5": float(tolerance.quantile(0.05)),
         "tolerance_50": float(tolerance.median()),
-        "through": float(arrived.through.double().mean()),
+        "through": float(handed.through.double().mean()),
         "recall": float(right.double().mean()),
-        "kept": us.kept(mlp, facts, arrived),
-        "sharp_kept": us.kept(mlp, facts, attended("sharpened", seed)),
-        "sharp_through": float(attended("sharpened", seed).through.double().mean()),
-        "solved_through": float(attended("solved", seed).through.double().mean()),
-        "solved_kept": us.kept(mlp, facts, attended("solved", seed)),
+        "kept": us.kept(mlp, facts, handed),
+        "sharp_kept": us.kept(mlp, facts, arrived("sharpened", seed)),
+        "sharp_through": float(arrived("sharpened", seed).through.double().mean()),
+        "solved_through": float(arrived("solved", seed).through.double().mean()),
+        "solved_kept": us.kept(mlp, facts, arrived("solved", seed)),
     }
 
 

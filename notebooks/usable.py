@@ -63,15 +63,13 @@ seed = 0
 # Then each MLP is inserted and nothing is trained any more.
 
 # %%
-import copy
-from functools import lru_cache
-
 import numpy
 import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, store
+from factbook.attended import attended
 from factcore import attention as at
 from factcore import transformer as tf
 from factcore import usability as us
@@ -140,25 +138,12 @@ def build(memory: str, facts: fc.FactSet, seed: int):
     )
 
 
-@lru_cache(maxsize=3)
-def attended(kind: str, seed: int) -> tf.FactTransformer:
-    """A transformer whose attention returns the key, trained, sharpened or solved for; no fact has entered it."""
-    facts, _ = maps(**size, seed=seed)
-    model = tf.FactTransformer(facts, seed=seed)
-    if kind == "solved":
-        at.solve_attention(model)
-    elif kind == "sharpened":
-        model = at.sharpen(copy.deepcopy(attended("trained", seed)))
-    else:
-        tf.train_recall(model, facts.targets, seed=seed, **training)
-    return model
-
-
 def inserted(memory: str, n_facts: int, d: int, seed: int) -> dict:
     """Recall in the transformer before and after a swap to another map, and the angles that explain it."""
     facts, other = maps(n_facts, d, seed)
     mlp, swapped = build(memory, facts, seed), build(memory, other, seed)
-    model, sharp, solved = (tf.insert(attended(kind, seed), mlp) for kind in ("trained", "sharpened", "solved"))
+    kinds = (attended(kind, n_facts, d, seed, device, **training) for kind in ("trained", "sharpened", "solved"))
+    model, sharp, solved = (tf.insert(kind, mlp) for kind in kinds)
     tolerance, noise = us.noise_tolerance(mlp, facts), us.attention_noise(model)
     return {
         "n_params": mlp.n_params,
@@ -290,23 +275,15 @@ if profile == "smoke":
 ways = [(name, sharper) for name in settings for sharper in (False, True)] + [("solved for", False)]
 
 
-@lru_cache(maxsize=1)
-def set_up(setting: str, seed: int) -> tf.FactTransformer:
-    facts, _ = maps(**size, seed=seed)
-    model = tf.FactTransformer(facts, seed=seed)
-    if setting == "solved for":
-        at.solve_attention(model)
-    else:
-        options = {"check_every": 1000, **plain, **training, **settings[setting]}
-        tf.train_recall(model, facts.targets, seed=seed, target_recall=2.0, **options)
-    return model
-
-
 def left_of_keys(setting: str, sharpened: bool, n_facts: int, d: int, seed: int) -> dict:
     """What gets through attention, and the angles."""
-    model = copy.deepcopy(set_up(setting, seed))
-    if sharpened:
-        at.sharpen(model)
+    kind = "solved" if setting == "solved for" else "sharpened" if sharpened else "trained"
+    options = (
+        {}
+        if kind == "solved"
+        else {"check_every": 1000, "target_recall": 2.0, **plain, **training, **settings[setting]}
+    )
+    model = attended(kind, n_facts, d, seed, device, **options)
     noise = us.attention_noise(model, samples=4096)
     through = float(us.arrivals(model).through.double().mean())
     return {"through": through, "noise_50": float(noise.median()), "noise_95": float(noise.quantile(0.95))}
