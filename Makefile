@@ -103,7 +103,8 @@ distclean: clean ## Remove the environment too
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(PY) -c 'import matplotlib.font_manager'  # builds its cache here, not in the middle of a page
 	@mkdir -p $(IPYTHONDIR)/profile_default
-	@echo 'c.IPKernelApp.log_level = 40  # kernels warn that their sockets are not encrypted: they are local' \
+	@# Kernels warn that their sockets are not encrypted (they are local), and call the signal that ends them an error.
+	@echo 'c.IPKernelApp.log_level = 50' \
 	  > $(IPYTHONDIR)/profile_default/ipython_kernel_config.py
 	@mkdir -p build
 	@touch $@
