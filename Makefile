@@ -21,6 +21,8 @@ INPUTS := .venv/.installed scripts/run_notebook.py $(wildcard factcore/*.py fact
 # Caches stay in the environment: nothing is read from, or left in, the home folder.
 export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.venv/cache/ipython
+# Threads that wait sleep: on a core that other programs use as well, a spinning thread keeps out the one it waits for.
+export OMP_WAIT_POLICY ?= PASSIVE
 unexport MPLBACKEND PYTHONPATH
 
 .PHONY: help book test figure references timings headline pdf serve lint lock clean distclean smoke

@@ -219,12 +219,21 @@ def test_every_conda_line_of_the_binder_environment_parses():
 
 def test_repo2docker_accepts_the_repository(tmp_path):
     pytest.importorskip("repo2docker")
-    for name in ("environment.yml", "postBuild"):
+    for name in ("environment.yml", "postBuild", "start"):
         shutil.copy(ROOT / name, tmp_path / name)
     run = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "."]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "postBuild" in done.stdout + done.stderr
+    for used in ("postBuild", 'R2D_ENTRYPOINT="${REPO_DIR}/start"'):
+        assert used in done.stdout + done.stderr
+
+
+def test_binder_starts_with_one_thread_unless_told_otherwise():
+    ask = ["sh", "-c", "echo $OMP_NUM_THREADS $OMP_WAIT_POLICY"]
+    for given, want in (({}, "1 PASSIVE"), ({"OMP_NUM_THREADS": "4"}, "4 PASSIVE")):
+        environment = {"PATH": "/usr/bin:/bin"} | given
+        started = subprocess.run([ROOT / "start", *ask], env=environment, capture_output=True, text=True, check=True)
+        assert started.stdout.strip() == want
 
 
 def test_binder_gets_the_notebooks_that_the_launch_links_open(tmp_path):
