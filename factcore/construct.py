@@ -169,7 +169,7 @@ def _lost_rows(mlp: GatedMLP, facts: FactSet, chosen: Codes, count_all: bool) ->
 
     Not all of them unless ``count_all``: one block with a lost fact is enough to try another cut.
     """
-    intended = (chosen.codes @ chosen.projection.T)[facts.targets]
+    intended = chosen.outputs[facts.targets]
     longest, safe = facts.values.norm(dim=1).amax(), []
     for rows in blocks_of_rows(mlp, facts):
         outputs = mlp(facts.keys[rows])

@@ -26,6 +26,11 @@ class Codes(NamedTuple):
     codes: Tensor
     margins: Tensor
 
+    @property
+    def outputs(self) -> Tensor:
+        """D c_i, what an MLP puts out for value i: (v, d)."""
+        return self.codes @ self.projection.T
+
 
 def choose_codes(
     facts: FactSet, kind: str, code_dim: int | None, seed: int, strict: bool = True, projection: str | None = None

@@ -5,7 +5,6 @@ With G and D fixed, the outputs of g(x) = D (σ(Gx) ⊙ (Ax)) are linear in A, s
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from factcore.convex import Solve, minimise
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP
-from factcore.search import first_width_that_stores
+from factcore.search import doubles_width
 
 RIDGE = 1e-2  # κ: smaller stores in slightly fewer units and takes far longer to certify
 MOST_UNITS = 8  # a fact: from one on, facts that can be stored are, unless keys nearly coincide
@@ -48,8 +47,9 @@ class Problem(NamedTuple):
         return True
 
 
+@doubles_width(lambda facts: MOST_UNITS * len(facts))
 def max_margin(
-    facts: FactSet, width: int | None, seed: int, *, gate: str = "silu", ridge: float = RIDGE, tol: float = 1e-2
+    facts: FactSet, width: int, seed: int, *, gate: str = "silu", ridge: float = RIDGE, tol: float = 1e-2
 ) -> GatedMLP:
     """Random G and D, and the A that minimises the squared hinge plus (ridge/2)‖A‖²: convex, its minimiser unique.
 
@@ -58,9 +58,6 @@ def max_margin(
     range, and where no h up to 8n does.
     """
     check_options(gate, ridge, tol)
-    if width is None:
-        build = partial(max_margin, facts, seed=seed, gate=gate, ridge=ridge, tol=tol)
-        return first_width_that_stores(build, facts, most=MOST_UNITS * len(facts))
     problem, scale = scaled_problem(facts, gate)
     w = random_weights(problem, width, seed)
     w, solve = _solve_up(problem, w, ridge, tol)

@@ -31,8 +31,7 @@ def one_hot(facts: FactSet, width: int | None, seed: int) -> GatedMLP:
     groups = _groups(keys, torch.Generator().manual_seed(seed))
     if width is not None and width < len(groups.weight):
         raise ValueError(f"width {width} is too small: the {len(keys)} distinct keys need {len(groups.weight)} units")
-    chosen = choose_codes(facts, "separators", facts.d, seed)
-    outputs = (chosen.codes @ chosen.projection.T)[facts.targets[rows]]  # (n', d)
+    outputs = choose_codes(facts, "separators", facts.d, seed).outputs[facts.targets[rows]]  # (n', d)
     down = groups.sign[:, None] * outputs[groups.key]
     mlp = GatedMLP(
         groups.weight.to(facts.keys.dtype),

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+
 from factcore.batched import train_many
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
-from factcore.search import first_width_that_stores
+from factcore.search import doubles_width
 
 
-def trained(
-    facts: FactSet,
-    width: int | None,
-    seed: int,
-    *,
-    steps: int = 4000,
-    lr: float = 0.2,
-    gate: str = "identity",
-    loss: str = "cross-entropy",
-    key_norm: float | None = None,
-    value_norm: float = 8.0,
-    spread: float = 1.0,
-    warmup: int = 0,
-    progress: bool = True,
-) -> GatedMLP:
+@doubles_width()
+def trained(facts: FactSet, width: int, seed: int, **options) -> GatedMLP:
     """All three matrices by full-batch Adam, cosine decay to zero, stopped at 100% recall.
 
     Logits are ⟨g(k_i), v_j⟩. For the training keys are scaled to a mean norm of ``key_norm`` (√d by default) and the
@@ -32,21 +21,9 @@ def trained(
     times ``spread``. lr rises over ``warmup`` steps. At most ``steps`` steps; the network may then fall short of
     100%. ``width=None`` doubles h until it does not. The defaults are the best of benchmarks/training_grid.py.
     """
+    return train_many(facts, [width], [seed], **options)[0]
 
-    def fit(width: int) -> GatedMLP:
-        return train_many(
-            facts,
-            [width],
-            [seed],
-            steps=steps,
-            lr=lr,
-            gate=gate,
-            loss=loss,
-            key_norm=key_norm,
-            value_norm=value_norm,
-            spread=spread,
-            warmup=warmup,
-            progress=progress,
-        )[0]
 
-    return first_width_that_stores(fit, facts) if width is None else fit(width)
+# `construct`, help() and the API page read the names and defaults of the options here.
+_first, _many = (list(inspect.signature(f).parameters.values()) for f in (trained, train_many))
+trained.__signature__ = inspect.Signature(_first[:3] + _many[3:], return_annotation="GatedMLP")  # type: ignore[attr-defined]
