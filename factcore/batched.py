@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from factcore.checks import check_choice, check_integer
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
 from factcore.progress import progress_bar
@@ -173,8 +174,7 @@ def _check_networks(facts: Sequence[FactSet], widths: Sequence[int], seeds: Sequ
             f"one fact set, width and seed per network, got {len(facts)}, {len(widths)} and {len(seeds)} of them"
         )
     for position, width in enumerate(widths):
-        if not isinstance(width, int) or width < 1:
-            raise ValueError(f"widths[{position}] must be a positive integer, got {width!r}")
+        check_integer(f"widths[{position}]", width)
     layouts = [(len(f), f.n_values, f.d, f.keys.dtype, f.keys.device) for f in facts]
     for position, layout in enumerate(layouts):
         if layout != layouts[0]:
@@ -189,8 +189,7 @@ def _check_options(
 ) -> None:
     if gate not in GATES or gate == "step":
         raise ValueError(f"gate must have a gradient, one of {sorted(set(GATES) - {'step'})}, got {gate!r}")
-    if loss not in LOSSES:
-        raise ValueError(f"loss must be one of {list(LOSSES)}, got {loss!r}")
+    check_choice("loss", loss, LOSSES)
     if steps < 1 or lr <= 0:
         raise ValueError(f"steps and lr must be positive, got {steps!r} and {lr!r}")
     for name, number in (("key_norm", key_norm), ("value_norm", value_norm), ("spread", spread)):

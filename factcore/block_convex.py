@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from factcore.checks import check_choice
 from factcore.convex import Solve, hinge, minimise
 from factcore.facts import FactSet
 from factcore.max_margin import MOST_UNITS, Problem, Weights, check_options, network, random_weights, scaled_problem
@@ -58,8 +59,7 @@ def block_convex(
             f"solves must be an integer from 1, averages an integer from 0 and proximity positive, "
             f"got {solves!r}, {averages!r} and {proximity}"
         )
-    if directions not in DIRECTIONS:
-        raise ValueError(f"directions must be one of {list(DIRECTIONS)}, got {directions!r}")
+    check_choice("directions", directions, DIRECTIONS)
     problem, scale = scaled_problem(facts, gate)
     drawn = random_weights(problem, width, seed)
     w = _hebbian_start(problem, _orthogonal(drawn) if directions == "orthogonal" else drawn, averages)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from factcore.block_convex import block_convex
+from factcore.checks import check_choice, check_integer, check_options
 from factcore.decoder import CODES, Codes, choose_codes
 from factcore.encoder import Encoder, encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
 from factcore.facts import FactSet, distinct_keys
@@ -22,6 +22,7 @@ from factcore.recall import blocks_of_rows, output_margins
 from factcore.training import trained
 from factcore.ungated import append_one, plain_relu_mlp
 
+ENCODERS = {"buckets": encode_with_buckets, "random-gates": encode_with_random_gates}
 FILLS = (1.0, 1.0, 0.95, 0.9, 0.8, 0.65, 0.5)  # bucket fills tried in turn, each with a fresh random cut
 TRIES = 4  # random draws tried at a fill that the caller chose
 
@@ -38,14 +39,10 @@ def construct(
     """
     if not isinstance(facts, FactSet):
         raise ValueError(f"facts must be a FactSet, got {type(facts).__name__}")
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {list(METHODS)}, got {method!r}")
-    if width is not None and (not isinstance(width, int) or width < 1):
-        raise ValueError(f"width must be a positive integer or None, got {width!r}")
-    known = list(inspect.signature(METHODS[method]).parameters)[3:]
-    for name in options:
-        if name not in known:
-            raise ValueError(f"method {method!r} has no option {name!r}; it has {known}")
+    check_choice("method", method, METHODS)
+    if width is not None:
+        check_integer("width", width)
+    check_options(method, METHODS[method], options)
     return METHODS[method](facts, width, seed, **options)
 
 
@@ -79,14 +76,13 @@ def encoder_decoder(
     The result has been verified: every fact decodes in the dtype of ``facts``, by more than the rounding error. With
     ``strict=False`` a network that loses facts is returned all the same; by default ValueError names the first row.
     """
-    if codes not in CODES:
-        raise ValueError(f"codes must be one of {list(CODES)}, got {codes!r}")
+    check_choice("codes", codes, CODES)
     if projection is not None and (projection not in PROJECTIONS or (codes == "projected" and projection != "random")):
         kinds = ["random"] if codes == "projected" else list(PROJECTIONS)
         raise ValueError(f"with codes={codes!r}, projection must be one of {kinds} or None, got {projection!r}")
     gate = _encoder_gate(encoder, gate, form)
-    if code_dim is not None and (not isinstance(code_dim, int) or not 1 <= code_dim <= facts.d):
-        raise ValueError(f"code_dim must be an integer from 1 to d = {facts.d}, got {code_dim!r}")
+    if code_dim is not None:
+        check_integer("code_dim", code_dim, most=facts.d)
     generator = torch.Generator().manual_seed(seed)
     keys, rows = distinct_keys(facts)
     chosen, chosen_for, lost = None, code_dim, torch.zeros(0)
@@ -100,7 +96,8 @@ def encoder_decoder(
         if form == "relu":
             mlp = plain_relu_mlp(keys, wanted, chosen.projection, generator, fill=share, dtype=dtype)
         else:
-            mlp = _assemble(_encode(encoder, keys, wanted, generator, gate, share), chosen.projection, dtype)
+            hidden = ENCODERS[encoder](keys, wanted, generator, gate=gate, fill=share)
+            mlp = _assemble(hidden, chosen.projection, dtype)
         if not strict:
             return mlp
         lost = _lost_rows(mlp, facts, chosen, count_all=tried == len(shares))
@@ -131,20 +128,12 @@ def units_per_coordinate(
     return 2 * units - 1 if encoder == "buckets" and gate == "relu" else units
 
 
-def _encode(encoder: str, keys: Tensor, codes: Tensor, generator: torch.Generator, gate: str, fill: float) -> Encoder:
-    if encoder == "buckets":
-        return encode_with_buckets(keys, codes, generator, gate=gate, fill=fill)
-    return encode_with_random_gates(keys, codes, generator, gate=gate, fill=fill)
-
-
 def _encoder_gate(encoder: str, gate: str | None, form: str) -> str:
-    if encoder not in ("buckets", "random-gates"):
-        raise ValueError(f"encoder must be 'buckets' or 'random-gates', got {encoder!r}")
-    if form not in ("gated", "relu"):
-        raise ValueError(f"form must be 'gated' or 'relu', got {form!r}")
+    check_choice("encoder", encoder, ENCODERS)
+    check_choice("form", form, ("gated", "relu"))
     if form == "relu" and (encoder != "buckets" or gate not in (None, "step")):
         raise ValueError("form='relu' rewrites the step-gated buckets: leave encoder and gate at their defaults")
-    return gate or {"buckets": "step", "random-gates": "silu"}[encoder]
+    return gate or ("step" if encoder == "buckets" else "silu")
 
 
 def _code_dim_for(facts: FactSet, width: int | None, code_dim: int | None, first: bool, **layout) -> int | None:

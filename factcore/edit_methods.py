@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from factcore.checks import check_choice
 from factcore.editing_model import FactLanguageModel, fact_mlp, fact_positions
 from factcore.editors import (
     alphaedit_update,
@@ -56,8 +57,7 @@ def finetune(told: Edit, *, steps: int = 25, lr: float = 0.05, weights: str = "d
     weights: 'down' (the matrix that the other editors change) or 'all'. replay: `REPLAYED` unedited facts, drawn anew
     for every step, take part.
     """
-    if weights not in ("down", "all"):
-        raise ValueError(f"weights must be 'down' or 'all', got {weights!r}")
+    check_choice("weights", weights, ("down", "all"))
     mlp, others = copy.deepcopy(told.mlp), torch.arange(len(told.targets))
     others = others[~torch.isin(others, told.rows)]
     learned = [p.requires_grad_() for p in ([mlp.down] if weights == "down" else mlp.parameters())]

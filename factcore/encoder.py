@@ -12,6 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from factcore.checks import check_choice
+from factcore.mlp import GATES
+
 CANDIDATE_DIRECTIONS = 16  # random directions tried for the buckets; the one with the widest gaps at the cuts wins
 RANDOM_GATE_SCALE = 4.0  # spread of ⟨g, x⟩ in standard deviations: a saturated gate conditions the solve better
 
@@ -39,9 +42,8 @@ class Buckets(NamedTuple):
 
 def key_rank(keys: Tensor) -> int:
     """Dimensions that the keys span: as many fit into one linear system. Below d for embeddings that were centred."""
-    return (
-        max(1, int(torch.linalg.matrix_rank(keys.double(), rtol=1e-7))) if len(keys) > keys.shape[1] else keys.shape[1]
-    )
+    n, d = keys.shape
+    return max(1, int(torch.linalg.matrix_rank(keys.double(), rtol=1e-7))) if n > d else d
 
 
 def n_buckets(n_keys: int, rank: int, fill: float = 1.0) -> int:
@@ -117,11 +119,8 @@ def encode_with_random_gates(
 
     keys (n, d) distinct and codes (n, m), both float64.
     """
-    from factcore.mlp import GATES
-
     (n, d), m = keys.shape, codes.shape[1]
-    if gate not in GATES:
-        raise ValueError(f"gate must be one of {sorted(GATES)}, got {gate!r}")
+    check_choice("gate", gate, GATES)
     least = n_buckets(n, key_rank(keys), fill)
     most = 2 * least + 8
     scale = RANDOM_GATE_SCALE / keys.norm(dim=1).mean()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from factcore.checks import check_choice
 from factcore.decoder import choose_codes
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
@@ -39,9 +40,8 @@ def hebbian(
     one. ValueError for an option out of range, with 'separators' for a value that has none, and without ``width``
     when 8d(d + 1) features still lose facts.
     """
-    for name, choice, allowed in (("variant", variant, VARIANTS), ("targets", targets, TARGETS)):
-        if choice not in allowed:
-            raise ValueError(f"{name} must be one of {list(allowed)}, got {choice!r}")
+    check_choice("variant", variant, VARIANTS)
+    check_choice("targets", targets, TARGETS)
     if not 0 <= ridge < 1:
         raise ValueError(f"ridge must lie in [0, 1), got {ridge}")
     keys, rows = distinct_keys(facts)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from factcore.checks import check_choice
 from factcore.convex import Solve, minimise
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP
@@ -113,7 +114,6 @@ def network(
 
 
 def check_options(gate: str, ridge: float, tol: float) -> None:
-    if gate not in GATES:
-        raise ValueError(f"gate must be one of {sorted(GATES)}, got {gate!r}")
+    check_choice("gate", gate, GATES)
     if not (ridge > 0 and tol > 0):
         raise ValueError(f"ridge and tol must be positive, got {ridge} and {tol}")

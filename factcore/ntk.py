@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from factcore.checks import check_choice
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
 from factcore.search import doubles_width
@@ -18,8 +19,7 @@ def ntk(facts: FactSet, width: int, seed: int, *, degree: int = 1) -> GatedMLP:
     φ is the normalised Hermite polynomial of ``degree`` 1, 2 or 3 (1 in the published code), G is Gaussian, D has
     unit columns. It stores everything only when h is large; ``width=None`` doubles h until it does.
     """
-    if degree not in DEGREE_GATES:
-        raise ValueError(f"degree must be one of {list(DEGREE_GATES)}, got {degree!r}")
+    check_choice("degree", degree, DEGREE_GATES)
     gate = DEGREE_GATES[degree]
     generator = torch.Generator().manual_seed(seed)
     gates = torch.randn(width, facts.d, generator=generator, dtype=torch.float64)

@@ -115,11 +115,11 @@ def test_width_is_an_upper_bound():
     [
         ({"method": "magic"}, "method must be one of .*'encoder-decoder'.*got 'magic'"),
         ({"codes": "best"}, "codes must be one of"),
-        ({"encoder": "trees"}, "encoder must be 'buckets' or 'random-gates'"),
+        ({"encoder": "trees"}, "encoder must be one of .*'buckets', 'random-gates'.* got 'trees'"),
         ({"gate": "tanh"}, "bucket encoder has gates"),
         ({"fill": 2.0}, "fill must lie in"),
         ({"encoder": "random-gates", "fill": 1.5}, "fill must lie in"),
-        ({"code_dim": 9}, "code_dim must be an integer from 1 to d = 8"),
+        ({"code_dim": 9}, "code_dim must be an integer from 1 to 8, got 9"),
         ({"code_dim": 0}, "code_dim must be an integer"),
         ({"width": 0}, "width must be a positive integer"),
         ({"widht": 3}, "has no option 'widht'; it has"),

@@ -118,7 +118,7 @@ def test_the_module_without_gates(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"form": "flat"}, "form must be 'gated' or 'relu', got 'flat'"),
+        ({"form": "flat"}, "form must be one of .*'gated', 'relu'.* got 'flat'"),
         ({"form": "relu", "encoder": "random-gates"}, "form='relu' rewrites the step-gated buckets"),
         ({"form": "relu", "gate": "relu"}, "form='relu' rewrites the step-gated buckets"),
     ],
