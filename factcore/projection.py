@@ -99,7 +99,7 @@ def optimised_projection(values: Tensor, used: Tensor, basis: Tensor) -> Tensor:
     return best
 
 
-def fitted_projection(values: Tensor, used: Tensor, projection: Tensor, *, progress: bool = True) -> Tensor:
+def fitted_projection(values: Tensor, used: Tensor, projection: Tensor) -> Tensor:
     """D (d, m) moved from ``projection`` by gradient steps on D and codes c_i together; orthonormal columns.
 
     The loss is the cross-entropy of decoding: Σ_i log Σ_j exp⟨c_i, w_j − w_i⟩ over the values i in ``used``, with
@@ -115,7 +115,7 @@ def fitted_projection(values: Tensor, used: Tensor, projection: Tensor, *, progr
     decay = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: 1 - step / STEPS)
     own = torch.zeros(len(used), dtype=torch.int64, device=x.device)
     with torch.enable_grad():
-        for step in progress_bar(range(STEPS), f"projection, m = {m}", show=progress):
+        for step in progress_bar(range(STEPS), f"projection, m = {m}"):
             if step % REFRESH == 0:
                 rivals = _rivals(x @ down.detach(), codes.detach(), used)
             projected = x @ down

@@ -55,10 +55,8 @@ class _Checks:
 
     def __init__(self, centred: Tensor) -> None:
         self.centred, self.norms = centred, centred.norm(dim=1)
-        self.single, self.size = (
-            centred.float().T.contiguous(),
-            max(32, BLOCK_ENTRIES[centred.device.type] // len(centred)),
-        )
+        self.single = centred.float().T.contiguous()
+        self.size = max(32, BLOCK_ENTRIES[centred.device.type] // len(centred))  # rows checked at once
         # A float32 inner product is off by at most (m + 4)·2⁻²³‖c‖‖w_j‖, the rounding of c and w_j included.
         self.slack = (centred.shape[1] + 4) * 2.0**-23 * self.norms.max()
 

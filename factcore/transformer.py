@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
 from factcore.checkpoint import keep, restore
+from factcore.checks import check_choice
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
 from factcore.progress import progress_bar
 from factcore.recall_task import JUNK, LENGTH, asked, recall_batch
 
 ROPE_BASE = 10_000.0
-_COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 SEED_OFFSET = 10**9  # else the junk would be the first keys of `spherical_facts` with the same seed
 COPY_SCALE = 8.0  # of the logits while attention learns to return keys: sharp, and never satisfied by a rough copy
 GAP = 5.0  # of logits: `insert` scales them so that, at half of the keys, the best value leads by this much
@@ -91,7 +91,7 @@ class FactTransformer(nn.Module):
         frequency = ROPE_BASE ** (-torch.arange(0, d, 2, dtype=torch.float64) / d)
         angle = torch.arange(LENGTH)[:, None] * frequency  # (T, d/2)
         turns = torch.polar(torch.ones_like(angle), angle)
-        self.register_buffer("turns", turns.to(facts.keys.device, _COMPLEX[facts.keys.dtype]), persistent=False)
+        self.register_buffer("turns", turns.to(facts.keys.device, facts.keys.dtype.to_complex()), persistent=False)
 
     def mlp_input(self, tokens: Tensor) -> Tensor:
         """What the MLP gets at the last place of each sequence, (b, T) → (b, d): a key, if attention works."""
@@ -207,8 +207,7 @@ def train_recall(
     there. `attention.solve_attention` does without training.
     ValueError for options out of range, and for a checkpoint of another run.
     """
-    if schedule not in ("attention-first", "insert-first"):
-        raise ValueError(f"schedule must be 'attention-first' or 'insert-first', got {schedule!r}")
+    check_choice("schedule", schedule, ("attention-first", "insert-first"))
     if targets.shape != (model.n_facts,):
         raise ValueError(f"targets must have shape ({model.n_facts},), one per key, got {tuple(targets.shape)}")
     if min(steps, batch, check_every) < 1 or not lr > 0:

@@ -72,7 +72,7 @@ def test_optimised_halves_the_aimed_length():
 def test_fitting_decodes_what_the_start_hides():
     values, everything = sphere(128, 32), torch.arange(128)
     before = basis(32)[:, :6]
-    after = fitted_projection(values, everything, before, progress=False)
+    after = fitted_projection(values, everything, before)
     assert len(hidden_values(values @ before, everything)) > 20
     assert len(hidden_values(values @ after, everything)) == 0
     assert torch.equal(after, fitted_projection(values, everything, before))
