@@ -99,7 +99,8 @@ def _fit(
     now, mean, square = weights.clone(), torch.zeros_like(weights), torch.zeros_like(weights)
     for step in progress_bar(range(steps), "training", show=progress):
         now.requires_grad_()
-        outputs = _forward(now, keys, gate)  # (b, n, d)
+        gates, up, down = now.unbind(1)
+        outputs = (GATES[gate](keys @ gates.mT) * (keys @ up.mT)) @ down  # (b, n, d)
         stored = _stored(outputs.detach(), values, targets) if step % CHECK_EVERY == 0 else None
         slope = _slope(outputs.detach(), values, aims, targets, loss)
         (gradient,) = torch.autograd.grad(outputs, now, slope)
@@ -117,12 +118,6 @@ def _fit(
         size = (square / (1 - BETAS[1] ** (step + 1))).sqrt_().add_(EPS)
         now.addcdiv_(mean, size, value=-lr * pace / (1 - BETAS[0] ** (step + 1)))
     weights[alive] = now
-
-
-def _forward(weights: Tensor, keys: Tensor, gate: str) -> Tensor:
-    """Outputs g(k_i) of every network, (b, n, d)."""
-    gates, up, down = weights.unbind(1)
-    return (GATES[gate](keys @ gates.mT) * (keys @ up.mT)) @ down
 
 
 def _slope(outputs: Tensor, values: Tensor, aims: Tensor, targets: Tensor, loss: str) -> Tensor:

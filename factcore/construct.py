@@ -10,7 +10,7 @@ from torch import Tensor
 from factcore.block_convex import block_convex
 from factcore.checks import check_choice, check_integer, check_options
 from factcore.decoder import CODES, Codes, choose_codes
-from factcore.encoder import Encoder, encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
+from factcore.encoder import encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
 from factcore.facts import FactSet, distinct_keys
 from factcore.hebbian import hebbian
 from factcore.max_margin import max_margin
@@ -97,7 +97,7 @@ def encoder_decoder(
             mlp = plain_relu_mlp(keys, wanted, chosen.projection, generator, fill=share, dtype=dtype)
         else:
             hidden = ENCODERS[encoder](keys, wanted, generator, gate=gate, fill=share)
-            mlp = _assemble(hidden, chosen.projection, dtype)
+            mlp = hidden.followed_by(chosen.projection).to(dtype)
         if not strict:
             return mlp
         lost = _lost_rows(mlp, facts, chosen, count_all=tried == len(shares))
@@ -167,18 +167,6 @@ def _lost_rows(mlp: GatedMLP, facts: FactSet, chosen: Codes, count_all: bool) ->
         if not (count_all or safe[-1].all()):
             break
     return (~torch.cat(safe)).nonzero().flatten()
-
-
-def _assemble(hidden: Encoder, projection: Tensor, dtype: torch.dtype) -> GatedMLP:
-    bias = None if hidden.gate_bias is None else hidden.gate_bias.to(dtype)
-    return GatedMLP(
-        hidden.gate_weight.to(dtype),
-        hidden.up.to(dtype),
-        projection[:, hidden.coordinate].to(dtype),
-        gate=hidden.gate,
-        gate_bias=bias,
-        n_solved=hidden.n_solved + projection.numel(),  # D counts, though a random one would follow from the seed
-    )
 
 
 METHODS: dict[str, Callable[..., GatedMLP]] = {

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from factcore.checks import check_choice
-from factcore.mlp import GATES
+from factcore.mlp import GATES, GatedMLP
 
 CANDIDATE_DIRECTIONS = 16  # random directions tried for the buckets; the one with the widest gaps at the cuts wins
 RANDOM_GATE_SCALE = 4.0  # spread of ⟨g, x⟩ in standard deviations: a saturated gate conditions the solve better
@@ -28,6 +28,12 @@ class Encoder(NamedTuple):
     coordinate: Tensor  # (h,) int64
     gate: str
     n_solved: int
+
+    def followed_by(self, projection: Tensor) -> GatedMLP:
+        """D enc(x), with D the ``projection`` (d, m)."""
+        down = projection[:, self.coordinate]
+        solved = self.n_solved + projection.numel()  # D counts, though a random one would follow from the seed
+        return GatedMLP(self.gate_weight, self.up, down, gate=self.gate, gate_bias=self.gate_bias, n_solved=solved)
 
 
 class Buckets(NamedTuple):
@@ -91,19 +97,16 @@ def encode_with_buckets(
     solutions = _solve_buckets(keys, codes, buckets)  # (B, m, d)
     steps = torch.cat([solutions[:1], solutions.diff(dim=0)])
     n_solved, count = steps.numel() + len(buckets.below), len(steps)
-    direction = buckets.direction.expand(count - 1, d)
-    if gate == "step":
-        weight = torch.cat([torch.zeros_like(buckets.direction)[None], direction])
-        bias = torch.cat([torch.ones_like(buckets.direction[:1]), -(buckets.below + buckets.above) / 2])
-    elif gate == "relu":
-        width = (buckets.above - buckets.below)[:, None]
-        ramp = torch.cat([direction / width, direction / width])
-        weight = torch.cat([torch.zeros_like(buckets.direction)[None], ramp])
-        offsets = [-buckets.below / width[:, 0], -buckets.above / width[:, 0]]
-        bias = torch.cat([torch.ones_like(buckets.direction[:1]), *offsets])
+    weight, offset = buckets.direction.expand(count - 1, d), -(buckets.below + buckets.above) / 2
+    if gate == "relu":
+        width = buckets.above - buckets.below
+        weight = (weight / width[:, None]).repeat(2, 1)
+        offset = torch.cat([-buckets.below / width, -buckets.above / width])
         steps = torch.cat([steps, -steps[1:]])
-    else:
+    elif gate != "step":
         raise ValueError(f"the bucket encoder has gates 'step' and 'relu', got {gate!r}")
+    weight = torch.cat([keys.new_zeros(1, d), weight])  # the first bucket's gate is always open
+    bias = torch.cat([keys.new_ones(1), offset])
     each = lambda per_bucket: per_bucket.repeat_interleave(m, dim=0)  # noqa: E731
     coordinate = torch.arange(m, device=keys.device).repeat(len(steps))
     return Encoder(each(weight), each(bias), steps.reshape(-1, d), coordinate, gate, n_solved)

@@ -57,9 +57,8 @@ def hebbian(
         first = refit_factor(keys, second, readout, values, facts.targets[rows], ridge)
     if variant != "raw":
         readout = ridge_readout(features(keys, first, second), wanted, ridge)
-    dtype = facts.keys.dtype
     solved = readout.numel() * (3 if variant == "data-dependent" else 1)
-    return GatedMLP(first.to(dtype), second.to(dtype), readout.to(dtype), gate="identity", n_solved=solved)
+    return GatedMLP(first, second, readout, gate="identity", n_solved=solved).to(facts.keys.dtype)
 
 
 def largest_useful_width(facts: FactSet) -> int:

@@ -14,6 +14,7 @@ from factcore.checks import check_choice
 from factcore.convex import Solve, minimise
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP
+from factcore.recall import output_margins
 from factcore.search import doubles_width
 
 RIDGE = 1e-2  # κ: smaller stores in slightly fewer units and takes far longer to certify
@@ -41,11 +42,8 @@ class Problem(NamedTuple):
 
     def decodes(self, w: Weights) -> bool:
         """Whether every key decodes (in blocks, as the logits are n × v)."""
-        for out, target in zip(self.outputs(w).split(1024), self.targets.split(1024)):
-            logits = out @ self.values.T
-            if ((logits >= logits.gather(1, target[:, None])).sum(dim=1) > 1).any():
-                return False
-        return True
+        blocks = zip(self.outputs(w).split(1024), self.targets.split(1024))
+        return all((output_margins(out, targets, self.values) > 0).all() for out, targets in blocks)
 
 
 @doubles_width(lambda facts: MOST_UNITS * len(facts))
@@ -91,24 +89,19 @@ def random_weights(problem: Problem, width: int, seed: int) -> Weights:
     )
 
 
-def scaled_problem(facts: FactSet, gate: str) -> tuple[Problem, tuple[float, float]]:
-    """The facts in the scales that the constants of this file are for, and those scales (of keys, of values)."""
+def scaled_problem(facts: FactSet, gate: str) -> tuple[Problem, float]:
+    """The facts in the scales that the constants of this file are for, and the scale of the keys."""
     keys, rows = distinct_keys(facts)
     values = facts.values.double()
     values = values - values.mean(dim=0)  # moves all logits of a key alike
     of_keys = facts.d**0.5 / (float(keys.norm(dim=1).mean()) or 1.0)
     of_values = 1 / (float(values.norm(dim=1).mean()) or 1.0)
-    return Problem(keys * of_keys, values * of_values, facts.targets[rows], gate), (of_keys, of_values)
+    return Problem(keys * of_keys, values * of_values, facts.targets[rows], gate), of_keys
 
 
-def network(
-    w: Weights, scale: tuple[float, float], facts: FactSet, gate: str, solves: list[Solve], n_solved: int
-) -> GatedMLP:
+def network(w: Weights, scale: float, facts: FactSet, gate: str, solves: list[Solve], n_solved: int) -> GatedMLP:
     """The weights ``w`` back in the scale of ``facts``, with the certificates of the solves."""
-    dtype, (of_keys, _) = facts.keys.dtype, scale
-    mlp = GatedMLP(
-        (w.gates * of_keys).to(dtype), (w.up * of_keys).to(dtype), w.down.to(dtype), gate=gate, n_solved=n_solved
-    )
+    mlp = GatedMLP(w.gates * scale, w.up * scale, w.down, gate=gate, n_solved=n_solved).to(facts.keys.dtype)
     mlp.solves = [{name: getattr(s, name) for name in ("objective", "gap", "margin", "iterations")} for s in solves]
     return mlp
 

@@ -33,13 +33,7 @@ def one_hot(facts: FactSet, width: int | None, seed: int) -> GatedMLP:
         raise ValueError(f"width {width} is too small: the {len(keys)} distinct keys need {len(groups.weight)} units")
     outputs = choose_codes(facts, "separators", facts.d, seed).outputs[facts.targets[rows]]  # (n', d)
     down = groups.sign[:, None] * outputs[groups.key]
-    mlp = GatedMLP(
-        groups.weight.to(facts.keys.dtype),
-        None,
-        down.T.to(facts.keys.dtype),
-        gate="step",
-        gate_bias=-groups.threshold.to(facts.keys.dtype),
-    )
+    mlp = GatedMLP(groups.weight, None, down.T, gate="step", gate_bias=-groups.threshold).to(facts.keys.dtype)
     _check_groups(mlp, outputs.to(facts.keys.dtype), facts.keys[rows], rows)
     return mlp
 
@@ -62,11 +56,10 @@ def _groups(keys: Tensor, generator: torch.Generator) -> _Groups:
     first = top - runner_up > LEAST_GAP * keys.norm(dim=1).amax()
     alone, rest = first.nonzero().flatten(), (~first).nonzero().flatten()
     direction, lower, upper = _slabs(keys, rest, generator)
-    ends = len(rest) * [1.0] + len(rest) * [-1.0]
     return _Groups(
         torch.cat([own[alone], direction, direction]),
         torch.cat([(top + runner_up)[alone] / 2, lower, upper]),
-        torch.cat([keys.new_ones(len(alone)), keys.new_tensor(ends)]),
+        torch.cat([keys.new_ones(len(alone) + len(rest)), -keys.new_ones(len(rest))]),
         torch.cat([alone, rest, rest]),
     )
 

@@ -21,7 +21,6 @@ from torch.nn.functional import normalize, scaled_dot_product_attention
 from factcore.checkpoint import keep, restore
 from factcore.checks import check_choice
 from factcore.facts import FactSet
-from factcore.mlp import GatedMLP
 from factcore.progress import progress_bar
 from factcore.recall_task import JUNK, LENGTH, asked, recall_batch
 
@@ -134,9 +133,6 @@ def insert(model: FactTransformer, mlp: nn.Module, *, trainable: bool = False) -
     like, n = model.embedding, model.n_facts
     mlp = copy.deepcopy(mlp).to(device=like.device, dtype=like.dtype)
     d = like.shape[1]
-    size = mlp.gate_weight.shape[1] if isinstance(mlp, GatedMLP) else d
-    if size != d:
-        raise ValueError(f"the MLP takes inputs of size {size}, the transformer has d = {d}")
     with torch.no_grad():
         out = mlp(like[: min(n, 4096)])
         if out.shape[1:] != (d,):

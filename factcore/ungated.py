@@ -48,14 +48,15 @@ def ungate(hidden: Encoder, affine: Tensor, projection: Tensor, dtype: torch.dty
     bias = slope * offset[:, None] + constant * rows[:, :, -1]
     columns = projection.T.expand(len(gates), -1, -1)  # (B, m, d)
     down = torch.cat([columns, -slope[:, None, :-1] @ columns], dim=1)  # (B, m + 1, d)
-    return GatedMLP(
-        rows[:, :, :-1].flatten(0, 1).to(dtype),
+    mlp = GatedMLP(
+        rows[:, :, :-1].flatten(0, 1),
         None,
-        down.flatten(0, 1).T.to(dtype),
+        down.flatten(0, 1).T,
         gate="relu",
-        gate_bias=bias.flatten().to(dtype),
+        gate_bias=bias.flatten(),
         n_solved=rows.numel() + projection.numel(),
     )
+    return mlp.to(dtype)
 
 
 def _from_the_middle(gates: Tensor, offset: Tensor, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
