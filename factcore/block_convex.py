@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from factcore.checks import check_choice
+from factcore.checks import check_choice, check_integer
 from factcore.convex import Solve, hinge, minimise
 from factcore.facts import FactSet
 from factcore.max_margin import MOST_UNITS, Problem, Weights, check_options, network, random_weights, scaled_problem
@@ -53,12 +53,9 @@ def block_convex(
     check_options(gate, ridge, tol)
     if gate == "step":
         raise ValueError("block-convex moves the gates, so they need a slope: gate 'step' has none")
-    counts = isinstance(solves, int) and isinstance(averages, int) and solves >= 1 and averages >= 0
-    if not (counts and proximity > 0):
-        raise ValueError(
-            f"solves must be an integer from 1, averages an integer from 0 and proximity positive, "
-            f"got {solves!r}, {averages!r} and {proximity}"
-        )
+    check_integer("solves", solves)
+    if not isinstance(averages, int) or averages < 0 or not proximity > 0:
+        raise ValueError(f"averages must be an integer from 0 and proximity positive, got {averages!r} and {proximity}")
     check_choice("directions", directions, DIRECTIONS)
     problem, scale = scaled_problem(facts, gate)
     drawn = random_weights(problem, width, seed)

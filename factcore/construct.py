@@ -67,19 +67,18 @@ def encoder_decoder(
     everything; h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts
     at 1 and makes room where full buckets are too badly conditioned for the dtype of ``facts``. Where the keys span
     fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to unknowns (1):
-    a lower one makes the solution smaller and the network calmer around its keys. form: 'gated', or 'relu'
-    for the step buckets as a plain ReLU MLP without gates, h = (m + 1)·⌈n/(d + 1)⌉ (see `plain_relu_mlp`).
-    projection: how D is found for separator codes,
-    'optimised', 'aimed' or 'random', from the shortest codes to the quickest; None takes 'optimised' up to 8,192
-    values and 'aimed' beyond (see `short_projection`). Projected codes take the paper's random D.
+    a lower one makes the solution smaller and the network calmer around its keys. form: 'gated', or 'relu' for the step
+    buckets as a plain ReLU MLP without gates, h = (m + 1)·⌈n/(d + 1)⌉ (see `plain_relu_mlp`). projection: how D is
+    found for separator codes, 'optimised', 'aimed' or 'random', from the shortest codes to the quickest; None takes
+    'optimised' up to 8,192 values and 'aimed' beyond (see `short_projection`). Projected codes take a random D, as in
+    the paper.
 
     The result has been verified: every fact decodes in the dtype of ``facts``, by more than the rounding error. With
     ``strict=False`` a network that loses facts is returned all the same; by default ValueError names the first row.
     """
     check_choice("codes", codes, CODES)
-    if projection is not None and (projection not in PROJECTIONS or (codes == "projected" and projection != "random")):
-        kinds = ["random"] if codes == "projected" else list(PROJECTIONS)
-        raise ValueError(f"with codes={codes!r}, projection must be one of {kinds} or None, got {projection!r}")
+    kinds = ("random",) if codes == "projected" else PROJECTIONS
+    check_choice(f"with codes={codes!r}, projection", projection, (*kinds, None))
     gate = _encoder_gate(encoder, gate, form)
     if code_dim is not None:
         check_integer("code_dim", code_dim, most=facts.d)
@@ -92,12 +91,12 @@ def encoder_decoder(
         allowed = _code_dim_for(facts, width, code_dim, chosen is None, **layout)
         if chosen is None or allowed != chosen_for:  # smaller buckets leave a fixed width less room for codes
             chosen, chosen_for = choose_codes(facts, codes, allowed, seed, strict, projection), allowed
-        wanted, dtype = chosen.codes[facts.targets[rows]], facts.keys.dtype
+        wanted = chosen.codes[facts.targets[rows]]
         if form == "relu":
-            mlp = plain_relu_mlp(keys, wanted, chosen.projection, generator, fill=share, dtype=dtype)
+            mlp = plain_relu_mlp(keys, wanted, chosen.projection, generator, fill=share)
         else:
-            hidden = ENCODERS[encoder](keys, wanted, generator, gate=gate, fill=share)
-            mlp = hidden.followed_by(chosen.projection).to(dtype)
+            mlp = ENCODERS[encoder](keys, wanted, generator, gate=gate, fill=share).followed_by(chosen.projection)
+        mlp = mlp.to(facts.keys.dtype)
         if not strict:
             return mlp
         lost = _lost_rows(mlp, facts, chosen, count_all=tried == len(shares))

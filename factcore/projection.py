@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, embedding, normalize
 
+from factcore.checks import check_choice
 from factcore.decodability import decodability
 from factcore.progress import progress_bar
 from factcore.quick_codes import QUICK_FROM, quick_separators
@@ -39,8 +40,7 @@ def short_projection(values: Tensor, used: Tensor, basis: Tensor, kind: str | No
 
 def affordable(kind: str | None, used: Tensor) -> str:
     """``kind``, or for None the shortest kind that does not dominate the time of the construction."""
-    if kind is not None and kind not in PROJECTIONS:
-        raise ValueError(f"projection must be one of {list(PROJECTIONS)} or None, got {kind!r}")
+    check_choice("projection", kind, (*PROJECTIONS, None))
     return kind or ("optimised" if len(used) <= OPTIMISE_UP_TO else "aimed")
 
 

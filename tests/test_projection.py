@@ -169,7 +169,7 @@ def test_random_is_the_first_length_at_which_nothing_is_hidden():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"projection": "best"}, r"projection must be one of \['optimised', 'aimed', 'random'\] or None, got 'best'"),
+        ({"projection": "best"}, r"projection must be one of \['optimised', 'aimed', 'random', None\], got 'best'"),
         ({"codes": "projected", "projection": "aimed"}, r"with codes='projected', projection must be one of \['rand"),
     ],
 )
