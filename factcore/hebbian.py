@@ -18,7 +18,12 @@ TARGETS = ("values", "separators")
 CG_STEPS, CG_TOLERANCE = 200, 1e-5  # the refits only have to be good features: the readout is solved exactly
 
 
-@doubles_width(lambda facts: largest_useful_width(facts))
+def largest_useful_width(facts: FactSet) -> int:
+    """8d(d + 1) features, 16 times as many as are independent: only the raw sum, an average, still gains by more."""
+    return max(8 * facts.d * (facts.d + 1), -(-len(facts) // facts.d))
+
+
+@doubles_width(largest_useful_width)
 def hebbian(
     facts: FactSet,
     width: int,
@@ -59,11 +64,6 @@ def hebbian(
         readout = ridge_readout(features(keys, first, second), wanted, ridge)
     solved = readout.numel() * (3 if variant == "data-dependent" else 1)
     return GatedMLP(first, second, readout, gate="identity", n_solved=solved).to(facts.keys.dtype)
-
-
-def largest_useful_width(facts: FactSet) -> int:
-    """8d(d + 1) features, 16 times as many as are independent: only the raw sum, an average, still gains by more."""
-    return max(8 * facts.d * (facts.d + 1), -(-len(facts) // facts.d))
 
 
 def features(keys: Tensor, first: Tensor, second: Tensor) -> Tensor:
