@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from factcore.batched import train_many
 from factcore.checks import check_options
 from factcore.facts import FactSet
 from factcore.recall import recall
 from factcore.search import SmallestWidth, check_search
+from factcore.training import train_many
 
 GRID = 8  # widths of one fact set trained at once
 # First widths, in units of the guess. A width with room to spare trains quickly and one without takes all its steps:
