@@ -38,7 +38,7 @@ book: build/book.stamp ## Set up, execute the notebooks (laptop profile), build 
 
 test: $(if $(FIG),.venv/.installed,smoke build/book.stamp) ## Unit tests, smoke notebooks, nbval against the references, strict book [one page's: FIG=capacity]
 	FACTCORE_PROGRESS=0 $(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
-	  $(if $(FIG),tests/test_toolchain.py tests/references/$(FIG).ipynb -k "notebook or landing or $(FIG)")
+	  $(if $(FIG),tests/test_toolchain.py tests/references/$(FIG).ipynb -k "$(FIG) or toc or landing or share")
 
 new: ## Begin notebooks/FIG.py with the cells that all notebooks share: FIG=name
 	@[[ "$(FIG)" =~ ^[a-z][a-z0-9_]*$$ && ! -e notebooks/$(FIG).py ]] || \
