@@ -25,7 +25,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/cache/ipython
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport MPLBACKEND PYTHONPATH
 
-.PHONY: help book test figure references timings headline pdf serve lint lock clean distclean smoke
+.PHONY: help book test new figure references timings headline pdf serve lint lock clean distclean smoke
 
 help: ## This list
 	@echo "make TARGET [NAME=value ...]"
@@ -36,8 +36,17 @@ help: ## This list
 book: build/book.stamp ## Set up, execute the notebooks (laptop profile), build the book and print its first page
 	@echo "The book: file://$(CURDIR)/_build/html/book/intro.html"
 
-test: smoke build/book.stamp ## Unit tests, smoke notebooks, nbval against the references, strict book
-	FACTCORE_PROGRESS=0 $(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg
+test: $(if $(FIG),.venv/.installed,smoke build/book.stamp) ## Unit tests, smoke notebooks, nbval against the references, strict book [one page's: FIG=capacity]
+	FACTCORE_PROGRESS=0 $(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
+	  $(if $(FIG),tests/test_toolchain.py tests/references/$(FIG).ipynb -k "$(FIG) or toc or landing or share")
+
+new: ## Begin notebooks/FIG.py with the cells that all notebooks share: FIG=name
+	@[[ "$(FIG)" =~ ^[a-z][a-z0-9_]*$$ && ! -e notebooks/$(FIG).py ]] || \
+	  { echo "make new needs FIG=, small letters, digits and _, a name that no notebook has yet"; exit 1; }
+	@awk '/^# %%/ {cell++} cell > 3 {exit} cell == 1 && !told++ {print "# %% [markdown]\n# # Title\n#\n" \
+	  "# **What the paper claims** {cite:p}`dugan2025constructing`: …\n#\n# **What this page does**: …\n#\n# **For whom**: …\n"} \
+	  cell != 1' notebooks/facts.py > notebooks/$(FIG).py
+	@echo notebooks/$(FIG).py
 
 figure: .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVICE=cuda] [SEED=0]
 	@[[ -n "$(FIG)" && -f "notebooks/$(FIG).py" ]] || { echo "make figure needs FIG=, one of: $(NOTEBOOKS)"; exit 1; }

@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-METHODS = ("encoder-decoder", "max-margin", "block-convex", "trained", "hebbian", "one-hot", "ntk")
+from factcore.construct import METHODS
+
 STORE = """\
 facts.csv: UTF-8, a header, one fact per row. Many keys may share a value; a key has one value.
 Further names of a thing are further rows: "Schiphol,Amsterdam" beside "Amsterdam Airport Schiphol,Amsterdam".
@@ -174,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--value", required=True, metavar="NAME", help="column of the values, the answers")
     sub.add_argument("--out", required=True, metavar="memory.safetensors", help="replaced only when complete")
     sub.add_argument("--embeddings", nargs=2, metavar=("KEYS.npy", "VALUES.npy"), help="see below")
-    sub.add_argument("--method", choices=METHODS, default=METHODS[0], help="construction (default: %(default)s)")
+    sub.add_argument("--method", choices=METHODS, default="encoder-decoder", help="construction (default: %(default)s)")
     sub.add_argument("--width", type=_positive, metavar="H", help="hidden units (default: as the method needs)")
     sub.add_argument("--smallest", action="store_true", help="the fewest parameters (see below)")
     sub.add_argument("--seed", type=int, default=0, help="(default: 0)")

@@ -248,10 +248,3 @@ def test_the_module_runs_and_imports_lazily(files):
     heavy = ("onnx", "sentence_transformers", "factcore.memory")
     code = f"import sys, factcore.cli; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
-
-
-def test_every_method_of_the_command_line_is_one_of_construct():
-    from factcore.cli import METHODS
-    from factcore.construct import METHODS as KNOWN
-
-    assert set(METHODS) == set(KNOWN)
