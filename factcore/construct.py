@@ -19,6 +19,7 @@ from factcore.ntk import ntk
 from factcore.one_hot import one_hot
 from factcore.projection import PROJECTIONS
 from factcore.recall import blocks_of_rows, output_margins
+from factcore.streams import stream
 from factcore.training import trained
 from factcore.ungated import append_one, plain_relu_mlp
 
@@ -82,7 +83,7 @@ def encoder_decoder(
     gate = _encoder_gate(encoder, gate, form)
     if code_dim is not None:
         check_integer("code_dim", code_dim, most=facts.d)
-    generator = torch.Generator().manual_seed(seed)
+    generator = stream(seed, "weights")
     keys, rows = distinct_keys(facts)
     chosen, chosen_for, lost = None, code_dim, torch.zeros(0)
     shares = FILLS if fill is None and encoder == "buckets" else [1.0 if fill is None else fill] * TRIES

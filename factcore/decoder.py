@@ -14,6 +14,7 @@ from factcore.decodability import decodability
 from factcore.facts import FactSet
 from factcore.projection import LEAST_MARGIN, affordable, aimable, fitted_projection, short_projection
 from factcore.quick_codes import QUICK_FROM, quick_separators
+from factcore.streams import stream
 
 CODES = ("separators", "projected")
 CODE_TOLERANCE = 0.05  # a code needs a clear margin, not the last digit of the largest one
@@ -42,7 +43,7 @@ def choose_codes(
     value lies in the hull of the others.
     """
     values, used = facts.values.double(), torch.unique(facts.targets)
-    basis = projection_basis(facts.d, torch.Generator().manual_seed(seed)).to(values.device)
+    basis = projection_basis(facts.d, stream(seed, "weights")).to(values.device)
     if facts.n_values == 1:  # nothing to tell apart: any output will do
         m = code_dim or 1
         return Codes(basis[:, :m], torch.nn.functional.normalize(values.new_ones(1, m)), values.new_ones(1))

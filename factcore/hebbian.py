@@ -12,6 +12,7 @@ from factcore.decoder import choose_codes
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
 from factcore.search import doubles_width
+from factcore.streams import stream
 
 VARIANTS = ("raw", "whitened", "data-dependent")
 TARGETS = ("values", "separators")
@@ -53,7 +54,7 @@ def hebbian(
     values = facts.values.double()
     aims = values if targets == "values" else choose_codes(facts, "separators", facts.d, seed).outputs  # (v, d)
     wanted = aims[facts.targets[rows]]  # (n', d)
-    factors = torch.randn(2, width, facts.d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    factors = torch.randn(2, width, facts.d, generator=stream(seed, "weights"), dtype=torch.float64)
     # Of keys of one norm ⟨a, k⟩ is then a standard normal.
     first, second = (factors / keys.norm(dim=1).mean().cpu()).to(keys)
     readout = wanted.T @ features(keys, first, second) / len(keys)

@@ -16,6 +16,7 @@ from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP
 from factcore.recall import output_margins
 from factcore.search import doubles_width
+from factcore.streams import stream
 
 RIDGE = 1e-2  # κ: smaller stores in slightly fewer units and takes far longer to certify
 MOST_UNITS = 8  # a fact: from one on, facts that can be stored are, unless keys nearly coincide
@@ -81,7 +82,7 @@ def _solve_up(problem: Problem, w: Weights, ridge: float, tol: float) -> tuple[W
 
 def random_weights(problem: Problem, width: int, seed: int) -> Weights:
     """Rows of G and A with ⟨g, k⟩ about standard normal, D of unit columns."""
-    d, generator = problem.keys.shape[1], torch.Generator().manual_seed(seed)
+    d, generator = problem.keys.shape[1], stream(seed, "weights")
     gates, up, down = torch.randn(3, width, d, generator=generator, dtype=torch.float64)
     like = problem.keys
     return Weights(

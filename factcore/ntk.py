@@ -8,6 +8,7 @@ from factcore.checks import check_choice
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
 from factcore.search import doubles_width
+from factcore.streams import stream
 
 DEGREE_GATES = {1: "identity", 2: "hermite2", 3: "hermite3"}
 
@@ -21,7 +22,7 @@ def ntk(facts: FactSet, width: int, seed: int, *, degree: int = 1) -> GatedMLP:
     """
     check_choice("degree", degree, DEGREE_GATES)
     gate = DEGREE_GATES[degree]
-    generator = torch.Generator().manual_seed(seed)
+    generator = stream(seed, "weights")
     gates = torch.randn(width, facts.d, generator=generator, dtype=torch.float64)
     directions = torch.nn.functional.normalize(
         torch.randn(facts.d, width, generator=generator, dtype=torch.float64), dim=0

@@ -11,6 +11,7 @@ from factcore.decoder import choose_codes
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
 from factcore.recall import BLOCK_ENTRIES
+from factcore.streams import stream
 
 CANDIDATE_DIRECTIONS = 16  # random directions tried for a slab around a key; the widest slab wins
 LEAST_GAP = 1e-4  # of the largest score: below that a threshold drowns in the rounding of float32
@@ -28,7 +29,7 @@ def one_hot(facts: FactSet, width: int | None, seed: int) -> GatedMLP:
     separator and when two keys are too close to fit a threshold between them in the dtype of ``facts``.
     """
     keys, rows = distinct_keys(facts)
-    groups = _groups(keys, torch.Generator().manual_seed(seed))
+    groups = _groups(keys, stream(seed, "weights"))
     if width is not None and width < len(groups.weight):
         raise ValueError(f"width {width} is too small: the {len(keys)} distinct keys need {len(groups.weight)} units")
     outputs = choose_codes(facts, "separators", facts.d, seed).outputs[facts.targets[rows]]  # (n', d)

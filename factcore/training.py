@@ -17,6 +17,7 @@ from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
 from factcore.progress import progress_bar
 from factcore.search import doubles_width
+from factcore.streams import stream
 
 CHECK_EVERY = 25  # steps between two looks at which networks store everything
 LOSSES = ("cross-entropy", "squared-hinge")
@@ -98,7 +99,7 @@ def _initial_weights(widths: Sequence[int], seeds: Sequence[int], like: FactSet,
     d = like.d
     weights = torch.zeros(len(widths), 3, -(-max(widths) // PAD) * PAD, d, dtype=torch.float64)
     for network, width, seed in zip(weights, widths, seeds):
-        generator = torch.Generator().manual_seed(seed)
+        generator = stream(seed, "weights")
         shapes = [(width, d), (width, d), (d, width)]
         gates, up, down = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
         network[:, :width] = torch.stack([gates * d**-0.5, up * d**-0.5, down.T * width**-0.5]) * spread

@@ -23,9 +23,9 @@ from factcore.checks import check_choice
 from factcore.facts import FactSet
 from factcore.progress import progress_bar
 from factcore.recall_task import JUNK, LENGTH, asked, recall_batch
+from factcore.streams import stream
 
 ROPE_BASE = 10_000.0
-SEED_OFFSET = 10**9  # else the junk would be the first keys of `spherical_facts` with the same seed
 COPY_SCALE = 8.0  # of the logits while attention learns to return keys: sharp, and never satisfied by a rough copy
 GAP = 5.0  # of logits: `insert` scales them so that, at half of the keys, the best value leads by this much
 
@@ -69,7 +69,7 @@ class FactTransformer(nn.Module):
                 f"keys must have one norm, as RMSNorm keeps only their direction: row {int(uneven[0])} has "
                 f"{float(norms[uneven[0]]):.4g}, the mean is {self.key_norm:.4g}; normalise the keys first"
             )
-        generator = torch.Generator().manual_seed(seed + SEED_OFFSET)
+        generator = stream(seed, "transformer")
         draw = lambda *shape: torch.randn(shape, generator=generator, dtype=torch.float64).to(facts.keys)  # noqa: E731
         others = self.key_norm * normalize(draw(JUNK + 2, d), dim=1)  # junk, Q and the padding
         self.n_facts, self.residuals = n, residuals

@@ -16,7 +16,8 @@ from factcore.facts import FactSet
 from factcore.mlp import GatedMLP, gate_and_slope
 from factcore.recall import decode
 from factcore.recall_task import asked, recall_batch
-from factcore.transformer import SEED_OFFSET, FactTransformer
+from factcore.streams import stream
+from factcore.transformer import FactTransformer
 
 # Largest |σ'| and |σ''|: within a step's or a ReLU's linear pieces; `certified_tolerance` stays inside them.
 SLOPES = {"step": (0.0, 0.0), "relu": (1.0, 0.0), "identity": (1.0, 0.0), "silu": (1.1, 0.5)}
@@ -81,7 +82,7 @@ def noisy_copies(facts: FactSet, degrees: float, copies: int, *, seed: int = 0) 
     """
     if not isinstance(copies, int) or copies < 1 or not 0 < degrees < 90:
         raise ValueError(f"copies must be an integer from 1 and degrees in (0, 90), got {copies!r} and {degrees!r}")
-    generator = torch.Generator().manual_seed(seed + 2 * SEED_OFFSET)
+    generator = stream(seed, "noise")
     keys = [facts.keys, *(tilt(facts.keys, degrees, generator) for _ in range(copies))]
     return FactSet(torch.cat(keys), facts.values, facts.targets.repeat(copies + 1))
 
@@ -99,7 +100,7 @@ def noise_tolerance(mlp: nn.Module, facts: FactSet, *, directions: int = 16, rou
         low, high = torch.zeros_like(worst), worst.clone()
         for halving in range(rounds):
             middle = high if halving == 0 else (low + high) / 2
-            generator = torch.Generator().manual_seed(seed + direction + 2 * SEED_OFFSET)  # the same at every angle
+            generator = stream(seed + direction, "noise")  # the same at every angle
             right = decode(mlp, tilt(facts.keys, middle, generator), facts.values) == facts.targets
             low, high = torch.where(right, middle, low), torch.where(right, high, middle)
         worst = low

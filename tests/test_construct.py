@@ -188,3 +188,24 @@ def test_training_stores_and_stops_early():
     assert fc.recall(hopeless, facts) < 1
     found = fc.construct(facts, "trained", progress=False)
     assert fc.recall(found, facts) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("ntk", {"width": 40}),
+        ("hebbian", {"width": 40}),
+        ("max-margin", {"width": 40}),
+        ("trained", {"width": 40, "steps": 1}),
+        ("encoder-decoder", {"encoder": "random-gates", "code_dim": 12}),
+    ],
+)
+def test_weights_are_no_copies_of_facts_with_the_same_seed(method, options):
+    """Random rows of 48 numbers stand apart; rows of one stream are the same rows."""
+    facts = fc.spherical_facts(40, 48, seed=5)
+    mlp = fc.construct(facts, method, seed=5, **options)
+    unit = lambda rows: torch.nn.functional.normalize(rows.float(), dim=1)  # noqa: E731
+    for rows in (mlp.gate_weight, mlp.up, mlp.down.T):
+        for known in (facts.keys, facts.values):
+            if rows is mlp.gate_weight or known is facts.keys:  # what is fitted may well point at values
+                assert (unit(rows) @ unit(known).T).abs().max() < 0.95
