@@ -21,7 +21,8 @@ Example, for a file facts.csv that begins with the lines "airport,city" and "Sch
 Each command has its own --help. Exit codes: 0 done, 1 bad input, 2 wrong usage, 130 stopped.
 FACTCORE_PROGRESS=0 hides progress bars."""
 STORE = """\
-facts.csv: UTF-8, a header, one fact per row, between commas (or semicolons or tabs). Many keys may share a value; a key has one value.
+facts.csv: UTF-8, a header, one fact per row, between commas (or semicolons or tabs). Many keys may share a value; a
+key has one value.
 Further names of a thing are further rows: "Schiphol,Amsterdam" beside "Amsterdam Airport Schiphol,Amsterdam".
 
 --embeddings KEYS VALUES: two .npy arrays of numbers, (rows, d) each, used as they are (float32, not normalised).
@@ -141,7 +142,8 @@ def inspect(options: argparse.Namespace) -> None:
         "network": f"width {report['width']:,}, gate {report['gate']}, {report['parameters']:,} parameters",
         "bits per fact": f"{report['bits_per_fact']:,.0f}; no network takes fewer than "
         f"log2({report['values']}) = {report['floor_bits_per_fact']:.2f}",
-        "smallest margin": f"{_margin(report['smallest_margin'])} (of a stored fact); threshold {report['threshold']:.3g}"
+        "smallest margin": f"{_margin(report['smallest_margin'])} (of a stored fact); "
+        f"threshold {report['threshold']:.3g}"
         + ("" if share is None else f" (answers {share:.0%} of random questions)"),
         "decodability": rho,
     }
@@ -161,9 +163,8 @@ def export(options: argparse.Namespace) -> None:
         raise ValueError(f"{options.to} is the memory itself, which would be lost: choose another file")
     export(memory, options.to)
     names = "which the exports to .safetensors and .onnx carry" if options.to.endswith(".pt") else "in its metadata"
-    print(
-        f"wrote {options.to}: {formula(memory.mlp)}\nscores.argmax() is the place of the answer among the names, {names}"
-    )
+    print(f"wrote {options.to}: {formula(memory.mlp)}")
+    print(f"scores.argmax() is the place of the answer among the names, {names}")
 
 
 def _parser() -> argparse.ArgumentParser:

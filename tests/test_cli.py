@@ -88,10 +88,8 @@ def test_texts_are_embedded_by_the_model(files, capsys, monkeypatch):
     write("facts.csv", [("a", "St"), ("b", "ST")])
     assert main(["store", "facts.csv", "--key", "airport", "--value", "city", "--out", "n.safetensors"]) == 1
     said = capsys.readouterr().err
-    assert (
-        "values with the same embedding (often a matter of case, accents, or texts alike in their first 200 words):\n  'St' and 'ST'"
-        in said
-    )
+    assert "values with the same embedding (often a matter of case, accents, or texts alike in their first" in said
+    assert said.endswith("\n  'St' and 'ST'\n")
 
 
 def test_texts_need_the_extra(files, capsys, monkeypatch):
