@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def store(options: argparse.Namespace) -> None:
     from factcore.facts import replacing
-    from factcore.memory import ANSWERED, Memory
+    from factcore.memory import ANSWERED, FEW, Memory
     from factcore.own_facts import MINILM, own_facts
 
     begun = time.perf_counter()
@@ -92,7 +92,8 @@ def store(options: argparse.Namespace) -> None:
     if facts.n_values == 1:
         _say(f"note: there is one value only, {memory.names[0]!r}: every question is answered with it")
     elif share > 2 * ANSWERED:
-        _say(f"note: {share:.0%} of random questions get an answer too: few facts tell little about what is none")
+        why = "few facts tell little about what is none" if len(facts) < FEW else "stored facts have margins as small"
+        _say(f"note: {share:.0%} of random questions get an answer too: {why}")
         _say(f"      {least:.0%} with --threshold {smallest * 0.99:.3g}, about the largest that answers every key")
 
 

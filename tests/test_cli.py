@@ -182,11 +182,27 @@ def test_two_facts_are_told_to_have_no_threshold(files, capsys):
     assert "100% with --threshold" in capsys.readouterr().err
 
 
+def test_many_facts_are_not_called_few(files, capsys):
+    write("facts.csv", [(f"k{i}", f"v{i}") for i in range(60)])
+    rng = np.random.default_rng(0)
+    np.save("keys.npy", rng.standard_normal((60, 24))), np.save("values.npy", rng.standard_normal((60, 24)))
+    assert store("--smallest") == 0
+    said = capsys.readouterr().err
+    assert "of random questions get an answer too: stored facts have margins as small" in said
+
+
 def test_the_threshold_that_the_note_names_still_answers_the_keys(files, capsys):
     store()
     limit = capsys.readouterr().err.split("--threshold ")[1].split(",")[0]
     assert main(["ask", "m.safetensors", "--embedding", "keys.npy", "--threshold", limit, "--json"]) == 0
     assert None not in [found["answer"] for found in json.loads(capsys.readouterr().out)]
+
+
+def test_a_value_that_no_output_can_pick_is_named(files, capsys):
+    """London's embedding is the mean of the two others: it lies in their hull."""
+    np.save("values.npy", np.array([[1.0, 0], [0, 0], [-1, 0]]))  # Amsterdam, London, Paris
+    np.save("keys.npy", np.load("keys.npy")[:, :2])
+    assert "1 of 3 values cannot be decoded, the first is values[1] ('London')" in complaint(capsys)
 
 
 def test_a_missing_or_foreign_embedding_file_is_told(files, capsys):
