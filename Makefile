@@ -25,7 +25,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/cache/ipython
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport MPLBACKEND PYTHONPATH
 
-.PHONY: help book test new figure references timings headline pdf serve lint lock clean distclean smoke
+.PHONY: help book test new figure named references timings headline pdf serve lint lock clean distclean smoke
 
 help: ## This list
 	@echo "make TARGET [NAME=value ...]"
@@ -48,10 +48,13 @@ new: ## Begin notebooks/FIG.py with the cells that all notebooks share: FIG=name
 	  cell != 1' notebooks/facts.py > notebooks/$(FIG).py
 	@echo notebooks/$(FIG).py
 
-figure: .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVICE=cuda] [SEED=0]
-	@[[ -n "$(FIG)" && -f "notebooks/$(FIG).py" ]] || { echo "make figure needs FIG=, one of: $(NOTEBOOKS)"; exit 1; }
+figure: named .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVICE=cuda] [SEED=0]
 	$(PY) scripts/run_notebook.py notebooks/$(FIG).py build/$(PROFILE)/$(FIG).ipynb \
 	  --profile $(PROFILE) --device $(DEVICE) --seed $(SEED) --log --pictures
+
+named:  # a wrong name is told before anything is installed
+	@[[ -n "$(FIG)" && -f "notebooks/$(FIG).py" ]] || { echo "make figure needs FIG=, one of: $(NOTEBOOKS)"; exit 1; }
+	@[[ "$(PROFILE)" =~ ^(smoke|laptop|paper)$$ ]] || { echo "PROFILE is smoke, laptop or paper, not $(PROFILE)"; exit 1; }
 
 references: .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile) [FIG=capacity]
 	@for name in $(or $(FIG),$(NOTEBOOKS)); do \

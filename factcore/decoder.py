@@ -55,7 +55,7 @@ def choose_codes(
     else:
         chosen = _separators_of_length(code_dim, values, used, basis, affordable(projection, used))
     if strict:
-        _check_margins(chosen, used, facts.d)
+        _check_margins(chosen, used, facts)
     return chosen
 
 
@@ -96,15 +96,17 @@ def _projected(values: Tensor, used: Tensor, basis: Tensor, separators: Tensor, 
     return tried[high]
 
 
-def _check_margins(chosen: Codes, used: Tensor, d: int) -> None:
+def _check_margins(chosen: Codes, used: Tensor, facts: FactSet) -> None:
     lost, m = failing(chosen, used), chosen.codes.shape[1]
     if len(lost) == 0:
         return
-    if m == d:
+    if m == facts.d:
         why = "it lies in (or too near) the convex hull of the others, so no output can pick it"
     else:
         why = f"a code of dimension {m} is too short; leave code_dim and width free to find one that is not"
-    raise ValueError(f"{len(lost)} of {len(used)} values cannot be decoded, the first is values[{int(lost[0])}]: {why}")
+    first = int(lost[0])
+    name = f" ({facts.value_names[first]!r})" if facts.value_names else ""
+    raise ValueError(f"{len(lost)} of {len(used)} values cannot be decoded, the first is values[{first}]{name}: {why}")
 
 
 def projection_basis(d: int, generator: torch.Generator) -> Tensor:
