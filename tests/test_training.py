@@ -12,6 +12,7 @@ import factcore as fc
 from factcore import batched_search, training
 from factcore.batched_search import smallest_trained_widths
 from factcore.mlp import GATES
+from factcore.streams import stream
 from factcore.training import train_many, trained
 
 QUIET = {"progress": False}
@@ -27,7 +28,7 @@ def weights(mlp):
 
 def reference(facts, width, seed, steps, *, lr, gate, loss, key_norm, value_norm, spread, warmup):
     """The same training by autograd on the whole loss and torch's own Adam: the network before each step, and after."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = stream(seed, "weights")
     d = facts.d
     parameters = [
         (torch.randn(shape, generator=generator, dtype=torch.float64) * spread / size**0.5).requires_grad_()
