@@ -68,7 +68,8 @@ def test_refusals():
     with pytest.raises(ValueError, match="width 19 is too small: the 20 distinct keys need 20 units"):
         fc.construct(facts, "one-hot", width=19)
     keys = facts.keys.clone()
-    keys[7] = keys[3] * (1 + 2**-23)
+    keys[7], at = keys[3], keys[3].abs().argmin()
+    keys[7, at] = torch.nextafter(keys[3, at], torch.tensor(1.0))  # less than an inner product resolves
     with pytest.raises(ValueError, match=r"of 20 keys cannot be told apart in torch.float32, the first is row [37]:"):
         fc.construct(fc.FactSet(keys, facts.values, facts.targets), "one-hot")
     values = facts.values.clone()
