@@ -10,7 +10,14 @@ from torch import Tensor
 
 from factcore.block_convex import block_convex
 from factcore.decoder import CODES, Codes, choose_codes
-from factcore.encoder import Encoder, encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
+from factcore.encoder import (
+    Encoder,
+    encode_by_gradient,
+    encode_with_buckets,
+    encode_with_random_gates,
+    key_rank,
+    n_buckets,
+)
 from factcore.facts import FactSet, distinct_keys
 from factcore.hebbian import hebbian
 from factcore.max_margin import max_margin
@@ -24,6 +31,7 @@ from factcore.ungated import append_one, plain_relu_mlp
 
 FILLS = (1.0, 1.0, 0.95, 0.9, 0.8, 0.65, 0.5)  # bucket fills tried in turn, each with a fresh random cut
 TRIES = 4  # random draws tried at a fill that the caller chose
+GATES_OF = {"buckets": "step", "random-gates": "silu", "gradient": "identity"}  # encoders and their usual gates
 
 
 def construct(
@@ -65,12 +73,13 @@ def encoder_decoder(
 ) -> GatedMLP:
     """The paper's construction g(x) = D enc(x), enc(k_i) = c_f(i) (paper section 4).
 
-    encoder: 'buckets' (gates 'step' or 'relu') or 'random-gates' (any gate, 'silu' by default). codes: 'separators'
-    of the projected values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores
-    everything; h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts
-    at 1 and makes room where full buckets are too badly conditioned for the dtype of ``facts``. Where the keys span
-    fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to unknowns (1):
-    a lower one makes the solution smaller and the network calmer around its keys. form: 'gated', or 'relu'
+    encoder: 'buckets' (gates 'step' or 'relu'), 'random-gates' (any gate, 'silu' by default), or 'gradient': bilinear,
+    trained to meet the codes, with half the units (see `encode_by_gradient`). codes: 'separators' of the projected
+    values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores everything;
+    h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts at 1 and makes
+    room where full buckets are too badly conditioned for the dtype of ``facts`` or training falls short. Where the keys
+    span fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to unknowns
+    (1): a lower one makes the solution smaller and the network calmer around its keys. form: 'gated', or 'relu'
     for the step buckets as a plain ReLU MLP without gates, h = (m + 1)·⌈n/(d + 1)⌉ (see `plain_relu_mlp`).
     projection: how D is found for separator codes,
     'optimised', 'aimed' or 'random', from the shortest codes to the quickest; None takes 'optimised' up to 8,192
@@ -90,7 +99,7 @@ def encoder_decoder(
     generator = torch.Generator().manual_seed(seed)
     keys, rows = distinct_keys(facts)
     chosen, chosen_for, lost = None, code_dim, torch.zeros(0)
-    shares = FILLS if fill is None and encoder == "buckets" else [1.0 if fill is None else fill] * TRIES
+    shares = FILLS if fill is None and encoder != "random-gates" else [1.0 if fill is None else fill] * TRIES
     for tried, share in enumerate(shares, 1):
         layout = {"encoder": encoder, "gate": gate, "fill": share, "form": form}
         allowed = _code_dim_for(facts, width, code_dim, chosen is None, **layout)
@@ -128,23 +137,29 @@ def units_per_coordinate(
     gate = _encoder_gate(encoder, gate, form)
     rank = key_rank(facts.keys if form == "gated" else append_one(facts.keys))
     units = n_buckets(len(facts), rank, 1.0 if fill is None else fill)
+    if encoder == "gradient":
+        return n_buckets(len(facts), 2 * rank, 1.0 if fill is None else fill)
     return 2 * units - 1 if encoder == "buckets" and gate == "relu" else units
 
 
 def _encode(encoder: str, keys: Tensor, codes: Tensor, generator: torch.Generator, gate: str, fill: float) -> Encoder:
     if encoder == "buckets":
         return encode_with_buckets(keys, codes, generator, gate=gate, fill=fill)
+    if encoder == "gradient":
+        return encode_by_gradient(keys, codes, generator, fill=fill)
     return encode_with_random_gates(keys, codes, generator, gate=gate, fill=fill)
 
 
 def _encoder_gate(encoder: str, gate: str | None, form: str) -> str:
-    if encoder not in ("buckets", "random-gates"):
-        raise ValueError(f"encoder must be 'buckets' or 'random-gates', got {encoder!r}")
+    if encoder not in GATES_OF:
+        raise ValueError(f"encoder must be one of {list(GATES_OF)}, got {encoder!r}")
+    if encoder == "gradient" and gate not in (None, "identity"):
+        raise ValueError(f"encoder='gradient' is bilinear: gate must be 'identity' or None, got {gate!r}")
     if form not in ("gated", "relu"):
         raise ValueError(f"form must be 'gated' or 'relu', got {form!r}")
     if form == "relu" and (encoder != "buckets" or gate not in (None, "step")):
         raise ValueError("form='relu' rewrites the step-gated buckets: leave encoder and gate at their defaults")
-    return gate or {"buckets": "step", "random-gates": "silu"}[encoder]
+    return gate or GATES_OF[encoder]
 
 
 def _code_dim_for(facts: FactSet, width: int | None, code_dim: int | None, first: bool, **layout) -> int | None:
