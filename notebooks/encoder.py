@@ -245,11 +245,12 @@ for dtype, bound in (("float32", 1e-3), ("float64", 1e-10)):
 def both_encoders(n_facts: int, d: int, seed: int) -> dict:
     """Parameters of the closed form and, at the same code length, of the narrowest trained encoder that stores."""
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    closed = fc.smallest_width(facts, seed=seed, tries=1)
+    apart = seed + 10**6  # from the facts' own seed training would begin at the keys
+    closed = fc.smallest_width(facts, seed=apart, tries=1)
     m = closed.width // -(-n_facts // d)
     found = {"code_dim": m, "closed": closed.n_params, "gradient": float("nan"), "fill": float("nan")}
     for fill in (1.0, 0.8, 0.65, 0.5):
-        mlp = fc.construct(facts, encoder="gradient", code_dim=m, fill=fill, strict=False, seed=seed)
+        mlp = fc.construct(facts, encoder="gradient", code_dim=m, fill=fill, strict=False, seed=apart)
         if fc.recall(mlp, facts) == 1.0:
             return found | {"gradient": mlp.n_params, "fill": fill}
     return found
