@@ -72,7 +72,7 @@ def tilt(keys: Tensor, degrees: float | Tensor, generator: torch.Generator) -> T
 
 def random_directions(keys: Tensor, generator: torch.Generator) -> Tensor:
     """One direction per key (n, d): unit vectors, uniform among those orthogonal to the key."""
-    return _aside(torch.randn(keys.shape, generator=generator, dtype=torch.float64).to(keys), keys)
+    return normalize(_aside(torch.randn(keys.shape, generator=generator, dtype=torch.float64).to(keys), keys), dim=1)
 
 
 def turn(keys: Tensor, directions: Tensor, degrees: float | Tensor) -> Tensor:
@@ -83,9 +83,9 @@ def turn(keys: Tensor, directions: Tensor, degrees: float | Tensor) -> Tensor:
 
 
 def _aside(vectors: Tensor, keys: Tensor) -> Tensor:
-    """The part of each vector (n, d) that is orthogonal to the key in its row, normalised."""
+    """The part of each vector (n, d) that is orthogonal to the key in its row."""
     along = keys / keys.norm(dim=1, keepdim=True)
-    return normalize(vectors - (vectors * along).sum(dim=1, keepdim=True) * along, dim=1)
+    return vectors - (vectors * along).sum(dim=1, keepdim=True) * along
 
 
 def worst_directions(mlp: nn.Module, facts: FactSet, *, rivals: int = 8) -> Tensor:
@@ -101,10 +101,9 @@ def worst_directions(mlp: nn.Module, facts: FactSet, *, rivals: int = 8) -> Tens
     closest = gaps.topk(min(rivals, facts.n_values - 1), dim=1, largest=False).indices
     soonest, worst = keys.new_full((len(keys),), torch.inf), torch.zeros_like(keys)
     for rival in closest.T:
-        slope = pull(facts.values[rival] - facts.values[facts.targets])[0].detach()
-        aside = _aside(slope, keys)
-        needed = gaps.gather(1, rival[:, None])[:, 0] / (slope * aside).sum(dim=1)
-        worst = torch.where((needed < soonest)[:, None], aside, worst)
+        slope = _aside(pull(facts.values[rival] - facts.values[facts.targets])[0].detach(), keys)
+        needed = gaps.gather(1, rival[:, None])[:, 0] / slope.norm(dim=1)
+        worst = torch.where((needed < soonest)[:, None], normalize(slope, dim=1), worst)
         soonest = needed.minimum(soonest)
     return worst
 
