@@ -175,11 +175,15 @@ jobs = [
 table = store.resume(store.results_file("block_facts", profile), jobs, cost, device=device)
 print(f"{len(table)} searches over {len(sizes)} numbers of facts, {table.seed.nunique()} draws each")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, parameters against number of facts for three constructions: solid lines behind trained attention, dotted behind attention solved for, dashed alone; dotted and dashed nearly coincide. Right, the share of sequences whose key gets through attention, falling as the number of facts grows, later where attention is solved for."}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), width_ratios=[1.4, 1])
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, parameters against number of facts for four constructions and trained MLPs: solid lines behind trained attention, dotted behind attention solved for, dashed alone; dotted and dashed nearly coincide. Right, the share of sequences whose key gets through attention, falling as the number of facts grows, later where attention is solved for."}}
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), width_ratios=[1.4, 1])
+lines = (
+    ("n_params", "-", "full", "attention trained"),
+    ("n_params_solved", ":", "left", "attention solved for"),
+    ("n_params_alone", "--", "none", "alone"),
+)
 for method in methods:
-    lines = (("n_params", "-", "full"), ("n_params_solved", ":", "left"), ("n_params_alone", "--", "none"))
-    for (column, line, filled), where in zip(lines, ("attention trained", "attention solved for", "alone")):
+    for column, line, filled, _ in lines:
         part = table.dropna(subset=column)
         part = part[(part.method == method) & (part.d == widest)]
         if len(part) == 0:
@@ -187,9 +191,12 @@ for method in methods:
         style = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method]}
         left.plot(part.n_facts, part[column], linestyle="", alpha=0.4, fillstyle=filled, **style)
         median = part.groupby("n_facts")[column].median()
-        left.plot(median.index, median, linestyle=line, label=f"{method}, {where}", fillstyle=filled, **style)
+        name = figures.LABELS[method] if line == "-" else None
+        left.plot(median.index, median, linestyle=line, label=name, fillstyle=filled, **style)
+for _, line, filled, where in lines:
+    left.plot([], [], color="grey", marker="o", linestyle=line, fillstyle=filled, label=where)
 left.set(xscale="log", yscale="log", xlabel="facts", ylabel="parameters", title=f"d = {widest}")
-left.legend(fontsize=8)
+left.legend(fontsize=7.5)
 for d, part in table.groupby("d"):
     for column, line, where in (("through", "-", "trained"), ("through_solved", ":", "solved for")):
         drawn = part.groupby("n_facts")[column].agg(["min", "median", "max"])
@@ -229,6 +236,26 @@ group = shown.groupby(["d", "n_facts", "method"])
 columns = ["usable", "solved", "alone", "price", "price_solved", "through", "through_solved"]
 counts = {"found": group.n_params.count(), "found_solved": group.n_params_solved.count()}
 group[columns].median().assign(**counts).round(3)
+
+# %% [markdown]
+# ## Hebbian memories against training
+#
+# The Hebbian paper compares its data-dependent memory with trained MLPs inside a transformer, and both with the encoder-decoder.
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+pairs = (("data-dependent", "trained"), ("encoder-decoder", "data-dependent"))
+for over, under in pairs:
+    both = table[table.method == over].merge(table[table.method == under], on=["n_facts", "d", "seed"])
+    for column, where in (
+        ("n_params", "attention trained"),
+        ("n_params_solved", "solved for"),
+        ("n_params_alone", "alone"),
+    ):
+        rows = both.assign(ratio=both[f"{column}_x"] / both[f"{column}_y"]).dropna(subset="ratio")
+        for (d, n), part in rows.groupby(["d", "n_facts"]):
+            spread = f"{part.ratio.min():.2f} to {part.ratio.max():.2f}"
+            print(f"{over} over {under}, {where}, d = {d}, n = {n}: {spread} times the parameters ({len(part)} draws)")
 
 # %% [markdown]
 # ## What we found
