@@ -228,11 +228,11 @@ print("measured over predicted within 15% of 1:", all(abs(ratio - 1) < 0.15 for 
 # - **As a bound, the form holds where memories are wide.** At a width of $16\,d$ every whitened memory recalls 99% at the claimed noise, in random and in the
 #   worst directions found, and the floor falls with $n$ nearly, but not quite, as fast as the form. At 4 times the smallest width it holds in random
 #   directions; in the worst ones small fact sets lose recall below the form.
-# - **As a law it does not: with widths that grow as storing needs, the noise that a memory takes does not depend on $n$.** The exponent is near 0, not 0.5.
+# - **As a law it does not: with widths that grow as storing needs, the noise that a memory takes hardly depends on $n$.** The exponent is near 0, not 0.5.
 #   More facts need more width anyway, and width is what steadies them: the derivation above says that $n$ cancels. So large memories take many
 #   times the claimed noise.
 # - **Width matters most, and not smoothly.** At the smallest width hardly any noise is taken. Where the ridge solve has about as many features as facts
-#   (near twice the smallest width) the floor stalls or falls: the solution that meets all facts is then at its largest. The data-dependent memory shows
+#   (near twice the smallest width) the floor stalls in places: the solution that meets all facts is then at its largest. The data-dependent memory shows
 #   it most, one doubling later.
 # - **At equal parameters Hebbian memories are not the calm ones.** Whitened ones end high because they are large. Max-margin and bilinear encoder-decoders take
 #   about as much for fewer parameters, block-convex networks most of all where few are given, though they gain nothing by more. Hard buckets and

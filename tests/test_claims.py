@@ -122,7 +122,11 @@ def test_the_exponent_of_the_noise_floor_decides(tmp_path, exponent, expected):
     rows = [
         {"memory": memory, "width": width, "n_facts": n, "d": d, "seed": s, "random": 0.9}
         | {"worst": wanted * (d / (n * np.log(n))) ** power * rng.uniform(0.97, 1.03)}
-        for memory, width, wanted, power in (("hebbian", "4 ×", 1.1, exponent), ("hebbian", "1 ×", 0.1, 0.5))
+        for memory, width, wanted, power in (
+            ("hebbian", "4 ×", 1.1, exponent),
+            ("hebbian", "1 ×", 0.1, 0.5),
+            ("hebbian", "16 d", 1.1, 0.5),
+        )
         for n in (64, 256, 1024)
         for d in (32, 64)
         for s in range(3)
@@ -130,8 +134,8 @@ def test_the_exponent_of_the_noise_floor_decides(tmp_path, exponent, expected):
     write(tmp_path, "noise_floor", rows)
     finding, _ = claims.evaluate(ROWS["noise_floor"], tmp_path)
     assert finding.verdict == expected and finding.number.startswith(f"exponent {exponent:.1f}"[:11])
-    assert "18 of 18 runs in random directions" in finding.number
-    assert f"in {18 if exponent <= 0.5 else 0} in the worst" in finding.number
+    assert "16 d 0.5" in finding.number
+    assert f"holds in {18 if exponent <= 0.5 else 0} of 18 runs, at 16 d in 18 of 18" in finding.number
 
 
 @pytest.mark.parametrize("times, below, verdicts", [(2, 80, ("reproduced",) * 2), (5, 3, ("differs",) * 2)])
