@@ -21,9 +21,11 @@ INPUTS := .venv/.installed scripts/run_notebook.py $(wildcard factcore/*.py fact
 # Caches stay in the environment: nothing is read from, or left in, the home folder.
 export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.venv/cache/ipython
+# Threads that wait sleep: on a core that other programs use as well, a spinning thread keeps out the one it waits for.
+export OMP_WAIT_POLICY ?= PASSIVE
 unexport MPLBACKEND PYTHONPATH
 
-.PHONY: help book test figure references timings headline pdf serve lint lock clean distclean smoke
+.PHONY: help book test new figure named references timings headline pdf serve lint lock clean distclean smoke
 
 help: ## This list
 	@echo "make TARGET [NAME=value ...]"
@@ -34,13 +36,25 @@ help: ## This list
 book: build/book.stamp ## Set up, execute the notebooks (laptop profile), build the book and print its first page
 	@echo "The book: file://$(CURDIR)/_build/html/book/intro.html"
 
-test: smoke build/book.stamp ## Unit tests, smoke notebooks, nbval against the references, strict book
-	FACTCORE_PROGRESS=0 $(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg
+test: $(if $(FIG),.venv/.installed,smoke build/book.stamp) ## Unit tests, smoke notebooks, nbval against the references, strict book [one page's: FIG=capacity]
+	FACTCORE_PROGRESS=0 $(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
+	  $(if $(FIG),tests/test_toolchain.py tests/references/$(FIG).ipynb -k "$(FIG) or toc or landing or share")
 
-figure: .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVICE=cuda] [SEED=0]
-	@[[ -n "$(FIG)" && -f "notebooks/$(FIG).py" ]] || { echo "make figure needs FIG=, one of: $(NOTEBOOKS)"; exit 1; }
+new: ## Begin notebooks/FIG.py with the cells that all notebooks share: FIG=name
+	@[[ "$(FIG)" =~ ^[a-z][a-z0-9_]*$$ && ! -e notebooks/$(FIG).py ]] || \
+	  { echo "make new needs FIG=, small letters, digits and _, a name that no notebook has yet"; exit 1; }
+	@awk '/^# %%/ {cell++} cell > 3 {exit} cell == 1 && !told++ {print "# %% [markdown]\n# # Title\n#\n" \
+	  "# **What the paper claims** {cite:p}`dugan2025constructing`: …\n#\n# **What this page does**: …\n#\n# **For whom**: …\n"} \
+	  cell != 1' notebooks/facts.py > notebooks/$(FIG).py
+	@echo notebooks/$(FIG).py
+
+figure: named .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVICE=cuda] [SEED=0]
 	$(PY) scripts/run_notebook.py notebooks/$(FIG).py build/$(PROFILE)/$(FIG).ipynb \
 	  --profile $(PROFILE) --device $(DEVICE) --seed $(SEED) --log --pictures
+
+named:  # a wrong name is told before anything is installed
+	@[[ -n "$(FIG)" && -f "notebooks/$(FIG).py" ]] || { echo "make figure needs FIG=, one of: $(NOTEBOOKS)"; exit 1; }
+	@[[ "$(PROFILE)" =~ ^(smoke|laptop|paper)$$ ]] || { echo "PROFILE is smoke, laptop or paper, not $(PROFILE)"; exit 1; }
 
 references: .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile) [FIG=capacity]
 	@for name in $(or $(FIG),$(NOTEBOOKS)); do \
@@ -103,7 +117,8 @@ distclean: clean ## Remove the environment too
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(PY) -c 'import matplotlib.font_manager'  # builds its cache here, not in the middle of a page
 	@mkdir -p $(IPYTHONDIR)/profile_default
-	@echo 'c.IPKernelApp.log_level = 40  # kernels warn that their sockets are not encrypted: they are local' \
+	@# Kernels warn that their sockets are not encrypted (they are local), and call the signal that ends them an error.
+	@echo 'c.IPKernelApp.log_level = 50' \
 	  > $(IPYTHONDIR)/profile_default/ipython_kernel_config.py
 	@mkdir -p build
 	@touch $@

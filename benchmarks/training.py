@@ -24,10 +24,9 @@ import torch
 
 import factcore as fc
 from factbook import store
-from factcore.batched import train_many
 from factcore.batched_search import first_guess, smallest_trained_widths
 from factcore.search import _bisect
-from factcore.training import trained
+from factcore.training import train_many, trained
 
 
 def timed(work: Callable[[], Any], device: str) -> tuple[float, float, Any]:

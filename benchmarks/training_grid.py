@@ -30,7 +30,7 @@ import torch
 
 import factcore as fc
 from factbook import store
-from factcore.batched import train_many
+from factcore.training import train_many
 
 CHOSEN = {
     "gate": "identity",

@@ -66,7 +66,8 @@ def _measure(
     construct(spherical_facts(32, 8).to(device), method, width=few, **options)  # what torch loads at first use
     rest, cpu, begun = _peak_mb(), time.process_time(), time.perf_counter()
     mlp = construct(facts, method, width=width, seed=seed, **options)
-    _wait(device)
+    if facts.keys.is_cuda:
+        torch.cuda.synchronize()
     built = time.perf_counter()
     share = recall(mlp, facts)
     return {
@@ -78,7 +79,7 @@ def _measure(
         "cpu_s": round(time.process_time() - cpu, 3),
         "rest_mb": rest,
         "peak_mb": _peak_mb(),
-        "gpu_mb": round(torch.cuda.max_memory_allocated() / 1e6) if torch.device(device).type == "cuda" else 0,
+        "gpu_mb": round(torch.cuda.max_memory_allocated() / 1e6) if facts.keys.is_cuda else 0,
     }
 
 
@@ -90,11 +91,6 @@ def _peak_mb() -> int:
         return round(int(line.split()[1]) * 1024 / 1e6)
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
-
-
-def _wait(device: str) -> None:
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

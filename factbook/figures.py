@@ -9,30 +9,33 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette and three more. tests/test_figures.py holds whatever meets in one figure apart, in every kind
-# of colour vision; markers tell it apart without any.
-COLOURS = {
-    "encoder-decoder": "#0072B2",
-    "ntk": "#E69F00",
-    "trained": "#D55E00",
-    "one-hot": "#000000",
-    "hebbian": "#56B4E9",
-    "data-dependent": "#772211",
-    "max-margin": "#CC79A7",
-    "block-convex": "#009E73",
-    "floor": "#7F7F7F",
-    "paper-codes": "#332288",
-    "block-convex-2": "#77AA55",
-    "separators": "#0072B2",
-    "projected": "#CC79A7",
-    "random": "#0072B2",
-    "aimed": "#E69F00",
-    "optimised": "#009E73",
+# Colour, marker and name. Okabe and Ito's palette and three more. tests/test_figures.py holds whatever meets in one
+# figure apart, in every kind of colour vision, and names colours that are free; markers tell it apart without any.
+LOOKS = {
+    "encoder-decoder": ("#0072B2", "o", "encoder-decoder"),
+    "ntk": ("#E69F00", "s", "NTK (Nichani et al.)"),
+    "trained": ("#D55E00", "^", "trained (Adam)"),
+    "one-hot": ("#000000", "X", "one-hot"),
+    "hebbian": ("#56B4E9", "v", "Hebbian, whitened"),
+    "data-dependent": ("#772211", "<", "Hebbian, data-dependent"),
+    "max-margin": ("#CC79A7", "D", "max-margin (convex)"),
+    "block-convex": ("#009E73", "P", "block-convex, 5 solves"),
+    "paper-codes": ("#332288", "p", "encoder-decoder, the paper's codes"),
+    "block-convex-2": ("#77AA55", "h", "block-convex, 2 solves"),
 }
-MARKERS = {"encoder-decoder": "o", "ntk": "s", "trained": "^", "separators": "o", "projected": "D"}
-MARKERS |= {"paper-codes": "p", "block-convex-2": "h"}
-MARKERS |= {"one-hot": "X", "hebbian": "v", "data-dependent": "<", "max-margin": "D", "block-convex": "P"}
-MARKERS |= {"random": "o", "aimed": "s", "optimised": "^"}
+CODE_LOOKS = {
+    "projected": ("#CC79A7", "D", "projected codes (the paper's)"),
+    "random": ("#0072B2", "o", "separator codes, random D"),
+    "aimed": ("#E69F00", "s", "separator codes, aimed D"),
+    "optimised": ("#009E73", "^", "separator codes, optimised D"),
+}
+OTHER_LOOKS = {
+    "separators": ("#0072B2", "o", "separator codes"),
+    "floor": ("#7F7F7F", "", "n log₂(v) bits at 2 bits a parameter"),  # a dashed line
+}
+COLOURS, MARKERS, LABELS = (
+    {name: look[part] for name, look in (LOOKS | CODE_LOOKS | OTHER_LOOKS).items()} for part in range(3)
+)
 # families of value embeddings (factcore.geometries)
 GEOMETRY_COLOURS = {
     "sphere": "#000000",
@@ -48,24 +51,6 @@ GEOMETRY_COLOURS = {
     "mlp-outputs": "#332288",
 }
 GEOMETRY_MARKERS = dict(zip(GEOMETRY_COLOURS, "os^DvPX*h><"))
-LABELS = {
-    "encoder-decoder": "encoder-decoder",
-    "ntk": "NTK (Nichani et al.)",
-    "trained": "trained (Adam)",
-    "one-hot": "one-hot",
-    "hebbian": "Hebbian, whitened",
-    "data-dependent": "Hebbian, data-dependent",
-    "max-margin": "max-margin (convex)",
-    "block-convex": "block-convex, 5 solves",
-    "floor": "n log₂(v) bits at 2 bits a parameter",
-    "paper-codes": "encoder-decoder, the paper's codes",
-    "block-convex-2": "block-convex, 2 solves",
-    "separators": "separator codes",
-    "projected": "projected codes (the paper's)",
-    "random": "separator codes, random D",
-    "aimed": "separator codes, aimed D",
-    "optimised": "separator codes, optimised D",
-}
 
 
 def use_style() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from factcore.facts import FactSet, airport_facts, data_file, read_safetensors, unpack_lines
+from factcore.geometries import leading_directions
 
 
 class Questions(NamedTuple):
@@ -67,7 +68,8 @@ def airport_trial(n: int, unknown: int, d: int, seed: int) -> Trial:
     order = torch.randperm(len(questions.airports), generator=torch.Generator().manual_seed(seed))
     known, others = order[:n], order[n : n + unknown]
     facts = everything.subset(questions.airports[known])
-    keys, values = _leading(facts.keys, d), _leading(facts.values, d)
+    turn = lambda rows: torch.eye(d) if d == facts.d else leading_directions(rows.double(), d).float()  # noqa: E731
+    keys, values = turn(facts.keys), turn(facts.values)
     names = (facts.key_names, facts.value_names)
     return Trial(
         FactSet(facts.keys @ keys, facts.values @ values, facts.targets, *names),
@@ -85,7 +87,12 @@ def angles(queries: Tensor, keys: Tensor) -> Tensor:
 
 
 def auc(known: Tensor, unknown: Tensor) -> float:
-    """Chance that a score of ``known`` beats one of ``unknown`` (ties count half): the area under the ROC curve."""
+    """Chance that a score of ``known`` beats one of ``unknown`` (ties count half): the area under the ROC curve.
+
+    ValueError unless there are both.
+    """
+    if not len(known) or not len(unknown):
+        raise ValueError("a ROC curve needs scores of both kinds")
     rank = torch.unique(torch.cat([known, unknown]), return_inverse=True)[1]
     counts = torch.bincount(rank[len(known) :], minlength=int(rank.max()) + 1).double()
     below = counts.cumsum(0) - counts / 2
@@ -96,10 +103,3 @@ def roc(known: Tensor, unknown: Tensor, shares: Tensor) -> Tensor:
     """Share of ``known`` above the threshold at which a share of ``unknown`` is above it, for each of ``shares``."""
     limits = torch.quantile(unknown.double(), 1 - shares.double(), interpolation="higher")
     return (known.double()[None, :] > limits[:, None]).double().mean(dim=1)
-
-
-def _leading(rows: Tensor, d: int) -> Tensor:
-    """The d principal directions (384, d) of largest second moment, as columns."""
-    if d == rows.shape[1]:
-        return torch.eye(d)
-    return torch.linalg.eigh(rows.double().T @ rows.double()).eigenvectors[:, -d:].flip(1).float()

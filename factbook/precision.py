@@ -83,20 +83,6 @@ def scheme_bits(scheme: str) -> int:
     raise ValueError(f"scheme must be one of {list(SCHEMES)} or int7, got {scheme!r}")
 
 
-def bits_per_fact(mlp: GatedMLP, n_facts: int, bits: float) -> float:
-    """``bits`` per weight × n_params / n; ValueError unless both counts are positive."""
-    if n_facts < 1 or bits <= 0:
-        raise ValueError(f"n_facts and bits must be positive, got {n_facts} and {bits}")
-    return mlp.n_params * bits / n_facts
-
-
-def fewest_bits_per_fact(n_values: int) -> float:
-    """log₂ v: what one of v values takes, whatever stores it."""
-    if n_values < 1:
-        raise ValueError(f"n_values must be positive, got {n_values}")
-    return math.log2(n_values)
-
-
 def precision_rows(mlp: GatedMLP, facts: FactSet, schemes: Iterable[str] = SCHEMES) -> list[dict[str, Any]]:
     """Per scheme a dict of scheme, bits_per_weight, bits_per_fact and recall, NaN where a weight is too large."""
     rows: list[dict[str, Any]] = []
@@ -109,6 +95,6 @@ def precision_rows(mlp: GatedMLP, facts: FactSet, schemes: Iterable[str] = SCHEM
             rows.append(row | {"recall": math.nan})
             continue
         row["bits_per_weight"] = done.bits_per_weight
-        row["bits_per_fact"] = bits_per_fact(mlp, len(facts), done.bits_per_weight)
+        row["bits_per_fact"] = mlp.n_params * done.bits_per_weight / len(facts)
         rows.append(row | {"recall": recall(done.mlp, facts)})
     return rows

@@ -33,10 +33,8 @@ def results_file(name: str, profile: str) -> Path:
     if profile == "smoke":
         return Path(tempfile.mkdtemp(prefix="factcore-smoke-")) / f"{name}.csv"
     checkout = Path(__file__).resolve().parent.parent
-    root = (
-        os.environ.get("FACTCORE_RESULTS") or (checkout if (checkout / "results").is_dir() else Path.cwd()) / "results"
-    )
-    return Path(root) / profile / f"{name}.csv"
+    beside = checkout if (checkout / "results").is_dir() else Path.cwd()
+    return Path(os.environ.get("FACTCORE_RESULTS") or beside / "results") / profile / f"{name}.csv"
 
 
 def resume(

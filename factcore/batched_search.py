@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from factcore.batched import train_many
+from factcore.checks import check_options
 from factcore.facts import FactSet
 from factcore.recall import recall
 from factcore.search import SmallestWidth, check_search
+from factcore.training import train_many
 
 GRID = 8  # widths of one fact set trained at once
 # First widths, in units of the guess. A width with room to spare trains quickly and one without takes all its steps:
 # most of them lie above.
 FIRST = (0.85, 0.95, 1.05, 1.2, 1.4, 1.7, 2.2, 3.0)
-
-OPTIONS = list(inspect.signature(train_many).parameters)[3:]
 
 Trial = dict[str, Any]
 
@@ -48,9 +46,7 @@ def smallest_trained_widths(
     seeds = [seed] * len(fact_sets) if isinstance(seed, int) else list(seed)
     if not len(fact_sets) == len(seeds) > 0:
         raise ValueError(f"seed must be one integer or one per fact set, got {len(seeds)} for {len(fact_sets)} sets")
-    for name in options:
-        if name not in OPTIONS:
-            raise ValueError(f"method 'trained' has no option {name!r}; it has {OPTIONS}")
+    check_options("trained", train_many, options)
     trials: list[list[Trial]] = [[] for _ in fact_sets]
     while True:
         runs = [

@@ -7,16 +7,15 @@ the outputs are linear as they are.
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
+from factcore.checks import check_choice, check_integer
 from factcore.convex import Solve, hinge, minimise
 from factcore.facts import FactSet
 from factcore.max_margin import MOST_UNITS, Problem, Weights, check_options, network, random_weights, scaled_problem
 from factcore.mlp import GATES, GatedMLP, gate_and_slope
-from factcore.search import first_width_that_stores
+from factcore.search import doubles_width
 
 RIDGE = 1e-3  # κ of the last solve: margins come first, small weights second
 PROXIMITY = 10.0  # κ of the linearised solves: how dear a step away from the point of linearisation is
@@ -25,9 +24,10 @@ DIRECTIONS = ("random", "orthogonal")
 STEPS = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1, 0.05)  # shares of a linearised step that are tried
 
 
+@doubles_width(lambda facts: MOST_UNITS * len(facts))
 def block_convex(
     facts: FactSet,
-    width: int | None,
+    width: int,
     seed: int,
     *,
     solves: int = 5,
@@ -53,28 +53,10 @@ def block_convex(
     check_options(gate, ridge, tol)
     if gate == "step":
         raise ValueError("block-convex moves the gates, so they need a slope: gate 'step' has none")
-    counts = isinstance(solves, int) and isinstance(averages, int) and solves >= 1 and averages >= 0
-    if not (counts and proximity > 0):
-        raise ValueError(
-            f"solves must be an integer from 1, averages an integer from 0 and proximity positive, "
-            f"got {solves!r}, {averages!r} and {proximity}"
-        )
-    if directions not in DIRECTIONS:
-        raise ValueError(f"directions must be one of {list(DIRECTIONS)}, got {directions!r}")
-    if width is None:
-        again = partial(
-            block_convex,
-            facts,
-            seed=seed,
-            solves=solves,
-            averages=averages,
-            directions=directions,
-            gate=gate,
-            proximity=proximity,
-            ridge=ridge,
-            tol=tol,
-        )
-        return first_width_that_stores(again, facts, most=MOST_UNITS * len(facts))
+    check_integer("solves", solves)
+    if not isinstance(averages, int) or averages < 0 or not proximity > 0:
+        raise ValueError(f"averages must be an integer from 0 and proximity positive, got {averages!r} and {proximity}")
+    check_choice("directions", directions, DIRECTIONS)
     problem, scale = scaled_problem(facts, gate)
     drawn = random_weights(problem, width, seed)
     w = _hebbian_start(problem, _orthogonal(drawn) if directions == "orthogonal" else drawn, averages)
@@ -136,15 +118,7 @@ def _solve_all(problem: Problem, w: Weights, proximity: float, tol: float) -> tu
         return torch.cat([by_gates.flatten(), by_up.flatten(), (slope.T @ phi).flatten()])
 
     zero = torch.zeros(sum(sizes), dtype=down.dtype, device=down.device)
-    solve = minimise(
-        outputs,
-        pullback,
-        problem.values,
-        problem.targets,
-        start=zero,
-        curvature=proximity,
-        tol=tol,
-    )
+    solve = minimise(outputs, pullback, problem.values, problem.targets, start=zero, curvature=proximity, tol=tol)
     step = parts(solve.theta)
     tried = [Weights(*(at + share * by for at, by in zip(w, step))) for share in STEPS]
     losses = [float(hinge(problem.outputs(new), problem.values, problem.targets)[0]) for new in tried]

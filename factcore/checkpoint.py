@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from factcore.facts import replacing
+
 
 def keep(path: Path, run: dict, step: int, history: list, model: nn.Module, optimiser, generator) -> None:
     """Write the state of a run at ``step``; ``run`` says which run it is."""
-    partial = path.with_name(path.name + ".partial")
     kept = {"run": run, "step": step, "history": history, "model": model.state_dict()}
-    torch.save(kept | {"optimiser": optimiser.state_dict(), "generator": generator.get_state()}, partial)
-    os.replace(partial, path)  # a killed run leaves the last whole checkpoint
+    with replacing(path) as partial:  # a killed run leaves the last whole checkpoint
+        torch.save(kept | {"optimiser": optimiser.state_dict(), "generator": generator.get_state()}, partial)
 
 
 def restore(path: Path, run: dict, model: nn.Module, optimiser, generator) -> tuple[int, list]:

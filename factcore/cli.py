@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Sequence
 
-METHODS = ("encoder-decoder", "max-margin", "block-convex", "trained", "hebbian", "one-hot", "ntk")
+from factcore.construct import METHODS
+
+EXAMPLE = """\
+Example, for a file facts.csv that begins with the lines "airport,city" and "Schiphol,Amsterdam":
+
+  factcore store facts.csv --key airport --value city --out memory.safetensors
+  factcore ask memory.safetensors "Where is Schiphol?"
+
+Each command has its own --help. Exit codes: 0 done, 1 bad input, 2 wrong usage, 130 stopped.
+FACTCORE_PROGRESS=0 hides progress bars."""
 STORE = """\
-facts.csv: UTF-8, a header, one fact per row. Many keys may share a value; a key has one value.
+facts.csv: UTF-8, a header, one fact per row, between commas (or semicolons or tabs). Many keys may share a value; a
+key has one value.
 Further names of a thing are further rows: "Schiphol,Amsterdam" beside "Amsterdam Airport Schiphol,Amsterdam".
 
 --embeddings KEYS VALUES: two .npy arrays of numbers, (rows, d) each, used as they are (float32, not normalised).
@@ -33,6 +44,7 @@ answer can have a large margin. --threshold 0 always answers."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 1 for bad input (told on stderr). Wrong usage exits with 2."""
     options = _parser().parse_args(arguments)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on a busy core
     try:
         options.run(options)
     except ValueError as error:
@@ -48,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def store(options: argparse.Namespace) -> None:
     from factcore.facts import replacing
-    from factcore.memory import ANSWERED, Memory
+    from factcore.memory import ANSWERED, FEW, Memory
     from factcore.own_facts import MINILM, own_facts
 
     begun = time.perf_counter()
@@ -59,7 +71,7 @@ def store(options: argparse.Namespace) -> None:
     if not options.embeddings:
         _say(f"reading {options.facts}; texts are embedded by MiniLM")
     facts = own_facts(options.facts, options.key, options.value, embeddings=options.embeddings)
-    _say(f"{len(facts)} facts, {facts.n_values} values, d = {facts.d}: building ({options.method})")
+    _say(f"{_count(len(facts), 'fact')}, {_count(facts.n_values, 'value')}, d = {facts.d}: building ({options.method})")
     memory = Memory.store(
         facts,
         options.method,
@@ -70,18 +82,19 @@ def store(options: argparse.Namespace) -> None:
         columns=[options.key, options.value],
     )
     memory.save(options.out)
-    per_fact = memory.mlp.n_params / len(facts)
+    smallest = memory.about["smallest_margin"]
     print(
-        f"stored {len(facts)} facts in {options.out}: recall 100%, {memory.mlp.n_params:,} parameters "
-        f"({per_fact:.1f} per fact), smallest margin {memory.about['smallest_margin']:.3g}, "
-        f"{time.perf_counter() - begun:.0f} s"
+        f"stored {_count(len(facts), 'fact')} in {options.out}: recall 100%, {memory.mlp.n_params:,} parameters "
+        f"({memory.mlp.n_params / len(facts):,.1f} per fact), "
+        f"smallest margin {_margin(smallest)}, {time.perf_counter() - begun:.0f} s"
     )
+    share, least = memory.about["strangers_answered"], memory.about["strangers_at_most"]
     if facts.n_values == 1:
         _say(f"note: there is one value only, {memory.names[0]!r}: every question is answered with it")
-    elif (share := memory.about["strangers_answered"]) > 2 * ANSWERED:
-        limit = memory.about["threshold"]
-        _say(f"note: {share:.0%} of random questions get an answer too: few facts tell little about what is none")
-        _say(f'      ask with --threshold above {limit:.2g} to hear "I don\'t know" more often')
+    elif share > 2 * ANSWERED:
+        why = "few facts tell little about what is none" if len(facts) < FEW else "stored facts have margins as small"
+        _say(f"note: {share:.0%} of random questions get an answer too: {why}")
+        _say(f"      {least:.0%} with --threshold {smallest * 0.99:.3g}, about the largest that answers every key")
 
 
 def ask(options: argparse.Namespace) -> None:
@@ -110,7 +123,7 @@ def ask(options: argparse.Namespace) -> None:
     for question, found in zip(questions, answers):
         known = found.answer if found.answer is not None else f"I don't know (best guess: {found.guess})"
         second = f"; next: {found.runner_up}" if found.runner_up else ""
-        print(f"{question}\n  {known}\n  margin {found.margin:.3g}, threshold {threshold:.3g}{second}")
+        print(f"{question}\n  {known}\n  margin {_margin(found.margin)}, threshold {threshold:.3g}{second}")
 
 
 def inspect(options: argparse.Namespace) -> None:
@@ -125,12 +138,13 @@ def inspect(options: argparse.Namespace) -> None:
         rho = rho.replace("=", "at most") + f" (of the {report['rho_solved']:,} values closest to another)"
     share = report["strangers_answered"]
     lines = {
-        "facts": f"{report['facts']:,}, {report['values']:,} values, d = {report['d']}",
+        "facts": f"{report['facts']:,}, {_count(report['values'], 'value')}, d = {report['d']}",
         "built by": f"{report['method']}, seed {report['seed']}; embeddings: {report['embeddings']}",
         "network": f"width {report['width']:,}, gate {report['gate']}, {report['parameters']:,} parameters",
         "bits per fact": f"{report['bits_per_fact']:,.0f}; no network takes fewer than "
         f"log2({report['values']}) = {report['floor_bits_per_fact']:.2f}",
-        "smallest margin": f"{report['smallest_margin']:.3g} (of a stored fact); threshold {report['threshold']:.3g}"
+        "smallest margin": f"{_margin(report['smallest_margin'])} (of a stored fact); "
+        f"threshold {report['threshold']:.3g}"
         + ("" if share is None else f" (answers {share:.0%} of random questions)"),
         "decodability": rho,
     }
@@ -142,21 +156,24 @@ def inspect(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    from factcore.export import FORMULA, export
+    from factcore.export import export, formula
     from factcore.memory import Memory
 
     memory = Memory.load(options.memory)
     if os.path.realpath(options.to) == os.path.realpath(options.memory):
         raise ValueError(f"{options.to} is the memory itself, which would be lost: choose another file")
     export(memory, options.to)
-    print(f"wrote {options.to}: gate {memory.mlp.gate}, {FORMULA}")
+    names = "which the exports to .safetensors and .onnx carry" if options.to.endswith(".pt") else "in its metadata"
+    print(f"wrote {options.to}: {formula(memory.mlp)}")
+    print(f"scores.argmax() is the place of the answer among the names, {names}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="factcore",
         description="Store facts in the weights of a small network, and ask for them.",
-        epilog="Exit codes: 0 done, 1 bad input, 2 wrong usage, 130 stopped. FACTCORE_PROGRESS=0 hides progress bars.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -173,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--value", required=True, metavar="NAME", help="column of the values, the answers")
     sub.add_argument("--out", required=True, metavar="memory.safetensors", help="replaced only when complete")
     sub.add_argument("--embeddings", nargs=2, metavar=("KEYS.npy", "VALUES.npy"), help="see below")
-    sub.add_argument("--method", choices=METHODS, default=METHODS[0], help="construction (default: %(default)s)")
+    sub.add_argument("--method", choices=METHODS, default="encoder-decoder", help="construction (default: %(default)s)")
     sub.add_argument("--width", type=_positive, metavar="H", help="hidden units (default: as the method needs)")
     sub.add_argument("--smallest", action="store_true", help="the fewest parameters (see below)")
     sub.add_argument("--seed", type=int, default=0, help="(default: 0)")
@@ -182,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("memory", metavar="memory.safetensors")
     sub.add_argument("questions", nargs="*", metavar="question", help="texts; - reads one per line from standard input")
     sub.add_argument("--embedding", metavar="QUERY.npy", help="ask with the rows of this array (q, d) instead")
-    sub.add_argument("--threshold", type=float, metavar="T", help="smallest margin that gets an answer")
+    sub.add_argument("--threshold", type=_threshold, metavar="T", help="smallest margin that gets an answer")
     sub.add_argument("--json", action="store_true", help="a JSON list, one entry per question; answer null: not known")
 
     sub = command("inspect", inspect, "what a memory holds, what it costs, which values are hard to tell apart")
@@ -194,6 +211,20 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("memory", metavar="memory.safetensors")
     sub.add_argument("--to", required=True, metavar="FILE", help="ends in .pt (torch), .safetensors or .onnx")
     return parser
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _margin(number: float) -> str:
+    return "unbounded, with one value only" if math.isinf(number) else f"{number:.3g}"
+
+
+def _threshold(text: str) -> float:
+    if math.isnan(number := float(text)):
+        raise argparse.ArgumentTypeError("nan compares with nothing")
+    return number
 
 
 def _positive(text: str) -> int:

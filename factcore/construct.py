@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from factcore.block_convex import block_convex
+from factcore.checks import check_choice, check_integer, check_options
 from factcore.decoder import CODES, Codes, choose_codes
-from factcore.encoder import (
-    Encoder,
-    encode_by_gradient,
-    encode_with_buckets,
-    encode_with_random_gates,
-    key_rank,
-    n_buckets,
-)
+from factcore.encoder import encode_by_gradient, encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
 from factcore.facts import FactSet, distinct_keys
 from factcore.hebbian import hebbian
 from factcore.max_margin import max_margin
@@ -26,9 +19,11 @@ from factcore.ntk import ntk
 from factcore.one_hot import one_hot
 from factcore.projection import PROJECTIONS
 from factcore.recall import blocks_of_rows, output_margins
+from factcore.streams import stream
 from factcore.training import trained
 from factcore.ungated import append_one, plain_relu_mlp
 
+ENCODERS = {"buckets": encode_with_buckets, "random-gates": encode_with_random_gates, "gradient": encode_by_gradient}
 FILLS = (1.0, 1.0, 0.95, 0.9, 0.8, 0.65, 0.5)  # bucket fills tried in turn, each with a fresh random cut
 TRIES = 4  # random draws tried at a fill that the caller chose
 GATES_OF = {"buckets": "step", "random-gates": "silu", "gradient": "identity"}  # encoders and their usual gates
@@ -39,21 +34,17 @@ def construct(
 ) -> GatedMLP:
     """Build an MLP that stores ``facts``.
 
-    method: 'encoder-decoder', 'one-hot', 'ntk', 'hebbian', 'max-margin', 'block-convex' or 'trained'; the docstring
-    of the function of that name (`encoder_decoder`, `one_hot` …) states the formula and the ``options``. ``width`` is
-    the number of hidden units allowed; None means as few as the method finds it needs. The same seed gives the same
-    network. ValueError for an unknown method or option, and for a width that is too small.
+    method: a key of `METHODS`, from 'one-hot', the naive memory, to 'trained'; the error for an unknown one lists all.
+    The docstring of the function of that name (`encoder_decoder`, `one_hot` …) states the formula and the ``options``.
+    ``width`` is the number of hidden units allowed; None means as few as the method finds it needs. The same seed
+    gives the same network. ValueError for an unknown method or option, and for a width that is too small.
     """
     if not isinstance(facts, FactSet):
         raise ValueError(f"facts must be a FactSet, got {type(facts).__name__}")
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {list(METHODS)}, got {method!r}")
-    if width is not None and (not isinstance(width, int) or width < 1):
-        raise ValueError(f"width must be a positive integer or None, got {width!r}")
-    known = list(inspect.signature(METHODS[method]).parameters)[3:]
-    for name in options:
-        if name not in known:
-            raise ValueError(f"method {method!r} has no option {name!r}; it has {known}")
+    check_choice("method", method, METHODS)
+    if width is not None:
+        check_integer("width", width)
+    check_options(method, METHODS[method], options)
     return METHODS[method](facts, width, seed, **options)
 
 
@@ -79,24 +70,22 @@ def encoder_decoder(
     h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts at 1 and makes
     room where full buckets are too badly conditioned for the dtype of ``facts`` or training falls short. Where the keys
     span fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to unknowns
-    (1): a lower one makes the solution smaller and the network calmer around its keys. form: 'gated', or 'relu'
-    for the step buckets as a plain ReLU MLP without gates, h = (m + 1)·⌈n/(d + 1)⌉ (see `plain_relu_mlp`).
-    projection: how D is found for separator codes,
-    'optimised', 'aimed' or 'random', from the shortest codes to the quickest; None takes 'optimised' up to 8,192
-    values and 'aimed' beyond (see `short_projection`). Projected codes take the paper's random D.
+    (1): a lower one makes the solution smaller and the network calmer around its keys. form: 'gated', or 'relu' for the
+    step buckets as a plain ReLU MLP without gates, h = (m + 1)·⌈n/(d + 1)⌉ (see `plain_relu_mlp`). projection: how D is
+    found for separator codes, 'optimised', 'aimed' or 'random', from the shortest codes to the quickest; None takes
+    'optimised' up to 8,192 values and 'aimed' beyond (see `short_projection`). Projected codes take a random D, as in
+    the paper.
 
     The result has been verified: every fact decodes in the dtype of ``facts``, by more than the rounding error. With
     ``strict=False`` a network that loses facts is returned all the same; by default ValueError names the first row.
     """
-    if codes not in CODES:
-        raise ValueError(f"codes must be one of {list(CODES)}, got {codes!r}")
-    if projection is not None and (projection not in PROJECTIONS or (codes == "projected" and projection != "random")):
-        kinds = ["random"] if codes == "projected" else list(PROJECTIONS)
-        raise ValueError(f"with codes={codes!r}, projection must be one of {kinds} or None, got {projection!r}")
+    check_choice("codes", codes, CODES)
+    kinds = ("random",) if codes == "projected" else PROJECTIONS
+    check_choice(f"with codes={codes!r}, projection", projection, (*kinds, None))
     gate = _encoder_gate(encoder, gate, form)
-    if code_dim is not None and (not isinstance(code_dim, int) or not 1 <= code_dim <= facts.d):
-        raise ValueError(f"code_dim must be an integer from 1 to d = {facts.d}, got {code_dim!r}")
-    generator = torch.Generator().manual_seed(seed)
+    if code_dim is not None:
+        check_integer("code_dim", code_dim, most=facts.d)
+    generator = stream(seed, "weights")
     keys, rows = distinct_keys(facts)
     chosen, chosen_for, lost = None, code_dim, torch.zeros(0)
     shares = FILLS if fill is None and encoder != "random-gates" else [1.0 if fill is None else fill] * TRIES
@@ -105,11 +94,12 @@ def encoder_decoder(
         allowed = _code_dim_for(facts, width, code_dim, chosen is None, **layout)
         if chosen is None or allowed != chosen_for:  # smaller buckets leave a fixed width less room for codes
             chosen, chosen_for = choose_codes(facts, codes, allowed, seed, strict, projection), allowed
-        wanted, dtype = chosen.codes[facts.targets[rows]], facts.keys.dtype
+        wanted = chosen.codes[facts.targets[rows]]
         if form == "relu":
-            mlp = plain_relu_mlp(keys, wanted, chosen.projection, generator, fill=share, dtype=dtype)
+            mlp = plain_relu_mlp(keys, wanted, chosen.projection, generator, fill=share)
         else:
-            mlp = _assemble(_encode(encoder, keys, wanted, generator, gate, share), chosen.projection, dtype)
+            mlp = ENCODERS[encoder](keys, wanted, generator, gate=gate, fill=share).followed_by(chosen.projection)
+        mlp = mlp.to(facts.keys.dtype)
         if not strict:
             return mlp
         lost = _lost_rows(mlp, facts, chosen, count_all=tried == len(shares))
@@ -142,21 +132,9 @@ def units_per_coordinate(
     return 2 * units - 1 if encoder == "buckets" and gate == "relu" else units
 
 
-def _encode(encoder: str, keys: Tensor, codes: Tensor, generator: torch.Generator, gate: str, fill: float) -> Encoder:
-    if encoder == "buckets":
-        return encode_with_buckets(keys, codes, generator, gate=gate, fill=fill)
-    if encoder == "gradient":
-        return encode_by_gradient(keys, codes, generator, fill=fill)
-    return encode_with_random_gates(keys, codes, generator, gate=gate, fill=fill)
-
-
 def _encoder_gate(encoder: str, gate: str | None, form: str) -> str:
-    if encoder not in GATES_OF:
-        raise ValueError(f"encoder must be one of {list(GATES_OF)}, got {encoder!r}")
-    if encoder == "gradient" and gate not in (None, "identity"):
-        raise ValueError(f"encoder='gradient' is bilinear: gate must be 'identity' or None, got {gate!r}")
-    if form not in ("gated", "relu"):
-        raise ValueError(f"form must be 'gated' or 'relu', got {form!r}")
+    check_choice("encoder", encoder, ENCODERS)
+    check_choice("form", form, ("gated", "relu"))
     if form == "relu" and (encoder != "buckets" or gate not in (None, "step")):
         raise ValueError("form='relu' rewrites the step-gated buckets: leave encoder and gate at their defaults")
     return gate or GATES_OF[encoder]
@@ -184,7 +162,7 @@ def _lost_rows(mlp: GatedMLP, facts: FactSet, chosen: Codes, count_all: bool) ->
 
     Not all of them unless ``count_all``: one block with a lost fact is enough to try another cut.
     """
-    intended = (chosen.codes @ chosen.projection.T)[facts.targets]
+    intended = chosen.outputs[facts.targets]
     longest, safe = facts.values.norm(dim=1).amax(), []
     for rows in blocks_of_rows(mlp, facts):
         outputs = mlp(facts.keys[rows])
@@ -193,18 +171,6 @@ def _lost_rows(mlp: GatedMLP, facts: FactSet, chosen: Codes, count_all: bool) ->
         if not (count_all or safe[-1].all()):
             break
     return (~torch.cat(safe)).nonzero().flatten()
-
-
-def _assemble(hidden: Encoder, projection: Tensor, dtype: torch.dtype) -> GatedMLP:
-    bias = None if hidden.gate_bias is None else hidden.gate_bias.to(dtype)
-    return GatedMLP(
-        hidden.gate_weight.to(dtype),
-        hidden.up.to(dtype),
-        projection[:, hidden.coordinate].to(dtype),
-        gate=hidden.gate,
-        gate_bias=bias,
-        n_solved=hidden.n_solved + projection.numel(),  # D counts, though a random one would follow from the seed
-    )
 
 
 METHODS: dict[str, Callable[..., GatedMLP]] = {

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from factcore.checks import check_embeddings
 from factcore.differences import Differences, most_violated, unit
 from factcore.progress import progress_bar
 
@@ -124,16 +125,9 @@ def decodability(
 
 
 def _check_input(values: Tensor, tol: float, which: Tensor | None, block: int | None) -> None:
-    if not isinstance(values, Tensor) or values.ndim != 2 or values.shape[1] < 1:
-        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-        raise ValueError(f"values must be a 2-D tensor (v, d) with d >= 1, got {shape}")
+    check_embeddings("values", values)
     if len(values) < 2:
         raise ValueError(f"values needs at least 2 rows, got {len(values)}")
-    if not values.is_floating_point():
-        raise ValueError(f"values must have a floating dtype, got {values.dtype}")
-    bad = (~torch.isfinite(values)).any(1).nonzero()[:, 0]
-    if len(bad):
-        raise ValueError(f"values row {int(bad[0])} has a NaN or infinite entry ({len(bad)} such rows)")
     if not tol > 0:
         raise ValueError(f"tol must be positive, got {tol}")
     if block is not None and block < 1:

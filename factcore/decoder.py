@@ -14,6 +14,7 @@ from factcore.decodability import decodability
 from factcore.facts import FactSet
 from factcore.projection import LEAST_MARGIN, affordable, aimable, fitted_projection, short_projection
 from factcore.quick_codes import QUICK_FROM, quick_separators
+from factcore.streams import stream
 
 CODES = ("separators", "projected")
 CODE_TOLERANCE = 0.05  # a code needs a clear margin, not the last digit of the largest one
@@ -26,6 +27,11 @@ class Codes(NamedTuple):
     codes: Tensor
     margins: Tensor
 
+    @property
+    def outputs(self) -> Tensor:
+        """D c_i, what an MLP puts out for value i: (v, d)."""
+        return self.codes @ self.projection.T
+
 
 def choose_codes(
     facts: FactSet, kind: str, code_dim: int | None, seed: int, strict: bool = True, projection: str | None = None
@@ -37,7 +43,7 @@ def choose_codes(
     value lies in the hull of the others.
     """
     values, used = facts.values.double(), torch.unique(facts.targets)
-    basis = projection_basis(facts.d, torch.Generator().manual_seed(seed)).to(values.device)
+    basis = projection_basis(facts.d, stream(seed, "weights")).to(values.device)
     if facts.n_values == 1:  # nothing to tell apart: any output will do
         m = code_dim or 1
         return Codes(basis[:, :m], torch.nn.functional.normalize(values.new_ones(1, m)), values.new_ones(1))
@@ -49,7 +55,7 @@ def choose_codes(
     else:
         chosen = _separators_of_length(code_dim, values, used, basis, affordable(projection, used))
     if strict:
-        _check_margins(chosen, used, facts.d)
+        _check_margins(chosen, used, facts)
     return chosen
 
 
@@ -90,15 +96,17 @@ def _projected(values: Tensor, used: Tensor, basis: Tensor, separators: Tensor, 
     return tried[high]
 
 
-def _check_margins(chosen: Codes, used: Tensor, d: int) -> None:
+def _check_margins(chosen: Codes, used: Tensor, facts: FactSet) -> None:
     lost, m = failing(chosen, used), chosen.codes.shape[1]
     if len(lost) == 0:
         return
-    if m == d:
+    if m == facts.d:
         why = "it lies in (or too near) the convex hull of the others, so no output can pick it"
     else:
         why = f"a code of dimension {m} is too short; leave code_dim and width free to find one that is not"
-    raise ValueError(f"{len(lost)} of {len(used)} values cannot be decoded, the first is values[{int(lost[0])}]: {why}")
+    first = int(lost[0])
+    name = f" ({facts.value_names[first]!r})" if facts.value_names else ""
+    raise ValueError(f"{len(lost)} of {len(used)} values cannot be decoded, the first is values[{first}]{name}: {why}")
 
 
 def projection_basis(d: int, generator: torch.Generator) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from factcore.checks import check_choice
 from factcore.editing_model import FactLanguageModel, fact_mlp, fact_positions
 from factcore.editors import (
     alphaedit_update,
@@ -56,8 +57,7 @@ def finetune(told: Edit, *, steps: int = 25, lr: float = 0.05, weights: str = "d
     weights: 'down' (the matrix that the other editors change) or 'all'. replay: `REPLAYED` unedited facts, drawn anew
     for every step, take part.
     """
-    if weights not in ("down", "all"):
-        raise ValueError(f"weights must be 'down' or 'all', got {weights!r}")
+    check_choice("weights", weights, ("down", "all"))
     mlp, others = copy.deepcopy(told.mlp), torch.arange(len(told.targets))
     others = others[~torch.isin(others, told.rows)]
     learned = [p.requires_grad_() for p in ([mlp.down] if weights == "down" else mlp.parameters())]
@@ -79,26 +79,20 @@ def rome(
     told: Edit, *, steps: int = 25, lr: float = 0.5, clip: float | None = None, weight_decay: float = 0.0
 ) -> GatedMLP:
     """One rank-one change per fact, one after another, each sparing the facts that are not edited (`rome_update`)."""
-    keys, mean_keys, preserved = _keys(told)
-    c, mlp = covariance(preserved), copy.deepcopy(told.mlp)
-    wanted = _wanted(told, keys, mlp.down, steps=steps, lr=lr, clip=clip, weight_decay=weight_decay)
-    weight = mlp.down.double()
-    for key, value in zip(mean_keys, wanted):  # a later change disturbs earlier ones: that is the method
+    keys, wanted, preserved = _request(told, steps=steps, lr=lr, clip=clip, weight_decay=weight_decay)
+    c, weight = covariance(preserved), told.mlp.down.double()
+    for key, value in zip(keys, wanted):  # a later change disturbs earlier ones: that is the method
         weight = rome_update(weight, c, key, value)
-    mlp.down.data = weight.to(mlp.down)
-    return mlp
+    return _with_down(told.mlp, weight)
 
 
 def memit(
     told: Edit, *, steps: int = 25, lr: float = 0.5, clip: float | None = None, weight_of_old: float = 150.0
 ) -> GatedMLP:
     """All facts in one least squares problem with λ = ``weight_of_old`` (`memit_update`)."""
-    keys, mean_keys, preserved = _keys(told)
-    mlp = copy.deepcopy(told.mlp)
-    wanted = _wanted(told, keys, mlp.down, steps=steps, lr=lr, clip=clip)
-    weight = memit_update(mlp.down, covariance(preserved), mean_keys, wanted, weight_of_old=weight_of_old)
-    mlp.down.data = weight.to(mlp.down)
-    return mlp
+    keys, wanted, preserved = _request(told, steps=steps, lr=lr, clip=clip)
+    weight = memit_update(told.mlp.down, covariance(preserved), keys, wanted, weight_of_old=weight_of_old)
+    return _with_down(told.mlp, weight)
 
 
 def alphaedit(
@@ -109,13 +103,10 @@ def alphaedit(
     ``tol`` decides what counts as null, relative to the largest eigenvalue; ``ridge`` is relative to the mean square
     of an edited key, so that neither depends on the scale of the hidden units.
     """
-    keys, mean_keys, preserved = _keys(told)
-    mlp = copy.deepcopy(told.mlp)
-    wanted = _wanted(told, keys, mlp.down, steps=steps, lr=lr, clip=clip)
+    keys, wanted, preserved = _request(told, steps=steps, lr=lr, clip=clip)
     projector = null_space_projector(preserved, tol)
-    size = float(mean_keys.double().square().sum(dim=1).mean())
-    mlp.down.data = alphaedit_update(mlp.down, projector, mean_keys, wanted, ridge=ridge * size).to(mlp.down)
-    return mlp
+    size = float(keys.double().square().sum(dim=1).mean())
+    return _with_down(told.mlp, alphaedit_update(told.mlp.down, projector, keys, wanted, ridge=ridge * size))
 
 
 def no_op(told: Edit) -> GatedMLP:
@@ -134,19 +125,26 @@ def chance(told: Edit) -> GatedMLP:
     return mlp
 
 
-def _keys(told: Edit) -> tuple[Tensor, Tensor, Tensor]:
-    """Hidden units of edited facts in the training templates (e, t, h), their means (e, h), all others (p, h)."""
+def _request(told: Edit, **options) -> tuple[Tensor, Tensor, Tensor]:
+    """Of edited facts the mean hidden units in the training templates (e, h) and the outputs wanted (e, d).
+
+    And the hidden units (p, h) of all other facts, one row a template.
+    """
     hidden = told.mlp.hidden(fact_positions(told.model, told.relation, False).brought)
     others = torch.ones(len(hidden), dtype=torch.bool).index_fill_(0, told.rows, False)
     if not others.any():
         raise ValueError("every fact is edited: weight editors need facts to preserve; use method='swap'")
-    keys = hidden[told.rows]
-    return keys, keys.mean(dim=1), hidden[others].flatten(0, 1)
+    keys = hidden[told.rows]  # (e, t, h)
+    outputs = keys[:, :: max(1, keys.shape[1] // CONTEXTS)] @ told.mlp.down.T
+    wanted = wanted_outputs(told.model.logits, outputs, told.targets[told.rows], **options)
+    return keys.mean(dim=1), wanted, hidden[others].flatten(0, 1)
 
 
-def _wanted(told: Edit, keys: Tensor, down: Tensor, **options) -> Tensor:
-    outputs = keys[:, :: max(1, keys.shape[1] // CONTEXTS)] @ down.T
-    return wanted_outputs(told.model.logits, outputs, told.targets[told.rows], **options)
+def _with_down(mlp: GatedMLP, weight: Tensor) -> GatedMLP:
+    """A copy of ``mlp`` with another down projection."""
+    mlp = copy.deepcopy(mlp)
+    mlp.down.data = weight.to(mlp.down)
+    return mlp
 
 
 METHODS: dict[str, Callable[..., GatedMLP]] = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import ctypes
 import difflib
-import inspect
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from factcore.checks import check_choice, check_integer, check_options
 from factcore.edit_methods import METHODS, Edit
 from factcore.editing_model import FactLanguageModel, fact_accuracy, fact_positions, insert, perplexity, write_facts
 from factcore.editing_text import RELATIONS, airport_corpus
@@ -124,8 +124,7 @@ def harmonic_mean(*shares: float) -> float:
 def draw_edits(model: FactLanguageModel, count: int, *, relation: str = "city", seed: int = 0) -> dict[str, str]:
     """``count`` airports at random, each with another value of the relation than it has now."""
     corpus, generator = model.corpus, torch.Generator().manual_seed(seed)
-    if not isinstance(count, int) or not 1 <= count <= len(corpus):
-        raise ValueError(f"count must be an integer from 1 to {len(corpus)} airports, got {count!r}")
+    check_integer("count", count, most=len(corpus))
     rows = torch.randperm(len(corpus), generator=generator)[:count].tolist()
     values, new = corpus.values[relation].tolist(), {}
     for row in rows:
@@ -139,14 +138,9 @@ def _told(
     model: FactLanguageModel, new_facts: Mapping[str, str], relation: str, method: str, seed: int, options: dict
 ) -> Edit:
     """The request, checked: nothing has been changed when this raises."""
-    if relation not in RELATIONS:
-        raise ValueError(f"relation must be one of {list(RELATIONS)}, got {relation!r}")
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {list(METHODS)}, got {method!r}")
-    known = list(inspect.signature(METHODS[method]).parameters)[1:]
-    for name in options:
-        if name not in known and "options" not in known:
-            raise ValueError(f"method {method!r} has no option {name!r}; it has {known}")
+    check_choice("relation", relation, RELATIONS)
+    check_choice("method", method, METHODS)
+    check_options(method, METHODS[method], options)
     if not new_facts:
         raise ValueError("new_facts is empty: there is nothing to edit")
     corpus, targets = model.corpus, model.targets[relation].clone()

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, scaled_dot_product_attention
 
+from factcore.checks import check_choice
 from factcore.construct import construct
 from factcore.editing_text import RELATIONS, Corpus
 from factcore.facts import FactSet
@@ -172,8 +173,7 @@ def perplexity(model: FactLanguageModel) -> float:
 
 def insert(model: FactLanguageModel, relation: str, mlp: nn.Module) -> FactLanguageModel:
     """Put ``mlp``, (…, d) → (…, d), in the place that knows ``relation``; returns ``model``."""
-    if relation not in RELATIONS:
-        raise ValueError(f"relation must be one of {list(RELATIONS)}, got {relation!r}")
+    check_choice("relation", relation, RELATIONS)
     model.facts[relation] = mlp
     return model
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from factcore.checks import check_integer
 from factcore.facts import airport_facts, data_file, read_safetensors, unpack_lines
 
 RELATIONS = ("city", "country")
@@ -25,7 +26,6 @@ HELD_OUT = 12  # of the templates of a relation: the last ones are never trained
 # expansions, @ is an airport.
 _TEXTS = tomllib.loads(data_file("sentences.toml").read_text(encoding="utf-8"))
 TEMPLATES = {relation: [line.split() for line in lines] for relation, lines in _TEXTS["templates"].items()}
-CUES: dict[str, list[str]] = _TEXTS["cues"]  # words that ask for a relation: the last ones of its templates
 GRAMMAR = {symbol: expansions.split(" | ") for symbol, expansions in _TEXTS["grammar"].items()}
 COUNTRIES: dict[str, str] = _TEXTS["countries"]  # by ISO 3166 code
 
@@ -91,8 +91,8 @@ def airport_corpus(n_facts: int = 256, *, n_filler: int = 2000, n_held_out: int 
     are none. The same seed gives the same filler. ValueError for sizes out of range.
     """
     facts = airport_facts(n_facts)
-    if not (isinstance(n_filler, int) and isinstance(n_held_out, int) and min(n_filler, n_held_out) >= 1):
-        raise ValueError(f"n_filler and n_held_out must be positive integers, got {n_filler!r} and {n_held_out!r}")
+    check_integer("n_filler", n_filler)
+    check_integer("n_held_out", n_held_out)
     airports, cities = facts.key_names or (), facts.value_names or ()
     country_of = _countries(airports)
     told = {

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from factcore.editing_model import FactLanguageModel, write_facts
 from factcore.editing_text import RELATIONS, Corpus, airport_corpus
-from factcore.facts import data_file, read_safetensors
+from factcore.facts import data_file, read_safetensors, write_safetensors
 from factcore.progress import progress_bar
 
 
@@ -87,9 +86,9 @@ def save_language_models(models: Iterable[FactLanguageModel], path: str | Path) 
     sizes: dict[str, str] = {}
     for number, model in enumerate(models):
         learned = {k: t for k, t in model.state_dict().items() if not k.startswith(("names", "facts."))}
-        tensors |= {f"{number}.{k}": t.detach().cpu().contiguous() for k, t in learned.items()}
+        tensors |= {f"{number}.{k}": t for k, t in learned.items()}
         sizes = {"n_facts": str(len(model.corpus)), "d": str(model.d)}
-    save_file(tensors, str(path), sizes)
+    write_safetensors(path, tensors, sizes)
 
 
 def load_language_model(

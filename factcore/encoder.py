@@ -12,6 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from factcore.checks import check_choice
+from factcore.mlp import GATES, GatedMLP
+
 CANDIDATE_DIRECTIONS = 16  # random directions tried for the buckets; the one with the widest gaps at the cuts wins
 RANDOM_GATE_SCALE = 4.0  # spread of ⟨g, x⟩ in standard deviations: a saturated gate conditions the solve better
 
@@ -26,6 +29,12 @@ class Encoder(NamedTuple):
     gate: str
     n_solved: int
 
+    def followed_by(self, projection: Tensor) -> GatedMLP:
+        """D enc(x), with D the ``projection`` (d, m)."""
+        down = projection[:, self.coordinate]
+        solved = self.n_solved + projection.numel()  # D counts, though a random one would follow from the seed
+        return GatedMLP(self.gate_weight, self.up, down, gate=self.gate, gate_bias=self.gate_bias, n_solved=solved)
+
 
 class Buckets(NamedTuple):
     """Keys sorted along ``direction`` and cut: bucket b holds ``order[starts[b]:starts[b + 1]]``."""
@@ -39,9 +48,8 @@ class Buckets(NamedTuple):
 
 def key_rank(keys: Tensor) -> int:
     """Dimensions that the keys span: as many fit into one linear system. Below d for embeddings that were centred."""
-    return (
-        max(1, int(torch.linalg.matrix_rank(keys.double(), rtol=1e-7))) if len(keys) > keys.shape[1] else keys.shape[1]
-    )
+    n, d = keys.shape
+    return max(1, int(torch.linalg.matrix_rank(keys.double(), rtol=1e-7))) if n > d else d
 
 
 def n_buckets(n_keys: int, rank: int, fill: float = 1.0) -> int:
@@ -89,19 +97,16 @@ def encode_with_buckets(
     solutions = _solve_buckets(keys, codes, buckets)  # (B, m, d)
     steps = torch.cat([solutions[:1], solutions.diff(dim=0)])
     n_solved, count = steps.numel() + len(buckets.below), len(steps)
-    direction = buckets.direction.expand(count - 1, d)
-    if gate == "step":
-        weight = torch.cat([torch.zeros_like(buckets.direction)[None], direction])
-        bias = torch.cat([torch.ones_like(buckets.direction[:1]), -(buckets.below + buckets.above) / 2])
-    elif gate == "relu":
-        width = (buckets.above - buckets.below)[:, None]
-        ramp = torch.cat([direction / width, direction / width])
-        weight = torch.cat([torch.zeros_like(buckets.direction)[None], ramp])
-        offsets = [-buckets.below / width[:, 0], -buckets.above / width[:, 0]]
-        bias = torch.cat([torch.ones_like(buckets.direction[:1]), *offsets])
+    weight, offset = buckets.direction.expand(count - 1, d), -(buckets.below + buckets.above) / 2
+    if gate == "relu":
+        width = buckets.above - buckets.below
+        weight = (weight / width[:, None]).repeat(2, 1)
+        offset = torch.cat([-buckets.below / width, -buckets.above / width])
         steps = torch.cat([steps, -steps[1:]])
-    else:
+    elif gate != "step":
         raise ValueError(f"the bucket encoder has gates 'step' and 'relu', got {gate!r}")
+    weight = torch.cat([keys.new_zeros(1, d), weight])  # the first bucket's gate is always open
+    bias = torch.cat([keys.new_ones(1), offset])
     each = lambda per_bucket: per_bucket.repeat_interleave(m, dim=0)  # noqa: E731
     coordinate = torch.arange(m, device=keys.device).repeat(len(steps))
     return Encoder(each(weight), each(bias), steps.reshape(-1, d), coordinate, gate, n_solved)
@@ -117,11 +122,8 @@ def encode_with_random_gates(
 
     keys (n, d) distinct and codes (n, m), both float64.
     """
-    from factcore.mlp import GATES
-
     (n, d), m = keys.shape, codes.shape[1]
-    if gate not in GATES:
-        raise ValueError(f"gate must be one of {sorted(GATES)}, got {gate!r}")
+    check_choice("gate", gate, GATES)
     least = n_buckets(n, key_rank(keys), fill)
     most = 2 * least + 8
     scale = RANDOM_GATE_SCALE / keys.norm(dim=1).mean()
@@ -145,7 +147,14 @@ def encode_with_random_gates(
 
 @torch.enable_grad()
 def encode_by_gradient(
-    keys: Tensor, codes: Tensor, generator: torch.Generator, *, fill: float = 1.0, steps: int = 2000, lr: float = 0.1
+    keys: Tensor,
+    codes: Tensor,
+    generator: torch.Generator,
+    *,
+    gate: str = "identity",
+    fill: float = 1.0,
+    steps: int = 2000,
+    lr: float = 0.1,
 ) -> Encoder:
     """Gates and up projection by gradient steps: full-batch Adam on the squared error of the codes, cosine decay.
 
@@ -153,8 +162,10 @@ def encode_by_gradient(
     forms has d, so half as many units have as many unknowns as equations. How close to the codes the steps come is not
     guaranteed; a lower ``fill`` brings them closer. h = m·p.
 
-    keys (n, d) of about one norm and codes (n, m), both float64.
+    keys (n, d) of about one norm and codes (n, m), both float64. ValueError for another gate than 'identity'.
     """
+    if gate != "identity":
+        raise ValueError(f"the encoder by gradient steps is bilinear: gate must be 'identity', got {gate!r}")
     (n, d), m = keys.shape, codes.shape[1]
     units = n_buckets(n, 2 * key_rank(keys), fill)
     scale, spread = d**0.5 / keys.norm(dim=1).mean(), codes.square().mean().sqrt()

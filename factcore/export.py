@@ -11,16 +11,30 @@ from torch import Tensor
 
 from factcore.facts import replacing, write_safetensors
 from factcore.memory import Memory
+from factcore.mlp import GatedMLP
 
-FORMULA = "scores = values @ down @ (gate(gate_weight @ x + gate_bias) * (up @ x))"  # up, gate_bias where there are any
 SUFFIXES = (".pt", ".safetensors", ".onnx")
+_GATED = {  # as the reader of an export would write it in torch
+    "step": "({z} > 0)",
+    "relu": "relu({z})",
+    "silu": "silu({z})",
+    "identity": "{z}",
+    "hermite2": "(({z} ** 2 - 1) / 2 ** 0.5)",
+    "hermite3": "(({z} ** 3 - 3 * {z}) / 6 ** 0.5)",
+}
+
+
+def formula(mlp: GatedMLP) -> str:
+    """The scores of one query x (d,) from the exported tensors, as a line of torch."""
+    z = "(gate_weight @ x)" if mlp.gate_bias is None else "(gate_weight @ x + gate_bias)"
+    return f"scores = values @ down @ ({_GATED[mlp.gate].format(z=z)} * {'1.0' if mlp.up is None else '(up @ x)'})"
 
 
 def export(memory: Memory, path: str | Path) -> None:
     """Write the weights and values to a .pt, .safetensors or .onnx file, as its name ends.
 
-    .pt and .safetensors: the tensors of `FORMULA`; .safetensors holds the gate and the names of the values in its
-    metadata. .onnx: see `onnx_graph`. An existing file is replaced only once the new one is complete. ValueError for
+    .pt and .safetensors: the tensors of `formula`; .safetensors holds it and the names of the values in its metadata.
+    .onnx: see `onnx_graph`. An existing file is replaced only once the new one is complete. ValueError for
     another ending, a folder that cannot be written to, and an .onnx file where the package onnx is not installed.
     """
     suffix = Path(path).suffix
@@ -30,7 +44,7 @@ def export(memory: Memory, path: str | Path) -> None:
             torch.save({name: tensor.clone() for name, tensor in tensors.items()}, partial)
     elif suffix == ".safetensors":
         names = json.dumps(memory.names, ensure_ascii=False)
-        write_safetensors(path, tensors, {"gate": memory.mlp.gate, "formula": FORMULA, "names": names})
+        write_safetensors(path, tensors, {"gate": memory.mlp.gate, "formula": formula(memory.mlp), "names": names})
     elif suffix == ".onnx":
         graph = onnx_graph(memory).SerializeToString()
         with replacing(path) as partial:

@@ -15,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from factcore.checks import check_embeddings, check_integer, described
+
 
 class MissingFileError(ValueError, FileNotFoundError):
     """A file that should hold facts is not there."""
@@ -108,8 +110,7 @@ def spherical_facts(
     """
     n_values = n_facts if n_values is None else n_values
     for name, size in (("n_facts", n_facts), ("d", d), ("n_values", n_values)):
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} must be a positive integer, got {size!r}")
+        check_integer(name, size)
     generator = torch.Generator().manual_seed(seed)
     unit = lambda rows: torch.nn.functional.normalize(  # noqa: E731
         torch.randn(rows, d, generator=generator, dtype=torch.float64), dim=1
@@ -136,8 +137,7 @@ def airport_facts(n_facts: int | None = None) -> FactSet:
     )
     if n_facts is None:
         return facts
-    if not isinstance(n_facts, int) or not 1 <= n_facts <= len(facts):
-        raise ValueError(f"n_facts must be an integer from 1 to {len(facts)} airports, got {n_facts!r}")
+    check_integer("n_facts", n_facts, most=len(facts))
     rows = torch.randperm(len(facts), generator=torch.Generator().manual_seed(0))[:n_facts]
     return facts.subset(rows.sort().values)
 
@@ -230,17 +230,6 @@ def distinct_keys(facts: FactSet) -> tuple[Tensor, Tensor]:
     return distinct.double(), rows
 
 
-def check_embeddings(name: str, rows: Tensor) -> None:
-    """ValueError unless ``rows`` is a non-empty, finite, floating (rows, d) tensor."""
-    if not isinstance(rows, Tensor) or rows.ndim != 2 or 0 in rows.shape:
-        raise ValueError(f"{name} must be a non-empty 2-D tensor (rows, d), got {_describe(rows)}")
-    if not rows.is_floating_point():
-        raise ValueError(f"{name} must have a floating dtype, got {rows.dtype}")
-    bad = (~torch.isfinite(rows).all(dim=1)).nonzero().flatten()
-    if len(bad):
-        raise ValueError(f"{name} has NaN or infinite entries in {len(bad)} row(s), the first is row {int(bad[0])}")
-
-
 def _check_tensors(keys: Tensor, values: Tensor, targets: Tensor) -> None:
     check_embeddings("keys", keys)
     check_embeddings("values", values)
@@ -249,7 +238,7 @@ def _check_tensors(keys: Tensor, values: Tensor, targets: Tensor) -> None:
     if keys.dtype != values.dtype:
         raise ValueError(f"keys are {keys.dtype} but values are {values.dtype}: convert one with .to(dtype)")
     if not isinstance(targets, Tensor) or targets.shape != keys.shape[:1]:
-        raise ValueError(f"targets must have shape ({len(keys)},), one per key, got {_describe(targets)}")
+        raise ValueError(f"targets must have shape ({len(keys)},), one per key, got {described(targets)}")
     if targets.dtype != torch.int64:
         raise ValueError(f"targets must be int64, got {targets.dtype}: convert with .long()")
     if not keys.device == values.device == targets.device:
@@ -271,7 +260,3 @@ def _check_contradictions(keys: Tensor, targets: Tensor) -> None:
             f"keys {twin} and {row} are the same but have different values (targets {int(targets[twin])} and "
             f"{int(targets[row])}); {len(bad)} such row(s) in all"
         )
-
-
-def _describe(thing: object) -> str:
-    return f"shape {tuple(thing.shape)}" if isinstance(thing, Tensor) else type(thing).__name__

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from factcore.checks import check_choice, check_integer
 from factcore.facts import FactSet, data_file, read_safetensors
 
 STRENGTHS = {"spiked": 1.5, "clusters": 0.5, "low-rank": 0.1, "norms": 0.3, "power-law": 1.0}  # the defaults
@@ -38,19 +39,19 @@ def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength:
     ValueError for an unknown name, sizes that are not positive integers, a strength that is negative or not finite,
     a strength for a geometry that has none, and more rows or dimensions than the real data have.
     """
-    if name not in GEOMETRIES:
-        raise ValueError(f"name must be one of {sorted(GEOMETRIES)}, got {name!r}")
-    for what, size in (("n_values", n_values), ("d", d)):
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{what} must be a positive integer, got {size!r}")
+    check_choice("name", name, (*SYNTHETIC, *REAL))
+    check_integer("n_values", n_values)
+    check_integer("d", d)
     if strength is not None and name not in STRENGTHS:
         raise ValueError(f"geometry {name!r} has no strength; these have: {sorted(STRENGTHS)}")
     if strength is not None and not (math.isfinite(strength) and strength >= 0):
         raise ValueError(f"strength must be a finite number of at least 0, got {strength!r}")
     generator = torch.Generator().manual_seed(seed)
-    if name not in STRENGTHS:
-        return GEOMETRIES[name](n_values, d, generator)
-    return GEOMETRIES[name](n_values, d, generator, STRENGTHS[name] if strength is None else strength)
+    if name in REAL:
+        return _sample(name, n_values, d, generator)
+    if name in STRENGTHS:
+        return SYNTHETIC[name](n_values, d, generator, STRENGTHS[name] if strength is None else strength)
+    return SYNTHETIC[name](n_values, d, generator)
 
 
 def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
@@ -63,8 +64,7 @@ def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
     inputs, outputs = (_dequantised("minilm_mlp.safetensors", *names).float() for names in (INPUTS, OUTPUTS))
     if n_facts is None:
         return FactSet(inputs, outputs, torch.arange(len(inputs)))
-    if not isinstance(n_facts, int) or not 1 <= n_facts <= len(inputs):
-        raise ValueError(f"n_facts must be an integer from 1 to {len(inputs)}, got {n_facts!r}")
+    check_integer("n_facts", n_facts, most=len(inputs))
     rows = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(seed))[:n_facts]
     return FactSet(inputs[rows], outputs[rows], torch.arange(n_facts))
 
@@ -75,10 +75,10 @@ def cut_to_leading(facts: FactSet, d: int) -> FactSet:
     Largest second moments about the origin first; the rest is cut off, so norms shrink and close rows come closer.
     Names are kept. ValueError unless 1 ≤ d ≤ facts.d and when two keys with different values become one.
     """
-    if not isinstance(d, int) or not 1 <= d <= facts.d:
-        raise ValueError(f"d must be an integer from 1 to {facts.d}, got {d!r}")
-    cut = lambda rows: _leading(rows.double(), d).to(rows.dtype)  # noqa: E731
-    return replace(facts, keys=cut(facts.keys), values=cut(facts.values))
+    check_integer("d", d, most=facts.d)
+    keys, values = facts.keys.double(), facts.values.double()
+    keys, values = keys @ leading_directions(keys, d), values @ leading_directions(values, d)
+    return replace(facts, keys=keys.to(facts.keys.dtype), values=values.to(facts.values.dtype))
 
 
 def _normal(rows: int, d: int, generator: torch.Generator) -> Tensor:
@@ -119,40 +119,26 @@ def _power_law(v: int, d: int, generator: torch.Generator, strength: float) -> T
     return normalize(_normal(v, d, generator) * spread @ basis.T, dim=1)
 
 
-def _airports(v: int, d: int, generator: torch.Generator) -> Tensor:
-    rows = read_safetensors(data_file("airports.safetensors"))[0]["values"].double()
-    return _sample("airports", normalize(rows, dim=1), v, d, generator)
-
-
-def _stored(file: str, rows: str, scales: str) -> Callable[[int, int, torch.Generator], Tensor]:
-    """The geometry of the int8 tensor ``rows`` of a data file; ``scales`` restores the norms."""
-
-    def sample(v: int, d: int, generator: torch.Generator) -> Tensor:
-        return _sample(file, _dequantised(file, rows, scales), v, d, generator)
-
-    return sample
-
-
 def _dequantised(file: str, rows: str, scales: str) -> Tensor:
+    """The int8 tensor ``rows`` of a data file; ``scales`` restores the norms."""
     tensors, _ = read_safetensors(data_file(file))
     return tensors[rows].double() * tensors[scales].double()[:, None]
 
 
-def _sample(source: str, rows: Tensor, v: int, d: int, generator: torch.Generator) -> Tensor:
+def _sample(name: str, v: int, d: int, generator: torch.Generator) -> Tensor:
+    rows = REAL[name]()
     if v > len(rows) or d > rows.shape[1]:
-        raise ValueError(f"{source} has {len(rows)} rows and d = {rows.shape[1]}: too few for ({v}, {d})")
+        raise ValueError(f"{name} has {len(rows)} rows and d = {rows.shape[1]}: too few for ({v}, {d})")
     chosen = rows[torch.randperm(len(rows), generator=generator)[:v]]
-    if d == rows.shape[1]:
-        return chosen
-    return _leading(chosen, d)
+    return chosen if d == rows.shape[1] else chosen @ leading_directions(chosen, d)
 
 
-def _leading(rows: Tensor, d: int) -> Tensor:
-    """``rows`` in the basis of their d principal directions of largest second moment."""
-    return rows @ torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -d:].flip(1)
+def leading_directions(rows: Tensor, d: int) -> Tensor:
+    """The d principal directions of largest second moment of ``rows`` (n, D), as columns (D, d)."""
+    return torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -d:].flip(1)
 
 
-GEOMETRIES: dict[str, Callable[..., Tensor]] = {
+SYNTHETIC: dict[str, Callable[..., Tensor]] = {
     "sphere": _sphere,
     "gaussian": _gaussian,
     "spiked": _spiked,
@@ -160,8 +146,10 @@ GEOMETRIES: dict[str, Callable[..., Tensor]] = {
     "low-rank": _low_rank,
     "norms": _norms,
     "power-law": _power_law,
-    "airports": _airports,
-    "tokens": _stored("minilm_tokens.safetensors", "rows", "scales"),
-    "mlp-inputs": _stored("minilm_mlp.safetensors", *INPUTS),
-    "mlp-outputs": _stored("minilm_mlp.safetensors", *OUTPUTS),
+}
+REAL: dict[str, Callable[[], Tensor]] = {
+    "airports": lambda: normalize(read_safetensors(data_file("airports.safetensors"))[0]["values"].double(), dim=1),
+    "tokens": lambda: _dequantised("minilm_tokens.safetensors", "rows", "scales"),
+    "mlp-inputs": lambda: _dequantised("minilm_mlp.safetensors", *INPUTS),
+    "mlp-outputs": lambda: _dequantised("minilm_mlp.safetensors", *OUTPUTS),
 }

@@ -10,6 +10,7 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
+from factcore.checks import check_embeddings
 from factcore.decodability import Decodability, decodability
 
 
@@ -30,13 +31,9 @@ def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor
 
     Raises ValueError for a singular S (v <= d, or values in a proper subspace): give a ridge.
     """
-    if values.ndim != 2 or not values.is_floating_point():
-        got = f"{values.dtype} {tuple(values.shape)}"
-        raise ValueError(f"values must be a floating 2-D tensor (v, d), got {got}")
+    check_embeddings("values", values)
     if ridge < 0:
         raise ValueError(f"ridge must be non-negative, got {ridge}")
-    if len(bad := (~torch.isfinite(values)).any(1).nonzero()[:, 0]):
-        raise ValueError(f"values row {int(bad[0])} has a NaN or infinite entry")
     x = values.detach().double()
     mean = x.mean(0)
     variance, axes = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))

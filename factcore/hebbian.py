@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
 
+from factcore.checks import check_choice
 from factcore.decoder import choose_codes
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
-from factcore.search import first_width_that_stores
+from factcore.search import doubles_width
+from factcore.streams import stream
 
 VARIANTS = ("raw", "whitened", "data-dependent")
 TARGETS = ("values", "separators")
 CG_STEPS, CG_TOLERANCE = 200, 1e-5  # the refits only have to be good features: the readout is solved exactly
 
 
+def largest_useful_width(facts: FactSet) -> int:
+    """8d(d + 1) features, 16 times as many as are independent: only the raw sum, an average, still gains by more."""
+    return max(8 * facts.d * (facts.d + 1), -(-len(facts) // facts.d))
+
+
+@doubles_width(largest_useful_width)
 def hebbian(
     facts: FactSet,
-    width: int | None,
+    width: int,
     seed: int,
     *,
     variant: str = "whitened",
@@ -39,44 +46,30 @@ def hebbian(
     one. ValueError for an option out of range, with 'separators' for a value that has none, and without ``width``
     when 8d(d + 1) features still lose facts.
     """
-    for name, choice, allowed in (("variant", variant, VARIANTS), ("targets", targets, TARGETS)):
-        if choice not in allowed:
-            raise ValueError(f"{name} must be one of {list(allowed)}, got {choice!r}")
+    check_choice("variant", variant, VARIANTS)
+    check_choice("targets", targets, TARGETS)
     if not 0 <= ridge < 1:
         raise ValueError(f"ridge must lie in [0, 1), got {ridge}")
-    if width is None:
-        again = partial(hebbian, facts, seed=seed, variant=variant, targets=targets, ridge=ridge)
-        return first_width_that_stores(again, facts, most=largest_useful_width(facts))
     keys, rows = distinct_keys(facts)
-    wanted = _wanted_outputs(facts, targets, seed)[facts.targets[rows]]  # (n', d)
-    factors = torch.randn(2, width, facts.d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    values = facts.values.double()
+    aims = values if targets == "values" else choose_codes(facts, "separators", facts.d, seed).outputs  # (v, d)
+    wanted = aims[facts.targets[rows]]  # (n', d)
+    factors = torch.randn(2, width, facts.d, generator=stream(seed, "weights"), dtype=torch.float64)
     # Of keys of one norm ⟨a, k⟩ is then a standard normal.
     first, second = (factors / keys.norm(dim=1).mean().cpu()).to(keys)
-    readout = raw_readout(features(keys, first, second), wanted)
+    readout = wanted.T @ features(keys, first, second) / len(keys)
     if variant == "data-dependent":
-        values = facts.values.double()
         second = refit_factor(keys, first, readout, values, facts.targets[rows], ridge)
         first = refit_factor(keys, second, readout, values, facts.targets[rows], ridge)
     if variant != "raw":
         readout = ridge_readout(features(keys, first, second), wanted, ridge)
-    dtype = facts.keys.dtype
     solved = readout.numel() * (3 if variant == "data-dependent" else 1)
-    return GatedMLP(first.to(dtype), second.to(dtype), readout.to(dtype), gate="identity", n_solved=solved)
-
-
-def largest_useful_width(facts: FactSet) -> int:
-    """8d(d + 1) features, 16 times as many as are independent: only the raw sum, an average, still gains by more."""
-    return max(8 * facts.d * (facts.d + 1), -(-len(facts) // facts.d))
+    return GatedMLP(first, second, readout, gate="identity", n_solved=solved).to(facts.keys.dtype)
 
 
 def features(keys: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """φ(k_i) = (A₀k_i) ⊙ (A₁k_i), shape (n, h)."""
     return (keys @ first.T) * (keys @ second.T)
-
-
-def raw_readout(phi: Tensor, wanted: Tensor) -> Tensor:
-    """The Hebbian sum W = (1/n) Σ_i t_i φ(k_i)ᵀ (d, h)."""
-    return wanted.T @ phi / len(phi)
 
 
 def ridge_readout(phi: Tensor, wanted: Tensor, ridge: float) -> Tensor:
@@ -143,11 +136,3 @@ def conjugate_gradients(
         product, before = (residual * scaled).sum(), product
         direction = scaled + (product / before) * direction
     return solution
-
-
-def _wanted_outputs(facts: FactSet, kind: str, seed: int) -> Tensor:
-    """The output for every value (v, d), float64."""
-    if kind == "values":
-        return facts.values.double()
-    chosen = choose_codes(facts, "separators", facts.d, seed)
-    return chosen.codes @ chosen.projection.T

@@ -5,16 +5,18 @@ With G and D fixed, the outputs of g(x) = D (σ(Gx) ⊙ (Ax)) are linear in A, s
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from factcore.checks import check_choice
 from factcore.convex import Solve, minimise
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP
-from factcore.search import first_width_that_stores
+from factcore.recall import output_margins
+from factcore.search import doubles_width
+from factcore.streams import stream
 
 RIDGE = 1e-2  # κ: smaller stores in slightly fewer units and takes far longer to certify
 MOST_UNITS = 8  # a fact: from one on, facts that can be stored are, unless keys nearly coincide
@@ -41,15 +43,13 @@ class Problem(NamedTuple):
 
     def decodes(self, w: Weights) -> bool:
         """Whether every key decodes (in blocks, as the logits are n × v)."""
-        for out, target in zip(self.outputs(w).split(1024), self.targets.split(1024)):
-            logits = out @ self.values.T
-            if ((logits >= logits.gather(1, target[:, None])).sum(dim=1) > 1).any():
-                return False
-        return True
+        blocks = zip(self.outputs(w).split(1024), self.targets.split(1024))
+        return all((output_margins(out, targets, self.values) > 0).all() for out, targets in blocks)
 
 
+@doubles_width(lambda facts: MOST_UNITS * len(facts))
 def max_margin(
-    facts: FactSet, width: int | None, seed: int, *, gate: str = "silu", ridge: float = RIDGE, tol: float = 1e-2
+    facts: FactSet, width: int, seed: int, *, gate: str = "silu", ridge: float = RIDGE, tol: float = 1e-2
 ) -> GatedMLP:
     """Random G and D, and the A that minimises the squared hinge plus (ridge/2)‖A‖²: convex, its minimiser unique.
 
@@ -58,9 +58,6 @@ def max_margin(
     range, and where no h up to 8n does.
     """
     check_options(gate, ridge, tol)
-    if width is None:
-        build = partial(max_margin, facts, seed=seed, gate=gate, ridge=ridge, tol=tol)
-        return first_width_that_stores(build, facts, most=MOST_UNITS * len(facts))
     problem, scale = scaled_problem(facts, gate)
     w = random_weights(problem, width, seed)
     w, solve = _solve_up(problem, w, ridge, tol)
@@ -85,7 +82,7 @@ def _solve_up(problem: Problem, w: Weights, ridge: float, tol: float) -> tuple[W
 
 def random_weights(problem: Problem, width: int, seed: int) -> Weights:
     """Rows of G and A with ⟨g, k⟩ about standard normal, D of unit columns."""
-    d, generator = problem.keys.shape[1], torch.Generator().manual_seed(seed)
+    d, generator = problem.keys.shape[1], stream(seed, "weights")
     gates, up, down = torch.randn(3, width, d, generator=generator, dtype=torch.float64)
     like = problem.keys
     return Weights(
@@ -93,30 +90,24 @@ def random_weights(problem: Problem, width: int, seed: int) -> Weights:
     )
 
 
-def scaled_problem(facts: FactSet, gate: str) -> tuple[Problem, tuple[float, float]]:
-    """The facts in the scales that the constants of this file are for, and those scales (of keys, of values)."""
+def scaled_problem(facts: FactSet, gate: str) -> tuple[Problem, float]:
+    """The facts in the scales that the constants of this file are for, and the scale of the keys."""
     keys, rows = distinct_keys(facts)
     values = facts.values.double()
     values = values - values.mean(dim=0)  # moves all logits of a key alike
     of_keys = facts.d**0.5 / (float(keys.norm(dim=1).mean()) or 1.0)
     of_values = 1 / (float(values.norm(dim=1).mean()) or 1.0)
-    return Problem(keys * of_keys, values * of_values, facts.targets[rows], gate), (of_keys, of_values)
+    return Problem(keys * of_keys, values * of_values, facts.targets[rows], gate), of_keys
 
 
-def network(
-    w: Weights, scale: tuple[float, float], facts: FactSet, gate: str, solves: list[Solve], n_solved: int
-) -> GatedMLP:
+def network(w: Weights, scale: float, facts: FactSet, gate: str, solves: list[Solve], n_solved: int) -> GatedMLP:
     """The weights ``w`` back in the scale of ``facts``, with the certificates of the solves."""
-    dtype, (of_keys, _) = facts.keys.dtype, scale
-    mlp = GatedMLP(
-        (w.gates * of_keys).to(dtype), (w.up * of_keys).to(dtype), w.down.to(dtype), gate=gate, n_solved=n_solved
-    )
+    mlp = GatedMLP(w.gates * scale, w.up * scale, w.down, gate=gate, n_solved=n_solved).to(facts.keys.dtype)
     mlp.solves = [{name: getattr(s, name) for name in ("objective", "gap", "margin", "iterations")} for s in solves]
     return mlp
 
 
 def check_options(gate: str, ridge: float, tol: float) -> None:
-    if gate not in GATES:
-        raise ValueError(f"gate must be one of {sorted(GATES)}, got {gate!r}")
+    check_choice("gate", gate, GATES)
     if not (ridge > 0 and tol > 0):
         raise ValueError(f"ridge and tol must be positive, got {ridge} and {tol}")

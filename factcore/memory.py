@@ -87,7 +87,7 @@ class Memory:
         if lost := int((stored <= 0).sum()):
             raise ValueError(f"{lost} of {len(facts)} facts are lost at width {mlp.width}: allow more")
         about |= {"n_facts": len(facts), "seed": seed, "n_solved": mlp.n_solved, "threshold": 0.0}
-        about |= {"smallest_margin": float(stored.min()), "strangers_answered": 1.0}
+        about |= {"smallest_margin": float(stored.min()), "strangers_answered": 1.0, "strangers_at_most": 1.0}
         memory = cls(mlp, facts.values, facts.value_names, about)
         if facts.n_values > 1:
             margin = memory._decide(_strangers(facts, seed))[1]
@@ -95,6 +95,7 @@ class Memory:
             threshold = torch.minimum(torch.quantile(margin, 1 - ANSWERED), stored.min() * cap)
             about["threshold"] = float(threshold)
             about["strangers_answered"] = float((margin >= threshold).double().mean())
+            about["strangers_at_most"] = float((margin >= stored.min() * 0.99).double().mean())
         return memory
 
     def ask(self, queries: Tensor, *, threshold: float | None = None) -> list[Answer]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from factcore.checks import check_choice
+
 GATES: dict[str, Callable[[Tensor], Tensor]] = {
     "step": lambda z: (z > 0).to(z.dtype),
     "relu": torch.relu,
@@ -47,8 +49,7 @@ class GatedMLP(nn.Module):
         n_solved: int | None = None,
     ) -> None:
         super().__init__()
-        if gate not in GATES:
-            raise ValueError(f"gate must be one of {sorted(GATES)}, got {gate!r}")
+        check_choice("gate", gate, GATES)
         frozen = lambda weight: nn.Parameter(weight.detach().clone(), requires_grad=False)  # noqa: E731
         self.gate = gate
         self.gate_weight, self.down = frozen(gate_weight), frozen(down)

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from factcore.checks import check_choice
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
-from factcore.search import first_width_that_stores
+from factcore.search import doubles_width
+from factcore.streams import stream
 
 DEGREE_GATES = {1: "identity", 2: "hermite2", 3: "hermite3"}
 
 
-def ntk(facts: FactSet, width: int | None, seed: int, *, degree: int = 1) -> GatedMLP:
+@doubles_width()
+def ntk(facts: FactSet, width: int, seed: int, *, degree: int = 1) -> GatedMLP:
     """g(x) = D (φ(Gx) ⊙ (Ax)) with G and D random and A = (1/h) Σ_i (φ(G k_i) ⊙ Dᵀ v_f(i)) k_iᵀ.
 
     φ is the normalised Hermite polynomial of ``degree`` 1, 2 or 3 (1 in the published code), G is Gaussian, D has
     unit columns. It stores everything only when h is large; ``width=None`` doubles h until it does.
     """
-    if degree not in DEGREE_GATES:
-        raise ValueError(f"degree must be one of {list(DEGREE_GATES)}, got {degree!r}")
-    if width is None:
-        return first_width_that_stores(lambda h: ntk(facts, h, seed, degree=degree), facts)
+    check_choice("degree", degree, DEGREE_GATES)
     gate = DEGREE_GATES[degree]
-    generator = torch.Generator().manual_seed(seed)
+    generator = stream(seed, "weights")
     gates = torch.randn(width, facts.d, generator=generator, dtype=torch.float64)
     directions = torch.nn.functional.normalize(
         torch.randn(facts.d, width, generator=generator, dtype=torch.float64), dim=0
@@ -33,10 +32,7 @@ def ntk(facts: FactSet, width: int | None, seed: int, *, degree: int = 1) -> Gat
     directions = directions.to(facts.keys)
     up = torch.zeros_like(gates)
     for rows in torch.arange(len(facts), device=facts.keys.device).split(max(1, 2**25 // width)):
-        up += _update(facts.keys[rows], facts.values[facts.targets[rows]], gates, directions, gate)
+        keys, values = facts.keys[rows], facts.values[facts.targets[rows]]
+        opened = GATES[gate](keys @ gates.T)  # (block, h)
+        up += (opened * (values @ directions)).T @ keys
     return GatedMLP(gates, up / width, directions, gate=gate, n_solved=up.numel())
-
-
-def _update(keys: Tensor, values: Tensor, gates: Tensor, directions: Tensor, gate: str) -> Tensor:
-    opened = GATES[gate](keys @ gates.T)  # (block, h)
-    return (opened * (values @ directions)).T @ keys  # (h, d)

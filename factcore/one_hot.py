@@ -11,6 +11,7 @@ from factcore.decoder import choose_codes
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
 from factcore.recall import BLOCK_ENTRIES
+from factcore.streams import stream
 
 CANDIDATE_DIRECTIONS = 16  # random directions tried for a slab around a key; the widest slab wins
 LEAST_GAP = 1e-4  # of the largest score: below that a threshold drowns in the rounding of float32
@@ -28,19 +29,12 @@ def one_hot(facts: FactSet, width: int | None, seed: int) -> GatedMLP:
     separator and when two keys are too close to fit a threshold between them in the dtype of ``facts``.
     """
     keys, rows = distinct_keys(facts)
-    groups = _groups(keys, torch.Generator().manual_seed(seed))
+    groups = _groups(keys, stream(seed, "weights"))
     if width is not None and width < len(groups.weight):
         raise ValueError(f"width {width} is too small: the {len(keys)} distinct keys need {len(groups.weight)} units")
-    chosen = choose_codes(facts, "separators", facts.d, seed)
-    outputs = (chosen.codes @ chosen.projection.T)[facts.targets[rows]]  # (n', d)
+    outputs = choose_codes(facts, "separators", facts.d, seed).outputs[facts.targets[rows]]  # (n', d)
     down = groups.sign[:, None] * outputs[groups.key]
-    mlp = GatedMLP(
-        groups.weight.to(facts.keys.dtype),
-        None,
-        down.T.to(facts.keys.dtype),
-        gate="step",
-        gate_bias=-groups.threshold.to(facts.keys.dtype),
-    )
+    mlp = GatedMLP(groups.weight, None, down.T, gate="step", gate_bias=-groups.threshold).to(facts.keys.dtype)
     _check_groups(mlp, outputs.to(facts.keys.dtype), facts.keys[rows], rows)
     return mlp
 
@@ -63,11 +57,10 @@ def _groups(keys: Tensor, generator: torch.Generator) -> _Groups:
     first = top - runner_up > LEAST_GAP * keys.norm(dim=1).amax()
     alone, rest = first.nonzero().flatten(), (~first).nonzero().flatten()
     direction, lower, upper = _slabs(keys, rest, generator)
-    ends = len(rest) * [1.0] + len(rest) * [-1.0]
     return _Groups(
         torch.cat([own[alone], direction, direction]),
         torch.cat([(top + runner_up)[alone] / 2, lower, upper]),
-        torch.cat([keys.new_ones(len(alone)), keys.new_tensor(ends)]),
+        torch.cat([keys.new_ones(len(alone) + len(rest)), -keys.new_ones(len(rest))]),
         torch.cat([alone, rest, rest]),
     )
 

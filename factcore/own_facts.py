@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,18 @@ from factcore.progress import progress_bar
 
 MINILM = "all-MiniLM-L6-v2"  # d = 384
 SHOWN = 10  # faulty rows listed before "and … more"
+_FAULTS = {
+    "unexpected end of data": "a quote is opened and never closed",
+    "field larger than field limit (131072)": "a cell has more than 131,072 characters; is a quote never closed?",
+}
 
 
 def read_facts(path: str | Path, key: str, value: str) -> tuple[list[int], list[str], list[str]]:
     """Line numbers, keys and values of a CSV file: UTF-8, a header, commas (or semicolons or tabs).
 
     Runs of spaces become one. ValueError, listing the lines, for a missing file or column, a file without rows, bytes
-    that are not UTF-8, empty cells and rows that contradict each other: the same key with different values.
+    that are not UTF-8, a quote that is never closed, rows with more cells than the header, empty cells and rows that
+    contradict each other: the same key with different values.
     """
     if not Path(path).is_file():
         raise MissingFileError(f"{path} is a folder" if Path(path).is_dir() else f"no such file: {path}")
@@ -32,38 +37,53 @@ def read_facts(path: str | Path, key: str, value: str) -> tuple[list[int], list[
     if key == value:
         raise ValueError(f"keys and values are the same column, {key!r}")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except UnicodeDecodeError as error:
         line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
-        raise ValueError(f"{path} is not UTF-8: byte {byte:#x} in line {line}; save it as UTF-8") from None
+        raise ValueError(
+            f"{path} is not {error.encoding.upper()}: byte {byte:#x} in line {line}; save it as UTF-8 (in a "
+            f"spreadsheet: CSV UTF-8), or convert it: iconv -f WINDOWS-1252 -t UTF-8 {path} > utf8.csv"
+        ) from None
     separator = max(",;\t", key=text.split("\n", 1)[0].count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator)
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+    rows = [(line, row) for line, row in _rows(path, text, separator) if any(row)]
     if not rows:
         raise ValueError(f"{path} is empty: it needs a header and at least one row")
-    header = [cell.strip() for cell in rows[0][1]]
+    header = rows[0][1]
     for column in (key, value):
         if header.count(column) != 1:
             what = "no column" if column not in header else "more than one column"
-            raise ValueError(f"{path} has {what} {column!r}; its columns are {', '.join(map(repr, header))}")
+            raise ValueError(f"{path} has {what} {column!r}; its first line names {', '.join(map(repr, header))}")
     if len(rows) == 1:
         raise ValueError(f"{path} has a header and no rows")
     at = header.index(key), header.index(value)
+    long = [f"line {line}: {_short(', '.join(row))}" for line, row in rows[1:] if any(row[len(header) :])]
+    _refuse(
+        path, f"more cells than the {len(header)} columns (put quotes around a cell with {separator!r} in it)", long
+    )
     cells = [[" ".join(row[i].split()) if i < len(row) else "" for i in at] for _, row in rows[1:]]
     lines = [line for line, _ in rows[1:]]
     _refuse(path, "empty cells", [f"line {line}" for line, pair in zip(lines, cells) if not all(pair)])
     keys, values = (list(column) for column in zip(*cells))
     first: dict[str, int] = {}
     clashes = [
-        f"lines {lines[first[k]]} and {lines[i]}: {k!r} has {values[first[k]]!r} and {v!r}"
+        f"lines {lines[first[k]]} and {lines[i]}: {_short(k)} has {_short(values[first[k]])} and {_short(v)}"
         for i, (k, v) in enumerate(zip(keys, values))
         if values[first.setdefault(k, i)] != v
     ]
     _refuse(path, "contradictory rows", clashes)
     return lines, keys, values
+
+
+def _rows(path: str | Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The stripped cells of every row, each with the number of its last line."""
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
+    begun = 1
+    try:
+        for row in reader:
+            yield reader.line_num, [cell.strip() for cell in row]
+            begun = reader.line_num + 1
+    except csv.Error as error:
+        raise ValueError(f"{path}, the row that begins in line {begun}: {_FAULTS.get(str(error), error)}") from error
 
 
 def own_facts(
@@ -88,8 +108,8 @@ def own_facts(
         key_rows, value_rows = embed([keys[i] for i in kept], progress), embed(names, progress)
     number = {name: i for i, name in enumerate(names)}
     targets = torch.tensor([number[values[i]] for i in kept])
-    _refuse_twins(path, "values", value_rows, torch.arange(len(names)), [repr(name) for name in names])
-    labels = [f"{keys[i]!r} (line {lines[i]})" for i in kept]
+    _refuse_twins(path, "values", value_rows, torch.arange(len(names)), [_short(name) for name in names])
+    labels = [f"{_short(keys[i])} (line {lines[i]})" for i in kept]
     _refuse_twins(path, "keys of different values", key_rows, targets, labels)
     return FactSet(key_rows, value_rows, targets, tuple(keys[i] for i in kept), tuple(names))
 
@@ -98,19 +118,27 @@ def load_rows(path: str | Path, count: int | None = None, what: str = "") -> Ten
     """The rows of a .npy file as float32 (rows, d). Pickles are refused. ValueError if they are not ``count``."""
     if not Path(path).is_file():
         raise MissingFileError(f"no such file: {path}")
+    with open(path, "rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise ValueError(f"{path} is not a .npy file, which numpy.save writes")
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{path} is not a .npy file of numbers: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim != 2 or 0 in array.shape:
-        shape = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
-        raise ValueError(f"{path} must hold one array of numbers of shape (rows, d), it holds {shape}")
+    if array.dtype.kind not in "fiu" or array.ndim != 2 or 0 in array.shape:
+        raise ValueError(
+            f"{path} must hold one array of numbers of shape (rows, d), it holds {array.dtype} {array.shape}"
+        )
     if count is not None and len(array) != count:
         raise ValueError(f"{path} has {len(array)} rows, it needs {count}: {what}")
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    with np.errstate(over="ignore"):
+        rows = array.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
-        raise ValueError(f"{path} has NaN or infinite entries in {len(bad)} row(s), the first is row {bad[0]}")
-    return torch.from_numpy(array.astype(np.float32))
+        raise ValueError(
+            f"{path} has NaN or infinite entries (in float32) in {len(bad)} row(s), the first is row {bad[0]}"
+        )
+    return torch.from_numpy(rows)
 
 
 def embed(texts: Sequence[str], progress: bool = True) -> Tensor:
@@ -138,6 +166,10 @@ def embed(texts: Sequence[str], progress: bool = True) -> Tensor:
     return torch.from_numpy(np.concatenate(rows)).float()
 
 
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:60]}…{text[-15:]}")
+
+
 def _refuse(path: str | Path, what: str, faults: list[str]) -> None:
     if faults:
         more = f"\n  and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
@@ -150,4 +182,8 @@ def _refuse_twins(path: str | Path, what: str, rows: Tensor, meaning: Tensor, la
     first: dict[int, int] = {}
     pairs = [(first.setdefault(g, i), i) for i, g in enumerate(group.tolist())]
     faults = [f"{labels[a]} and {labels[b]}" for a, b in pairs if meaning[a] != meaning[b]]
-    _refuse(path, f"{what} with the same embedding (often a matter of case or accents)", faults)
+    _refuse(
+        path,
+        f"{what} with the same embedding (often a matter of case, accents, or texts alike in their first 200 words)",
+        faults,
+    )

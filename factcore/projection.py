@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, embedding, normalize
 
+from factcore.checks import check_choice
 from factcore.decodability import decodability
 from factcore.progress import progress_bar
 from factcore.quick_codes import QUICK_FROM, quick_separators
@@ -39,8 +40,7 @@ def short_projection(values: Tensor, used: Tensor, basis: Tensor, kind: str | No
 
 def affordable(kind: str | None, used: Tensor) -> str:
     """``kind``, or for None the shortest kind that does not dominate the time of the construction."""
-    if kind is not None and kind not in PROJECTIONS:
-        raise ValueError(f"projection must be one of {list(PROJECTIONS)} or None, got {kind!r}")
+    check_choice("projection", kind, (*PROJECTIONS, None))
     return kind or ("optimised" if len(used) <= OPTIMISE_UP_TO else "aimed")
 
 
@@ -99,7 +99,7 @@ def optimised_projection(values: Tensor, used: Tensor, basis: Tensor) -> Tensor:
     return best
 
 
-def fitted_projection(values: Tensor, used: Tensor, projection: Tensor, *, progress: bool = True) -> Tensor:
+def fitted_projection(values: Tensor, used: Tensor, projection: Tensor) -> Tensor:
     """D (d, m) moved from ``projection`` by gradient steps on D and codes c_i together; orthonormal columns.
 
     The loss is the cross-entropy of decoding: Σ_i log Σ_j exp⟨c_i, w_j − w_i⟩ over the values i in ``used``, with
@@ -115,7 +115,7 @@ def fitted_projection(values: Tensor, used: Tensor, projection: Tensor, *, progr
     decay = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: 1 - step / STEPS)
     own = torch.zeros(len(used), dtype=torch.int64, device=x.device)
     with torch.enable_grad():
-        for step in progress_bar(range(STEPS), f"projection, m = {m}", show=progress):
+        for step in progress_bar(range(STEPS), f"projection, m = {m}"):
             if step % REFRESH == 0:
                 rivals = _rivals(x @ down.detach(), codes.detach(), used)
             projected = x @ down

@@ -37,8 +37,9 @@ def quick_separators(
     checks = _Checks(centred)
     codes = normalize(centred[rows], dim=1)
     bar = partial(progress_bar, desc="codes", unit="block")
-    pairs = list(zip(codes.split(checks.size), rows.split(checks.size)))
-    lower = torch.cat([checks(c, own)[0] for c, own in bar(pairs)])
+    lower = codes.new_empty(len(rows))  # filled in place: small results kept between the blocks' scores, which come
+    for at in bar(torch.arange(len(rows), device=rows.device).split(checks.size)):  # and go, would fragment memory
+        lower[at] = checks(codes[at], rows[at])[0]
     rest = (~(lower > enough)).nonzero().flatten()
     for at in bar(rest.split(checks.size)) if len(rest) else ():
         codes[at], lower[at] = _told_apart(checks, codes[at], rows[at], enough)
@@ -55,10 +56,8 @@ class _Checks:
 
     def __init__(self, centred: Tensor) -> None:
         self.centred, self.norms = centred, centred.norm(dim=1)
-        self.single, self.size = (
-            centred.float().T.contiguous(),
-            max(32, BLOCK_ENTRIES[centred.device.type] // len(centred)),
-        )
+        self.single = centred.float().T.contiguous()
+        self.size = max(32, BLOCK_ENTRIES[centred.device.type] // len(centred))  # rows checked at once
         # A float32 inner product is off by at most (m + 4)·2⁻²³‖c‖‖w_j‖, the rounding of c and w_j included.
         self.slack = (centred.shape[1] + 4) * 2.0**-23 * self.norms.max()
 

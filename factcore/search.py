@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -94,15 +95,28 @@ def check_search(target_recall: float, tries: int, resolution: float) -> None:
         raise ValueError(f"tries must be at least 1 and resolution at least 0, got {tries} and {resolution}")
 
 
-def first_width_that_stores(build: Callable[[int], GatedMLP], facts: FactSet, *, most: int = LARGEST_WIDTH) -> GatedMLP:
-    """Double the width from ⌈n/d⌉ until the network stores every fact: quick, at most twice too wide."""
-    width = max(1, -(-len(facts) // facts.d))
-    while width <= most:
-        mlp = build(width)
-        if recall(mlp, facts) == 1.0:
-            return mlp
-        width *= 2
-    raise ValueError(f"no width up to {most} stores all {len(facts)} facts")
+def doubles_width(most: Callable[[FactSet], int] = lambda facts: LARGEST_WIDTH):
+    """Decorates a construction ``name(facts, width, seed, *, …)``: at ``width=None`` h doubles until all is stored.
+
+    From ⌈n/d⌉ on: quick, at most twice too wide. ValueError when no h up to ``most(facts)`` stores every fact.
+    """
+
+    def decorate(build: Callable[..., GatedMLP]) -> Callable[..., GatedMLP]:
+        @functools.wraps(build)
+        def built(facts: FactSet, width: int | None, seed: int, **options) -> GatedMLP:
+            if width is not None:
+                return build(facts, width, seed, **options)
+            width = max(1, -(-len(facts) // facts.d))
+            while width <= most(facts):
+                mlp = build(facts, width, seed, **options)
+                if recall(mlp, facts) == 1.0:
+                    return mlp
+                width *= 2
+            raise ValueError(f"no width up to {most(facts)} stores all {len(facts)} facts")
+
+        return built
+
+    return decorate
 
 
 def _bisect(reaches: Callable[[int], bool], begin: int, most: int, resolution: float) -> int:
@@ -127,7 +141,6 @@ def _bisect(reaches: Callable[[int], bool], begin: int, most: int, resolution: f
 def _first_guess(facts: FactSet, method: str, step: int) -> int:
     """About what a method needs on random facts, so that the search starts near its end."""
     per_fact = {
-        "encoder-decoder": 30,
         "ntk": 600,
         "hebbian": 90,
         "whitened": 90,
@@ -135,6 +148,5 @@ def _first_guess(facts: FactSet, method: str, step: int) -> int:
         "raw": 430,
         "max-margin": 25,
         "block-convex": 6,
-        "trained": 4,
     }.get(method, 30)
     return max(step, per_fact * len(facts) // (3 * facts.d))

@@ -19,14 +19,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
 from factcore.checkpoint import keep, restore
+from factcore.checks import check_choice
 from factcore.facts import FactSet
-from factcore.mlp import GatedMLP
 from factcore.progress import progress_bar
 from factcore.recall_task import JUNK, LENGTH, asked, recall_batch
+from factcore.streams import stream
 
 ROPE_BASE = 10_000.0
-_COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
-SEED_OFFSET = 10**9  # else the junk would be the first keys of `spherical_facts` with the same seed
 COPY_SCALE = 8.0  # of the logits while attention learns to return keys: sharp, and never satisfied by a rough copy
 GAP = 5.0  # of logits: `insert` scales them so that, at half of the keys, the best value leads by this much
 
@@ -70,7 +69,7 @@ class FactTransformer(nn.Module):
                 f"keys must have one norm, as RMSNorm keeps only their direction: row {int(uneven[0])} has "
                 f"{float(norms[uneven[0]]):.4g}, the mean is {self.key_norm:.4g}; normalise the keys first"
             )
-        generator = torch.Generator().manual_seed(seed + SEED_OFFSET)
+        generator = stream(seed, "transformer")
         draw = lambda *shape: torch.randn(shape, generator=generator, dtype=torch.float64).to(facts.keys)  # noqa: E731
         others = self.key_norm * normalize(draw(JUNK + 2, d), dim=1)  # junk, Q and the padding
         self.n_facts, self.residuals = n, residuals
@@ -91,7 +90,7 @@ class FactTransformer(nn.Module):
         frequency = ROPE_BASE ** (-torch.arange(0, d, 2, dtype=torch.float64) / d)
         angle = torch.arange(LENGTH)[:, None] * frequency  # (T, d/2)
         turns = torch.polar(torch.ones_like(angle), angle)
-        self.register_buffer("turns", turns.to(facts.keys.device, _COMPLEX[facts.keys.dtype]), persistent=False)
+        self.register_buffer("turns", turns.to(facts.keys.device, facts.keys.dtype.to_complex()), persistent=False)
 
     def mlp_input(self, tokens: Tensor) -> Tensor:
         """What the MLP gets at the last place of each sequence, (b, T) → (b, d): a key, if attention works."""
@@ -134,9 +133,6 @@ def insert(model: FactTransformer, mlp: nn.Module, *, trainable: bool = False) -
     like, n = model.embedding, model.n_facts
     mlp = copy.deepcopy(mlp).to(device=like.device, dtype=like.dtype)
     d = like.shape[1]
-    size = mlp.gate_weight.shape[1] if isinstance(mlp, GatedMLP) else d
-    if size != d:
-        raise ValueError(f"the MLP takes inputs of size {size}, the transformer has d = {d}")
     with torch.no_grad():
         out = mlp(like[: min(n, 4096)])
         if out.shape[1:] != (d,):
@@ -207,8 +203,7 @@ def train_recall(
     there. `attention.solve_attention` does without training.
     ValueError for options out of range, and for a checkpoint of another run.
     """
-    if schedule not in ("attention-first", "insert-first"):
-        raise ValueError(f"schedule must be 'attention-first' or 'insert-first', got {schedule!r}")
+    check_choice("schedule", schedule, ("attention-first", "insert-first"))
     if targets.shape != (model.n_facts,):
         raise ValueError(f"targets must have shape ({model.n_facts},), one per key, got {tuple(targets.shape)}")
     if min(steps, batch, check_every) < 1 or not lr > 0:

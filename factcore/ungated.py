@@ -12,7 +12,7 @@ SAFETY = 1.01  # the slope s is so much larger than the keys ask for
 
 
 def plain_relu_mlp(
-    keys: Tensor, codes: Tensor, projection: Tensor, generator: torch.Generator, *, fill: float, dtype: torch.dtype
+    keys: Tensor, codes: Tensor, projection: Tensor, generator: torch.Generator, *, fill: float
 ) -> GatedMLP:
     """D enc(x) with enc(k_i) = c_i, h = (m + 1)·⌈n/(d + 1)⌉ ungated ReLU units, (2d + 1) h parameters.
 
@@ -21,11 +21,11 @@ def plain_relu_mlp(
     m units of a bucket share z, so relu(z) is one unit more, which gets −Σ_c s_c D_c as its down column. A ReLU unit
     has a bias, so buckets solve for an affine map: they hold d + 1 keys, not d.
 
-    keys (n, d) distinct, codes (n, m) and projection D (d, m) in float64; the result is rounded to ``dtype`` once.
+    keys (n, d) distinct, codes (n, m) and projection D (d, m), in float64 like the result.
     """
     affine = append_one(keys)
     hidden = encode_with_buckets(affine, codes, generator, gate="step", fill=fill)
-    return ungate(hidden, affine, projection, dtype)
+    return ungate(hidden, affine, projection)
 
 
 def append_one(keys: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def append_one(keys: Tensor) -> Tensor:
     return torch.cat([keys, torch.where(size > 0, size, 1.0).expand(len(keys), 1)], dim=1)
 
 
-def ungate(hidden: Encoder, affine: Tensor, projection: Tensor, dtype: torch.dtype) -> GatedMLP:
+def ungate(hidden: Encoder, affine: Tensor, projection: Tensor) -> GatedMLP:
     """The plain ReLU MLP of a step-gated encoder of m units per bucket over ``affine`` keys (n, d + 1)."""
     m, constant = projection.shape[1], affine[0, -1]
     assert hidden.gate == "step" and hidden.gate_bias is not None
@@ -49,11 +49,11 @@ def ungate(hidden: Encoder, affine: Tensor, projection: Tensor, dtype: torch.dty
     columns = projection.T.expand(len(gates), -1, -1)  # (B, m, d)
     down = torch.cat([columns, -slope[:, None, :-1] @ columns], dim=1)  # (B, m + 1, d)
     return GatedMLP(
-        rows[:, :, :-1].flatten(0, 1).to(dtype),
+        rows[:, :, :-1].flatten(0, 1),
         None,
-        down.flatten(0, 1).T.to(dtype),
+        down.flatten(0, 1).T,
         gate="relu",
-        gate_bias=bias.flatten().to(dtype),
+        gate_bias=bias.flatten(),
         n_solved=rows.numel() + projection.numel(),
     )
 

@@ -17,11 +17,11 @@ from factcore.facts import FactSet
 from factcore.mlp import GatedMLP, gate_and_slope
 from factcore.recall import decode
 from factcore.recall_task import asked, recall_batch
-from factcore.transformer import SEED_OFFSET, FactTransformer
+from factcore.streams import stream
+from factcore.transformer import FactTransformer
 
 # Largest |σ'| and |σ''|: within a step's or a ReLU's linear pieces; `certified_tolerance` stays inside them.
 SLOPES = {"step": (0.0, 0.0), "relu": (1.0, 0.0), "identity": (1.0, 0.0), "silu": (1.1, 0.5)}
-KINKED = ("step", "relu")
 BLOCK = 2**23  # numbers held at once
 
 
@@ -141,7 +141,7 @@ def noisy_copies(facts: FactSet, degrees: float, copies: int, *, seed: int = 0) 
     """
     if not isinstance(copies, int) or copies < 1 or not 0 < degrees < 90:
         raise ValueError(f"copies must be an integer from 1 and degrees in (0, 90), got {copies!r} and {degrees!r}")
-    generator = torch.Generator().manual_seed(seed + 2 * SEED_OFFSET)
+    generator = stream(seed, "noise")
     keys = [facts.keys, *(tilt(facts.keys, degrees, generator) for _ in range(copies))]
     return FactSet(torch.cat(keys), facts.values, facts.targets.repeat(copies + 1))
 
@@ -159,7 +159,7 @@ def noise_tolerance(mlp: nn.Module, facts: FactSet, *, directions: int = 16, rou
         low, high = torch.zeros_like(worst), worst.clone()
         for halving in range(rounds):
             middle = high if halving == 0 else (low + high) / 2
-            generator = torch.Generator().manual_seed(seed + direction + 2 * SEED_OFFSET)  # the same at every angle
+            generator = stream(seed + direction, "noise")  # the same at every angle
             right = decode(mlp, tilt(facts.keys, middle, generator), facts.values) == facts.targets
             low, high = torch.where(right, middle, low), torch.where(right, high, middle)
         worst = low
@@ -204,7 +204,7 @@ def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
         root = 2 * margin / (linear + (linear**2 + 4 * square * margin.clamp_min(0)).sqrt()).clamp_min(1e-300)
         root.scatter_(1, right[:, None], torch.inf)
         radius = torch.minimum(root.amin(dim=1), size[:, 0])
-        if mlp.gate in KINKED:
+        if mlp.gate in ("step", "relu"):
             radius = torch.minimum(radius, (z.abs() / gate_norm).nan_to_num(torch.inf, posinf=torch.inf).amin(dim=1))
         radii.append(2 * torch.rad2deg((radius.clamp_min(0) / (2 * size[:, 0])).asin()))
     return torch.cat(radii)
@@ -222,45 +222,3 @@ def certified_recall(model: FactTransformer, targets: Tensor) -> float:
     noise, keys = certified_noise(model), model.embedding.detach()[: model.n_facts].double()
     arriving = FactSet(model.key_norm * normalize(keys, dim=1), model.head.detach().double(), targets)
     return float((noise < certified_tolerance(model.mlp, arriving)).double().mean())
-
-
-def lipschitz_at_keys(mlp: nn.Module, keys: Tensor, *, iterations: int = 60, seed: int = 0) -> Tensor:
-    """Largest singular value of the Jacobian at each key (n,), by power iteration on JᵀJ: no Jacobian is formed."""
-    outputs, pull, *_ = torch.func.vjp(mlp, keys)  # u → Jᵀu; rows of the batch do not mix, each has its own J
-    _, push, *_ = torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(outputs))  # its transpose, x → Jx
-    draw = torch.randn(keys.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    x = normalize(draw.to(keys), dim=1)
-    for _ in range(iterations):
-        x = normalize(pull(push(x)[0])[0], dim=1)
-    return push(x)[0].norm(dim=1).detach()
-
-
-@torch.no_grad()
-def product_bound(mlp: GatedMLP, keys: Tensor) -> Tensor:
-    """A bound on the same singular values from the weights' norms, ‖D‖ (max|σ| ‖A‖ + max|σ' ⊙ Ak| ‖G‖), (n,)."""
-    norm = lambda weight: torch.linalg.matrix_norm(weight, ord=2)  # noqa: E731
-    opened, slope = gate_and_slope(mlp.gate, nn.functional.linear(keys, mlp.gate_weight, mlp.gate_bias))
-    if mlp.up is None:
-        return norm(mlp.down) * slope.abs().amax(dim=1) * norm(mlp.gate_weight)
-    bent = (slope * (keys @ mlp.up.T)).abs().amax(dim=1)
-    return norm(mlp.down) * (opened.abs().amax(dim=1) * norm(mlp.up) + bent * norm(mlp.gate_weight))
-
-
-def relative_lipschitz(mlp: nn.Module, facts: FactSet) -> float:
-    """Median over the keys of ‖J‖ ‖k‖ / ‖g(k)‖: by how much a relative error in a key grows. Free of g's scale."""
-    size = (facts.keys.norm(dim=1) / mlp(facts.keys).norm(dim=1)).detach()
-    return float((lipschitz_at_keys(mlp, facts.keys) * size).median())
-
-
-def roc(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, float]:
-    """False and true positive rates at every threshold, and the area under them, of scores (n,) for bool labels (n,).
-
-    The area is the chance that a positive scores above a negative, ties counting half. ValueError unless both occur.
-    """
-    if not 0 < int(labels.sum()) < len(labels):
-        raise ValueError("a ROC curve needs positives and negatives")
-    positive, negative = scores[labels], scores[~labels]
-    area = ((positive[:, None] > negative).double() + 0.5 * (positive[:, None] == negative)).mean()
-    levels = torch.cat([scores.new_tensor([math.inf]), scores.unique().flip(0)])
-    rate = lambda part: (part >= levels[:, None]).double().mean(dim=1)  # noqa: E731
-    return rate(negative), rate(positive), float(area)

@@ -205,7 +205,7 @@ plt.show()
 # %% [markdown]
 # ## Many trained networks at once
 #
-# A search for the smallest trained width trains many networks. `factcore.train_many` does it in one batched computation:
+# A search for the smallest trained width trains many networks. `factcore.training.train_many` does it in one batched computation:
 # the same networks, faster. Processor seconds for 24 networks (8 widths × 3 draws), and for the search of the smallest
 # width of three draws, side by side and one after another, from `python benchmarks/training.py`.
 

@@ -199,7 +199,7 @@ def draw(ax: plt.Axes, rows: pd.DataFrame, title: str) -> None:
 paper = store.stored("capacity", "paper") if profile != "smoke" else None
 solves = store.stored("solves", profile) if profile != "smoke" else None
 
-# %% tags=["headline", "hide-input"] mystnb={"image": {"alt": "Left: log-log plot of dense parameters at 100 percent recall against the number of facts for ten ways to store them; NTK and raw one-hot memories lie highest, then Hebbian memories and the encoder-decoder, then max-margin and block-convex, and trained networks lowest, near the line of two bits a parameter. Right, where shown: parameters per fact against the number of convex solves, falling towards the trained line."}}
+# %% tags=["headline", "hide-input"] mystnb={"image": {"alt": "Left: log-log plot of dense parameters at 100 percent recall against the number of facts, one line for each way to store them; NTK and raw one-hot memories lie highest, then Hebbian memories and the encoder-decoder, then max-margin and block-convex, and trained networks lowest, near the line of two bits a parameter. Right, where shown: parameters per fact against the number of convex solves, falling towards the trained line."}}
 panels = [(live, f"{profile} profile, d = {live.d.iloc[0]}")]
 if paper is not None and profile != "paper":
     panels.append((paper, f"paper profile, d = {paper.d.iloc[0]}"))

@@ -76,6 +76,7 @@ from factcore.projection import (
     optimised_projection,
     random_projection,
 )
+from factcore.streams import stream
 
 figures.use_style()
 KINDS = ["projected", "random", "aimed", "optimised"]
@@ -107,7 +108,7 @@ def lengths(geometry: str, v: int, d: int, seed: int) -> dict:
         name, v, d, seed=seed, strength=float(strength[0]) if strength else None
     ).to(device)
     everything = torch.arange(v, device=values.device)
-    basis = projection_basis(d, torch.Generator().manual_seed(seed)).to(values)
+    basis = projection_basis(d, stream(seed, "weights")).to(values)  # else its columns would be the first values
     facts = fc.FactSet(values, values, everything)
     projected = choose_codes(facts, "projected", None, seed, strict=False)
     found = {

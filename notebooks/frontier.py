@@ -59,6 +59,7 @@ from matplotlib import pyplot as plt
 import factcore as fc
 from factbook import figures, store
 from factbook.attended import attended
+from factbook.steepness import relative_lipschitz
 from factcore import usability as us
 
 figures.use_style()
@@ -165,7 +166,7 @@ def placed(kind: str, setting: str, n_facts: int, d: int, seed: int) -> dict:
     return {
         "n_params": mlp.n_params,
         "recall_alone": fc.recall(mlp, facts),
-        "lipschitz": us.relative_lipschitz(mlp, facts),
+        "lipschitz": relative_lipschitz(mlp, facts),
         "tolerance_5": float(tolerance.quantile(0.05)),
         "tolerance_50": float(tolerance.median()),
         "through": float(handed.through.double().mean()),

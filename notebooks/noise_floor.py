@@ -59,6 +59,7 @@ from matplotlib import pyplot as plt
 import factcore as fc
 from factbook import figures, fit, store
 from factcore import usability as us
+from factcore.streams import stream
 
 figures.use_style()
 sizes = {  # n for every d
@@ -69,7 +70,6 @@ sizes = {  # n for every d
 others = {"smoke": (32, 32), "laptop": (128, 32), "paper": (1024, 128)}[profile]  # n, d where all methods meet
 seeds = range(seed, seed + 3)
 RECALL = 0.99
-APART = 1_000_000  # between seeds: from the facts' own seed a construction would draw the keys again as its features
 QUERIES = 512 if profile == "smoke" else 4096
 MULTIPLES = ["1 ×", "2 ×", "4 ×", "8 ×"]  # of the smallest width
 FIXED = "16 d"
@@ -102,7 +102,7 @@ label = figures.LABELS | {
 def smallest(memory: str, n_facts: int, d: int, seed: int) -> int:
     method, options = memories[memory]
     facts = drawn(n_facts, d, seed)
-    return fc.smallest_width(facts, method, seed=seed + APART, tries=1, resolution=0.1, **options).width
+    return fc.smallest_width(facts, method, seed=seed, tries=1, resolution=0.1, **options).width
 
 
 def drawn(n_facts: int, d: int, seed: int) -> fc.FactSet:
@@ -114,8 +114,8 @@ def floors(memory: str, width: str, n_facts: int, d: int, seed: int) -> dict:
     facts, (method, options) = drawn(n_facts, d, seed), memories[memory]
     units = 16 * d if width == FIXED else int(width[0]) * smallest(memory, n_facts, d, seed)
     relaxed = {"strict": False} if method == "encoder-decoder" else {}
-    mlp = fc.construct(facts, method, width=units, seed=seed + APART, **options, **relaxed)
-    generator = torch.Generator().manual_seed(seed + 2 * APART)
+    mlp = fc.construct(facts, method, width=units, seed=seed, **options, **relaxed)
+    generator = stream(seed, "noise")
     draws = [us.random_directions(facts.keys, generator) for _ in range(max(4, QUERIES // n_facts))]
     return {
         "units": mlp.width,
@@ -211,7 +211,7 @@ met.groupby(["memory", "width"], sort=False)[["per_fact", "random", "worst"]].me
 def steepness(n_facts: int, d: int, units: int) -> float:
     """Root mean square of s, measured over the formula."""
     facts = fc.spherical_facts(n_facts, d, seed=seed, dtype=torch.float64)
-    mlp = fc.construct(facts, "hebbian", variant="raw", width=units, seed=seed + APART)
+    mlp = fc.construct(facts, "hebbian", variant="raw", width=units, seed=seed)
     _, pull, *_ = torch.func.vjp(mlp, facts.keys)
     fall = pull(facts.values[facts.targets] - facts.values[facts.targets.roll(1)])[0] * n_facts / units
     aside = fall - (fall * facts.keys).sum(dim=1, keepdim=True) * facts.keys
@@ -237,5 +237,3 @@ print("measured over predicted within 15% of 1:", all(abs(ratio - 1) < 0.15 for 
 # - **At equal parameters Hebbian memories are not the calm ones.** Whitened ones end high because they are large. Max-margin and bilinear encoder-decoders take
 #   about as much for fewer parameters, block-convex networks most of all where few are given, though they gain nothing by more. Hard buckets and
 #   MLPs trained until they store take the least: neither was built with noise in mind ([noisy copies](frontier.ipynb) are one cure).
-#
-# Features are drawn from another seed than the facts. From the same one a construction's first features would be the keys themselves.

@@ -220,7 +220,7 @@ for at, method in enumerate(METHODS):
             va="center",
             fontsize=8,
         )
-floor = precision.fewest_bits_per_fact(size["n"])
+floor = math.log2(size["n"])
 ax.axvline(floor, color=figures.COLOURS["floor"], linestyle="--")
 ax.text(
     floor * 1.05,

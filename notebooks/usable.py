@@ -70,6 +70,8 @@ from matplotlib import pyplot as plt
 import factcore as fc
 from factbook import figures, store
 from factbook.attended import attended
+from factbook.paraphrase import auc
+from factbook.steepness import relative_lipschitz
 from factcore import attention as at
 from factcore import transformer as tf
 from factcore import usability as us
@@ -156,7 +158,7 @@ def inserted(memory: str, n_facts: int, d: int, seed: int) -> dict:
         "solved_certified": us.certified_recall(solved, facts.targets),
         "swap_certified": us.certified_recall(tf.insert(solved, swapped), other.targets),
         "solved_noise": float(at.certified_noise(solved).max()),
-        "lipschitz": us.relative_lipschitz(mlp, facts),
+        "lipschitz": relative_lipschitz(mlp, facts),
         "tolerance_5": float(tolerance.quantile(0.05)),
         "tolerance_50": float(tolerance.median()),
         "certified_50": float(us.certified_tolerance(mlp, facts).median()),
@@ -169,7 +171,6 @@ def inserted(memory: str, n_facts: int, d: int, seed: int) -> dict:
 
 jobs = [{"memory": name, **size, "seed": s} for s in seeds for name in memories]
 table = store.resume(store.results_file("usable", profile), jobs, inserted, device=device)
-paper = store.stored("usable", "paper") if profile == "laptop" else None
 print(f"{len(table)} runs; smallest recall outside of the transformer {table.recall_alone.min():.1%}")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left, recall in the transformer of each memory as points for three draws: with trained attention before and after a swap to another map, with the same attention sharpened, and with attention solved for, which is at one hundred percent for nearly all. Right, recall with trained attention against the angle that a memory takes, rising where the angle exceeds the attention noise."}}
@@ -368,8 +369,8 @@ for name, score in (
     ("steepness alone (lower is better)", -table.lipschitz),
     ("parameters (more is better)", table.n_params),
 ):
-    area = us.roc(torch.tensor(score.to_numpy(), dtype=torch.float64), usable)[2]
-    print(f"area under the ROC curve, {name}: {area:.2f}")
+    scores = torch.tensor(score.to_numpy(), dtype=torch.float64)
+    print(f"area under the ROC curve, {name}: {auc(scores[usable], scores[~usable]):.2f}")
 right_calls = ((table.tolerance_5 > table.noise_95).to_numpy() == usable.numpy()).mean()
 print(
     f"usable when tolerance exceeds noise: right in {right_calls:.0%} of {len(table)} runs, {usable.double().mean():.0%} usable"

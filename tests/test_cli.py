@@ -88,7 +88,8 @@ def test_texts_are_embedded_by_the_model(files, capsys, monkeypatch):
     write("facts.csv", [("a", "St"), ("b", "ST")])
     assert main(["store", "facts.csv", "--key", "airport", "--value", "city", "--out", "n.safetensors"]) == 1
     said = capsys.readouterr().err
-    assert "values with the same embedding (often a matter of case or accents):\n  'St' and 'ST'" in said
+    assert "values with the same embedding (often a matter of case, accents, or texts alike in their first" in said
+    assert said.endswith("\n  'St' and 'ST'\n")
 
 
 def test_texts_need_the_extra(files, capsys, monkeypatch):
@@ -114,9 +115,17 @@ def test_minilm_itself_when_it_is_installed(files, capsys):
         (b"", "facts.csv is empty"),
         (b"\n \n", "facts.csv is empty"),
         (b"airport,city\n", "has a header and no rows"),
-        (b"airport,town\na,b\n", "has no column 'city'; its columns are 'airport', 'town'"),
+        (b"airport,town\na,b\n", "has no column 'city'; its first line names 'airport', 'town'"),
         (b"airport,city,city\na,b,c\n", "has more than one column 'city'"),
         (b"airport,city\na,b\nc,Z\xfcrich\n", "is not UTF-8: byte 0xfc in line 3"),
+        (b"\xff\xfea\0\x00\xd8,\0", "is not UTF-16-LE: byte 0x0 in line 1"),
+        (b'airport,city\na,b\nc,"d\ne,f\n', "the row that begins in line 3: a quote is opened and never closed"),
+        (b'airport,city\na,"b" c\n', "the row that begins in line 2: ',' expected after '\"'"),
+        (b"airport,city\na," + b"b" * 131_073 + b"\n", "line 2: a cell has more than 131,072 characters"),
+        (
+            b"airport,city\na,b,,\nc,d, e\n",
+            "more cells than the 2 columns (put quotes around a cell with ',' in it):\n  line 3: 'c, d, e'\n",
+        ),
         (b"airport,city\na,b\nc,\nd, \ne\n", "has empty cells:\n  line 3\n  line 4\n  line 5\n"),
         (b"airport,city\na,b\nc,d\na,e\na,b\n", "contradictory rows:\n  lines 2 and 4: 'a' has 'b' and 'e'\n"),
         (b"\xef\xbb\xbfairport;city\na;b\na;c\n", "lines 2 and 3: 'a' has 'b' and 'c'"),
@@ -144,7 +153,12 @@ def test_long_lists_of_faults_are_cut(files, capsys):
         ("keys.npy", np.ones(8), "must hold one array of numbers of shape (rows, d), it holds float64 (8,)"),
         ("keys.npy", np.array([["a"]]), "must hold one array of numbers"),
         ("keys.npy", np.array([{"a": 1}], dtype=object), "keys.npy is not a .npy file of numbers: Object arrays"),
-        ("keys.npy", np.where(np.eye(4, 8), np.nan, 1), "NaN or infinite entries in 4 row(s), the first is row 0"),
+        (
+            "keys.npy",
+            np.where(np.eye(4, 8), np.nan, 1),
+            "NaN or infinite entries (in float32) in 4 row(s), the first is row 0",
+        ),
+        ("keys.npy", np.full((4, 8), 1e300), "NaN or infinite entries (in float32) in 4 row(s), the first is row 0"),
         ("keys.npy", np.ones((4, 8)), "keys of different values with the same embedding"),
         ("values.npy", np.ones((3, 8)), "values with the same embedding"),
     ],
@@ -154,8 +168,48 @@ def test_bad_embeddings_are_told(files, capsys, name, array, message):
     assert message in complaint(capsys)
 
 
+def test_long_cells_are_cut_in_messages(files, capsys):
+    write("facts.csv", [("a", "word " * 500 + "x"), ("a", "word " * 500 + "y")])
+    said = complaint(capsys)
+    assert len(said) < 400 and "word x'" in said and "word y'" in said
+
+
+def test_two_facts_are_told_to_have_no_threshold(files, capsys):
+    """All outputs lie on one line through 0, so every question has the margin of the keys."""
+    write("facts.csv", ROWS[:2])
+    np.save("keys.npy", np.load("keys.npy")[:2]), np.save("values.npy", np.load("values.npy")[:2])
+    assert store() == 0
+    assert "100% with --threshold" in capsys.readouterr().err
+
+
+def test_many_facts_are_not_called_few(files, capsys):
+    write("facts.csv", [(f"k{i}", f"v{i}") for i in range(60)])
+    rng = np.random.default_rng(0)
+    np.save("keys.npy", rng.standard_normal((60, 24))), np.save("values.npy", rng.standard_normal((60, 24)))
+    assert store("--smallest") == 0
+    said = capsys.readouterr().err
+    assert "of random questions get an answer too: stored facts have margins as small" in said
+
+
+def test_the_threshold_that_the_note_names_still_answers_the_keys(files, capsys):
+    store()
+    limit = capsys.readouterr().err.split("--threshold ")[1].split(",")[0]
+    assert main(["ask", "m.safetensors", "--embedding", "keys.npy", "--threshold", limit, "--json"]) == 0
+    assert None not in [found["answer"] for found in json.loads(capsys.readouterr().out)]
+
+
+def test_a_value_that_no_output_can_pick_is_named(files, capsys):
+    """London's embedding is the mean of the two others: it lies in their hull."""
+    np.save("values.npy", np.array([[1.0, 0], [0, 0], [-1, 0]]))  # Amsterdam, London, Paris
+    np.save("keys.npy", np.load("keys.npy")[:, :2])
+    assert "1 of 3 values cannot be decoded, the first is values[1] ('London')" in complaint(capsys)
+
+
 def test_a_missing_or_foreign_embedding_file_is_told(files, capsys):
     (files / "keys.npy").write_bytes(b"not numpy")
+    assert "keys.npy is not a .npy file" in complaint(capsys)
+    np.savez("keys.npz", np.ones((4, 8)))
+    (files / "keys.npz").rename("keys.npy")
     assert "keys.npy is not a .npy file" in complaint(capsys)
     (files / "keys.npy").unlink()
     assert "no such file: keys.npy" in complaint(capsys)
@@ -204,6 +258,7 @@ def test_an_interrupted_store_says_so_and_writes_nothing(files, capsys, monkeypa
         ([], "required"),
         (["store", "facts.csv"], "--key, --value, --out"),
         (["store", "f", "--key", "k", "--value", "v", "--out", "o", "--width", "0"], "a positive integer is needed"),
+        (["ask", "m", "q", "--threshold", "nan"], "nan compares with nothing"),
         (["store", "f", "--key", "k", "--value", "v", "--out", "o", "--method", "magic"], "invalid choice: 'magic'"),
     ],
 )
@@ -231,6 +286,13 @@ def test_semicolons_tabs_and_quotes_are_read(tmp_path):
     assert read_facts(tmp_path / "t.csv", "airport", "city")[1] == ['Say "hi", you']
 
 
+def test_a_table_in_utf_16_is_read_as_its_mark_says(tmp_path):
+    for encoding in ("utf-16", "utf-16-be"):
+        text = ("\ufeff" if encoding.endswith("be") else "") + "airport\tcity\r\nMünchen\tZürich\r\n"
+        (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+        assert read_facts(tmp_path / "t.csv", "airport", "city") == ([2], ["München"], ["Zürich"])
+
+
 def test_one_fact_can_be_stored(files, capsys):
     write("facts.csv", ROWS[:1])
     np.save("keys.npy", np.ones((1, 8))), np.save("values.npy", np.ones((1, 8)))
@@ -248,10 +310,3 @@ def test_the_module_runs_and_imports_lazily(files):
     heavy = ("onnx", "sentence_transformers", "factcore.memory")
     code = f"import sys, factcore.cli; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
-
-
-def test_every_method_of_the_command_line_is_one_of_construct():
-    from factcore.cli import METHODS
-    from factcore.construct import METHODS as KNOWN
-
-    assert set(METHODS) == set(KNOWN)

@@ -1,11 +1,12 @@
 """The book's colours and markers: whatever is drawn in one figure can be told apart, in every kind of colour vision."""
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 
-from factbook.figures import COLOURS, GEOMETRY_COLOURS, GEOMETRY_MARKERS, LABELS, MARKERS
+from factbook.figures import CODE_LOOKS, COLOURS, GEOMETRY_COLOURS, GEOMETRY_MARKERS, LOOKS, MARKERS
+from factcore.construct import METHODS
 
 # Full dichromacy, on linear RGB: Machado, Oliveira and Fernandes 2009, table 1, severity 1.
 VISIONS = {
@@ -20,11 +21,9 @@ TO_XYZ = np.array(
 WHITE = TO_XYZ.sum(axis=1)
 APART = 15  # in CIELAB; neighbours of Okabe and Ito's own palette come as close as 16 in tritanopia
 
-CODES = {"projected", "random", "aimed", "optimised"}
-METHODS = set(COLOURS) - CODES - {"separators", "floor"}  # the floor is a dashed line without markers
 GROUPS = {
-    "methods": ({name: COLOURS[name] for name in METHODS}, MARKERS),
-    "codes": ({name: COLOURS[name] for name in CODES}, MARKERS),
+    "methods": ({name: COLOURS[name] for name in LOOKS}, MARKERS),
+    "codes": ({name: COLOURS[name] for name in CODE_LOOKS}, MARKERS),
     "geometries": (GEOMETRY_COLOURS, GEOMETRY_MARKERS),
 }
 
@@ -40,29 +39,54 @@ def lab(colour: str, vision: str) -> np.ndarray:
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
-@pytest.mark.parametrize("vision", VISIONS)
+def shows_on_white(colour: str) -> bool:
+    return 1.05 / (TO_XYZ[1] @ linear(colour) + 0.05) >= 2
+
+
+SHADES = ["#{:02X}{:02X}{:02X}".format(*shade) for shade in product(range(0, 256, 51), repeat=3)]
+
+
+def free_colours(taken: list[str], count: int = 3) -> list[str]:
+    """Shades that stay furthest from the ``taken`` ones in the vision that tells them apart least."""
+    places = {vision: np.array([lab(colour, vision) for colour in taken]) for vision in VISIONS}
+    apart = {
+        shade: min(np.linalg.norm(places[v] - lab(shade, v), axis=1).min() for v in VISIONS)
+        for shade in filter(shows_on_white, SHADES)
+    }
+    return sorted((shade for shade in apart if apart[shade] >= APART), key=lambda shade: -apart[shade])[:count]
+
+
 @pytest.mark.parametrize("group", GROUPS)
-def test_colours_of_one_figure_are_apart(group, vision):
+def test_colours_of_one_figure_are_apart(group):
     colours, _ = GROUPS[group]
-    for a, b in combinations(sorted(colours), 2):
-        assert np.linalg.norm(lab(colours[a], vision) - lab(colours[b], vision)) >= APART, (a, b)
+    for a, b in combinations(colours, 2):
+        for vision in VISIONS:
+            if np.linalg.norm(lab(colours[a], vision) - lab(colours[b], vision)) < APART:
+                free = free_colours([colours[name] for name in colours if name != b])
+                pytest.fail(f"{a} and {b} look alike ({vision}); free colours for {b}: {free}")
+
+
+def test_free_colours_are_free():
+    taken = [COLOURS[name] for name in LOOKS]
+    (free,) = free_colours(taken, 1)
+    assert all(np.linalg.norm(lab(free, v) - lab(other, v)) >= APART for other in taken for v in VISIONS)
+    assert free_colours(SHADES) == []
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_markers_of_one_figure_differ(group):
     colours, markers = GROUPS[group]
-    used = [markers[name] for name in colours]
-    assert len(set(used)) == len(used)
+    used = {marker: [name for name in colours if markers[name] == marker] for marker in markers.values()}
+    assert all(len(names) <= 1 for names in used.values()), used
 
 
 def test_every_colour_shows_on_white():
     for name, colour in (COLOURS | GEOMETRY_COLOURS).items():
-        luminance = TO_XYZ[1] @ linear(colour)
-        assert 1.05 / (luminance + 0.05) >= 2, name
+        assert shows_on_white(colour), name
 
 
-def test_every_method_has_a_name():
-    assert set(COLOURS) <= set(LABELS)
+def test_every_method_has_a_look():
+    assert not [name for name in METHODS if name not in LOOKS], "give them a line in factbook.figures.LOOKS"
 
 
 def test_reference_values_of_the_colour_space():

@@ -17,10 +17,9 @@ from safetensors.numpy import load_file
 
 import factcore as fc
 from factbook.predictors import predictors
-from factcore.geometries import GEOMETRIES, STRENGTHS
+from factcore.geometries import REAL, STRENGTHS, SYNTHETIC
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-REAL = ("airports", "tokens", "mlp-inputs", "mlp-outputs")
 
 
 def spectrum(values: torch.Tensor) -> torch.Tensor:
@@ -31,7 +30,7 @@ def spectrum(values: torch.Tensor) -> torch.Tensor:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    name=st.sampled_from(sorted(set(GEOMETRIES) - set(REAL))),
+    name=st.sampled_from(sorted(SYNTHETIC)),
     v=st.integers(1, 40),
     d=st.integers(1, 12),
     seed=st.integers(0, 9),
@@ -45,7 +44,7 @@ def test_shape_dtype_and_seeds(name, v, d, seed):
     assert torch.equal(values, fc.value_geometry(name, v, d, seed=seed, strength=STRENGTHS[name]))
 
 
-@pytest.mark.parametrize("name", sorted(GEOMETRIES))
+@pytest.mark.parametrize("name", sorted({**SYNTHETIC, **REAL}))
 def test_seeds_differ_and_rows_are_distinct(name):
     values = fc.value_geometry(name, 64, 16)
     assert not torch.allclose(values, fc.value_geometry(name, 64, 16, seed=1))

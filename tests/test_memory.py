@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import factcore as fc
-from factcore.export import export
+from factcore.export import export, formula
 from factcore.memory import Memory
 from factcore.mlp import GATES
 
@@ -93,6 +93,16 @@ def test_roomy_memories_have_larger_margins_than_the_smallest():
     small, roomy = Memory.store(facts, smallest=True), Memory.store(facts)
     assert small.mlp.n_params < roomy.mlp.n_params
     assert small.about["smallest_margin"] < roomy.about["smallest_margin"]
+
+
+@pytest.mark.parametrize("bias, gated", [(False, True), (True, True), (True, False)])
+@pytest.mark.parametrize("gate", GATES)
+def test_the_formula_of_an_export_is_torch_that_gives_its_scores(gate, bias, gated):
+    memory = memory_with(gate, bias=bias, gated=gated)
+    x = torch.randn(6, generator=torch.Generator().manual_seed(0))
+    told = dict(memory.mlp.state_dict(), values=memory.values, x=x, relu=torch.relu, silu=torch.nn.functional.silu)
+    exec(formula(memory.mlp), told)
+    torch.testing.assert_close(told["scores"], memory.values @ memory.mlp(x))
 
 
 @pytest.mark.parametrize("method, width", [("max-margin", 60), ("hebbian", None), ("one-hot", None)])

@@ -89,6 +89,8 @@ scores = st.lists(st.integers(-3, 3), min_size=1, max_size=12).map(lambda number
 def test_auc_is_the_chance_to_rank_right(known, unknown):
     pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in known for b in unknown]
     assert auc(known, unknown) == pytest.approx(sum(pairs) / len(pairs))
+    with pytest.raises(ValueError, match="scores of both kinds"):
+        auc(known, unknown[:0])
 
 
 @settings(deadline=None)

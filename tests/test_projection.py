@@ -72,7 +72,7 @@ def test_optimised_halves_the_aimed_length():
 def test_fitting_decodes_what_the_start_hides():
     values, everything = sphere(128, 32), torch.arange(128)
     before = basis(32)[:, :6]
-    after = fitted_projection(values, everything, before, progress=False)
+    after = fitted_projection(values, everything, before)
     assert len(hidden_values(values @ before, everything)) > 20
     assert len(hidden_values(values @ after, everything)) == 0
     assert torch.equal(after, fitted_projection(values, everything, before))
@@ -169,7 +169,7 @@ def test_random_is_the_first_length_at_which_nothing_is_hidden():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"projection": "best"}, r"projection must be one of \['optimised', 'aimed', 'random'\] or None, got 'best'"),
+        ({"projection": "best"}, r"projection must be one of \['optimised', 'aimed', 'random', None\], got 'best'"),
         ({"codes": "projected", "projection": "aimed"}, r"with codes='projected', projection must be one of \['rand"),
     ],
 )

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -87,6 +88,13 @@ def test_versions_agree():
     assert citation["version"] == factcore.__version__
 
 
+def test_the_readme_names_every_method():
+    from factcore.construct import METHODS
+
+    text = (ROOT / "README.md").read_text()
+    assert not [name for name in METHODS if f"`{name}`" not in text], 'name them under "Other ways" in README.md'
+
+
 def locked() -> list[str]:
     """The requirements of both lock files, without their hashes."""
     text = "\n".join((ROOT / name).read_text() for name in ("requirements.lock", "requirements.torch"))
@@ -141,9 +149,28 @@ def test_the_package_does_not_need_the_book_s():
 # --- notebooks and their references ----------------------------------------------------------------------------
 
 
+def first_cells(path: Path) -> tuple[str, str]:
+    return path.read_text().split("# %%", 1)[0], read_text_notebook(path).cells[1].source
+
+
 def test_all_notebooks_share_one_set_up_cell_and_header():
-    assert len({path.read_text().split("# %%", 1)[0] for path in SOURCES}) == 1
-    assert len({read_text_notebook(path).cells[1].source for path in SOURCES}) == 1
+    usual, _ = Counter(map(first_cells, SOURCES)).most_common(1)[0]
+    assert not [path.name for path in SOURCES if first_cells(path) != usual], "take the first cells of `make new`"
+
+
+def test_make_new_begins_a_notebook_and_keeps_one_that_exists(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "notebooks" / "facts.py", tmp_path / "notebooks")
+    made = tmp_path / "notebooks" / "made_up.py"
+    for name, code in [("made_up", 0), ("made_up", 2), ("facts", 2), ("Made-up", 2), ("", 2)]:
+        done = subprocess.run(["make", "new", f"FIG={name}"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        assert code == 0 or "make new needs FIG=" in done.stdout
+    assert first_cells(made) == first_cells(SOURCES[0])
+    title, _, parameters = read_text_notebook(made).cells
+    assert title.source.startswith("# Title") and assigned(parameters.source) == PARAMETERS
+    assert {path.name for path in made.parent.iterdir()} == {"facts.py", "made_up.py"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=by_name)
@@ -175,9 +202,14 @@ def test_the_reference_was_executed_and_has_something_to_compare(path):
     reference = nbformat.read(REFERENCES / f"{path.stem}.ipynb", as_version=4)
     code = [cell for cell in reference.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)  # nbval passes cells that were never executed
-    printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
     pictures = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
-    assert len(re.findall(r"\d", printed)) >= max(1, pictures), "a figure must print the numbers behind it"
+    compared = "".join(
+        output.get("text", "") + output.get("data", {}).get("text/plain", "")
+        for cell in code
+        for output in cell.outputs
+        if not cell.source.startswith("# NBVAL_IGNORE_OUTPUT") and "image/png" not in output.get("data", {})
+    )
+    assert len(re.findall(r"\d", compared)) >= max(1, pictures), "show the numbers behind a figure: nbval compares them"
 
 
 def test_there_are_no_references_without_a_notebook():
@@ -219,12 +251,21 @@ def test_every_conda_line_of_the_binder_environment_parses():
 
 def test_repo2docker_accepts_the_repository(tmp_path):
     pytest.importorskip("repo2docker")
-    for name in ("environment.yml", "postBuild"):
+    for name in ("environment.yml", "postBuild", "start"):
         shutil.copy(ROOT / name, tmp_path / name)
     run = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "."]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "postBuild" in done.stdout + done.stderr
+    for used in ("postBuild", 'R2D_ENTRYPOINT="${REPO_DIR}/start"'):
+        assert used in done.stdout + done.stderr
+
+
+def test_binder_starts_with_one_thread_unless_told_otherwise():
+    ask = ["sh", "-c", "echo $OMP_NUM_THREADS $OMP_WAIT_POLICY"]
+    for given, want in (({}, "1 PASSIVE"), ({"OMP_NUM_THREADS": "4"}, "4 PASSIVE")):
+        environment = {"PATH": "/usr/bin:/bin"} | given
+        started = subprocess.run([ROOT / "start", *ask], env=environment, capture_output=True, text=True, check=True)
+        assert started.stdout.strip() == want
 
 
 def test_binder_gets_the_notebooks_that_the_launch_links_open(tmp_path):

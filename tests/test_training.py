@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factcore as fc
-from factcore import batched, batched_search
-from factcore.batched import train_many
+from factcore import batched_search, training
 from factcore.batched_search import smallest_trained_widths
 from factcore.mlp import GATES
-from factcore.training import trained
+from factcore.training import train_many, trained
 
 QUIET = {"progress": False}
 DEFAULTS = {
@@ -57,9 +56,9 @@ def reference(facts, width, seed, steps, *, lr, gate, loss, key_norm, value_norm
 
 
 @pytest.mark.parametrize("gate", ["identity", "silu", "relu", "hermite2"])
-@pytest.mark.parametrize("loss", batched.LOSSES)
+@pytest.mark.parametrize("loss", training.LOSSES)
 def test_every_step_is_one_of_adam_on_the_loss(gate, loss, monkeypatch):
-    monkeypatch.setitem(batched.LOGITS, "cpu", 100)  # many blocks, the last ones smaller
+    monkeypatch.setitem(training.LOGITS, "cpu", 100)  # many blocks, the last ones smaller
     facts = fc.spherical_facts(23, 6, n_values=17, dtype=torch.float64)
     options = dict(lr=0.03, gate=gate, loss=loss, key_norm=2.0, value_norm=3.0, spread=0.7, warmup=4)
     mlp = trained(facts, 3, 5, steps=20, **options, **QUIET)
@@ -80,8 +79,8 @@ def test_batched_and_alone_agree(n, d, widths, gate, room):
     facts, seeds = [sets[k % 2] for k in range(len(widths))], [7 + k for k in range(len(widths))]
     options = {"steps": 40, "lr": 0.02, "gate": gate} | QUIET
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(batched.LOGITS, "cpu", room)
-        patch.setitem(batched.ACTIVATIONS, "cpu", room * 20)
+        patch.setitem(training.LOGITS, "cpu", room)
+        patch.setitem(training.ACTIVATIONS, "cpu", room * 20)
         together = train_many(facts, widths, seeds, **options)
     for mlp, f, width, seed in zip(together, facts, widths, seeds):
         alone = fc.construct(f, "trained", width=width, seed=seed, **options)
@@ -94,7 +93,7 @@ def test_a_network_that_stores_everything_stops_and_leaves_the_others_running():
     facts = fc.spherical_facts(64, 16, dtype=torch.float64)
     options = DEFAULTS | {"lr": 0.02}  # at ten times that, rounding errors grow to the size of the weights in 100 steps
     late, early = train_many(facts, [1, 20], [3, 4], steps=120, **options, **QUIET)
-    looks = range(0, 120, batched.CHECK_EVERY)
+    looks = range(0, 120, training.CHECK_EVERY)
     networks = reference(facts, 20, 4, 120, **options)
     stop = next(step for step in looks if fc.recall(networks[step], facts) == 1.0)
     assert 0 < stop < 100

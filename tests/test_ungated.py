@@ -29,7 +29,7 @@ def by_numpy(mlp, x):
 @given(n=st.integers(1, 60), d=st.integers(2, 12), m=st.integers(1, 5), seed=st.integers(0, 50))
 def test_every_code_is_met(n, d, m, seed):
     keys, codes, projection, generator = problem(n, d, m, seed)
-    mlp = plain_relu_mlp(keys, codes, projection, generator, fill=1.0, dtype=torch.float64)
+    mlp = plain_relu_mlp(keys, codes, projection, generator, fill=1.0)
     assert mlp.width == (m + 1) * -(-n // (d + 1)) and mlp.up is None and mlp.gate == "relu"
     assert mlp.n_params == (2 * d + 1) * mlp.width
     wanted = codes @ projection.T
@@ -41,7 +41,7 @@ def test_away_from_the_cuts_it_is_the_gated_network():
     keys, codes, projection, generator = problem(60, 10, 3)
     affine = append_one(keys)
     hidden = encode_with_buckets(affine, codes, generator, fill=0.8)
-    plain = ungate(hidden, affine, projection, torch.float64)
+    plain = ungate(hidden, affine, projection)
     gated = fc.GatedMLP(
         hidden.gate_weight, hidden.up, projection[:, hidden.coordinate], gate="step", gate_bias=hidden.gate_bias
     )
@@ -118,7 +118,7 @@ def test_the_module_without_gates(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"form": "flat"}, "form must be 'gated' or 'relu', got 'flat'"),
+        ({"form": "flat"}, "form must be one of .*'gated', 'relu'.* got 'flat'"),
         ({"form": "relu", "encoder": "random-gates"}, "form='relu' rewrites the step-gated buckets"),
         ({"form": "relu", "gate": "relu"}, "form='relu' rewrites the step-gated buckets"),
     ],
