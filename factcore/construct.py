@@ -10,7 +10,7 @@ from torch import Tensor
 from factcore.block_convex import block_convex
 from factcore.checks import check_choice, check_integer, check_options
 from factcore.decoder import CODES, Codes, choose_codes
-from factcore.encoder import encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
+from factcore.encoder import encode_by_gradient, encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
 from factcore.facts import FactSet, distinct_keys
 from factcore.hebbian import hebbian
 from factcore.max_margin import max_margin
@@ -23,9 +23,10 @@ from factcore.streams import stream
 from factcore.training import trained
 from factcore.ungated import append_one, plain_relu_mlp
 
-ENCODERS = {"buckets": encode_with_buckets, "random-gates": encode_with_random_gates}
+ENCODERS = {"buckets": encode_with_buckets, "random-gates": encode_with_random_gates, "gradient": encode_by_gradient}
 FILLS = (1.0, 1.0, 0.95, 0.9, 0.8, 0.65, 0.5)  # bucket fills tried in turn, each with a fresh random cut
 TRIES = 4  # random draws tried at a fill that the caller chose
+GATES_OF = {"buckets": "step", "random-gates": "silu", "gradient": "identity"}  # encoders and their usual gates
 
 
 def construct(
@@ -63,13 +64,14 @@ def encoder_decoder(
 ) -> GatedMLP:
     """The paper's construction g(x) = D enc(x), enc(k_i) = c_f(i) (paper section 4).
 
-    encoder: 'buckets' (gates 'step' or 'relu') or 'random-gates' (any gate, 'silu' by default). codes: 'separators'
-    of the projected values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores
-    everything; h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts
-    at 1 and makes room where full buckets are too badly conditioned for the dtype of ``facts``. Where the keys span
-    fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to unknowns (1):
-    a lower one makes the solution smaller and the network calmer around its keys. form: 'gated', or 'relu' for the step
-    buckets as a plain ReLU MLP without gates, h = (m + 1)·⌈n/(d + 1)⌉ (see `plain_relu_mlp`). projection: how D is
+    encoder: 'buckets' (gates 'step' or 'relu'), 'random-gates' (any gate, 'silu' by default), or 'gradient': bilinear,
+    trained to meet the codes, with half the units (see `encode_by_gradient`). codes: 'separators' of the projected
+    values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores everything;
+    h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts at 1 and makes
+    room where full buckets are too badly conditioned for the dtype of ``facts`` or training falls short. Where the keys
+    span fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to unknowns
+    (1): a lower one makes the solution smaller and the network calmer around its keys. form: 'gated', or 'relu' for the
+    step buckets as a plain ReLU MLP without gates, h = (m + 1)·⌈n/(d + 1)⌉ (see `plain_relu_mlp`). projection: how D is
     found for separator codes, 'optimised', 'aimed' or 'random', from the shortest codes to the quickest; None takes
     'optimised' up to 8,192 values and 'aimed' beyond (see `short_projection`). Projected codes take a random D, as in
     the paper.
@@ -86,7 +88,7 @@ def encoder_decoder(
     generator = stream(seed, "weights")
     keys, rows = distinct_keys(facts)
     chosen, chosen_for, lost = None, code_dim, torch.zeros(0)
-    shares = FILLS if fill is None and encoder == "buckets" else [1.0 if fill is None else fill] * TRIES
+    shares = FILLS if fill is None and encoder != "random-gates" else [1.0 if fill is None else fill] * TRIES
     for tried, share in enumerate(shares, 1):
         layout = {"encoder": encoder, "gate": gate, "fill": share, "form": form}
         allowed = _code_dim_for(facts, width, code_dim, chosen is None, **layout)
@@ -125,6 +127,8 @@ def units_per_coordinate(
     gate = _encoder_gate(encoder, gate, form)
     rank = key_rank(facts.keys if form == "gated" else append_one(facts.keys))
     units = n_buckets(len(facts), rank, 1.0 if fill is None else fill)
+    if encoder == "gradient":
+        return n_buckets(len(facts), 2 * rank, 1.0 if fill is None else fill)
     return 2 * units - 1 if encoder == "buckets" and gate == "relu" else units
 
 
@@ -133,7 +137,7 @@ def _encoder_gate(encoder: str, gate: str | None, form: str) -> str:
     check_choice("form", form, ("gated", "relu"))
     if form == "relu" and (encoder != "buckets" or gate not in (None, "step")):
         raise ValueError("form='relu' rewrites the step-gated buckets: leave encoder and gate at their defaults")
-    return gate or ("step" if encoder == "buckets" else "silu")
+    return gate or GATES_OF[encoder]
 
 
 def _code_dim_for(facts: FactSet, width: int | None, code_dim: int | None, first: bool, **layout) -> int | None:

@@ -1,6 +1,6 @@
-"""Encoders: one gated hidden layer with enc(k_i) = c_i exactly (paper section 4, encoder).
+"""Encoders: one gated hidden layer with enc(k_i) = c_i, exactly or by training (paper section 4, encoder).
 
-Both encoders return the hidden layer alone: gates, up projection and, per hidden unit, the code coordinate that
+All return the hidden layer alone: gates, up projection and, per hidden unit, the code coordinate that
 it adds to. The decoder turns that into a down projection.
 """
 
@@ -143,6 +143,46 @@ def encode_with_random_gates(
     up = up.reshape(count, d, m).transpose(1, 2).reshape(count * m, d)
     coordinate = torch.arange(m, device=keys.device).repeat(count)
     return Encoder(gates[:count].repeat_interleave(m, dim=0), None, up, coordinate, gate, up.numel())
+
+
+@torch.enable_grad()
+def encode_by_gradient(
+    keys: Tensor,
+    codes: Tensor,
+    generator: torch.Generator,
+    *,
+    gate: str = "identity",
+    fill: float = 1.0,
+    steps: int = 2000,
+    lr: float = 0.1,
+) -> Encoder:
+    """Gates and up projection by gradient steps: full-batch Adam on the squared error of the codes, cosine decay.
+
+    enc(x)_c = Σ_j ⟨g_cj, x⟩⟨a_cj, x⟩ over p = ⌈n / (2·fill·d)⌉ units: each has 2d free numbers where one of the closed
+    forms has d, so half as many units have as many unknowns as equations. How close to the codes the steps come is not
+    guaranteed; a lower ``fill`` brings them closer. h = m·p.
+
+    keys (n, d) of about one norm and codes (n, m), both float64. ValueError for another gate than 'identity'.
+    """
+    if gate != "identity":
+        raise ValueError(f"the encoder by gradient steps is bilinear: gate must be 'identity', got {gate!r}")
+    (n, d), m = keys.shape, codes.shape[1]
+    units = n_buckets(n, 2 * key_rank(keys), fill)
+    scale, spread = d**0.5 / keys.norm(dim=1).mean(), codes.square().mean().sqrt()
+    size = torch.tensor([d**-0.5, (d * units) ** -0.5], dtype=torch.float64)  # outputs then begin at about 1
+    weights = torch.randn(2, m * units, d, generator=generator, dtype=torch.float64) * size[:, None, None]
+    weights = weights.to(keys).requires_grad_()
+    optimiser = torch.optim.Adam([weights], lr=lr * d**-0.5)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(steps):
+        gates, up = (scale * keys) @ weights.mT
+        loss = ((gates * up).view(n, m, units).sum(dim=2) - codes / spread).square().mean()
+        (weights.grad,) = torch.autograd.grad(loss, weights)
+        optimiser.step()
+        decay.step()
+    gates, up = scale * weights.detach()
+    coordinate = torch.arange(m, device=keys.device).repeat_interleave(units)
+    return Encoder(gates, None, spread * up, coordinate, "identity", weights.numel())
 
 
 def smallest_solution(rows: Tensor, targets: Tensor) -> Tensor:

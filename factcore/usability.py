@@ -5,6 +5,7 @@ Angles are in degrees, between a vector and the key it stands for; keys are take
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -66,12 +67,70 @@ def kept(mlp: nn.Module, facts: FactSet, arrived: Arrivals) -> float:
 
 def tilt(keys: Tensor, degrees: float | Tensor, generator: torch.Generator) -> Tensor:
     """Each key (n, d) turned by ``degrees`` (a number or (n,)) towards a random direction; its norm stays."""
-    draw = torch.randn(keys.shape, generator=generator, dtype=torch.float64).to(keys)
+    return turn(keys, random_directions(keys, generator), degrees)
+
+
+def random_directions(keys: Tensor, generator: torch.Generator) -> Tensor:
+    """One direction per key (n, d): unit vectors, uniform among those orthogonal to the key."""
+    return normalize(_aside(torch.randn(keys.shape, generator=generator, dtype=torch.float64).to(keys), keys), dim=1)
+
+
+def turn(keys: Tensor, directions: Tensor, degrees: float | Tensor) -> Tensor:
+    """Each key (n, d) turned by ``degrees`` (a number or (n,)) towards a unit vector (n, d) orthogonal to it."""
     size = keys.norm(dim=1, keepdim=True)
-    along = keys / size
-    aside = normalize(draw - (draw * along).sum(dim=1, keepdim=True) * along, dim=1)
     angle = torch.deg2rad(torch.as_tensor(degrees, dtype=keys.dtype, device=keys.device)).reshape(-1, 1)
-    return size * (angle.cos() * along + angle.sin() * aside)
+    return size * (angle.cos() * (keys / size) + angle.sin() * directions)
+
+
+def _aside(vectors: Tensor, keys: Tensor) -> Tensor:
+    """The part of each vector (n, d) that is orthogonal to the key in its row."""
+    along = keys / keys.norm(dim=1, keepdim=True)
+    return vectors - (vectors * along).sum(dim=1, keepdim=True) * along
+
+
+def worst_directions(mlp: nn.Module, facts: FactSet, *, rivals: int = 8) -> Tensor:
+    """Per key the direction (n, d) in which, to first order, it is lost soonest: unit vectors orthogonal to the keys.
+
+    Of the ``rivals`` values that come closest at the key, the one that takes over first as the gap falls along its
+    gradient. Kinks of the gates, and what bends further out, are not seen.
+    """
+    keys, right = facts.keys, facts.targets[:, None]
+    outputs, pull, *_ = torch.func.vjp(mlp, keys)  # u → Jᵀu at every key
+    scores = (outputs @ facts.values.T).detach()
+    gaps = (scores.gather(1, right) - scores).scatter(1, right, torch.inf)  # (n, v)
+    closest = gaps.topk(min(rivals, facts.n_values - 1), dim=1, largest=False).indices
+    soonest, worst = keys.new_full((len(keys),), torch.inf), torch.zeros_like(keys)
+    for rival in closest.T:
+        slope = _aside(pull(facts.values[rival] - facts.values[facts.targets])[0].detach(), keys)
+        needed = gaps.gather(1, rival[:, None])[:, 0] / slope.norm(dim=1)
+        worst = torch.where((needed < soonest)[:, None], normalize(slope, dim=1), worst)
+        soonest = needed.minimum(soonest)
+    return worst
+
+
+@torch.no_grad()
+def noise_floor(
+    mlp: nn.Module, facts: FactSet, directions: Tensor, *, target_recall: float = 0.99, rounds: int = 12
+) -> float:
+    """Largest noise at which recall is still ``target_recall``: the L2 error of the query over the norm of its key.
+
+    Queries are the keys turned towards each of their ``directions`` (draws, n, d), so they keep the keys' norms, as
+    after the norm before an MLP; a turn by θ is a noise of 2 sin(θ / 2). Bisection in [0, √2], a right angle, to
+    √2/2^rounds; 0 where recall falls short without noise. ValueError for directions of another shape.
+    """
+    if directions.ndim != 3 or directions.shape[1:] != facts.keys.shape:
+        raise ValueError(f"directions must be (draws, {len(facts)}, {facts.d}), got {tuple(directions.shape)}")
+
+    def survives(noise: float) -> bool:
+        degrees = math.degrees(2 * math.asin(noise / 2))
+        right = [decode(mlp, turn(facts.keys, aside, degrees), facts.values) == facts.targets for aside in directions]
+        return float(torch.stack(right).double().mean()) >= target_recall
+
+    low, high = 0.0, 2**0.5
+    for _ in range(rounds):
+        middle = (low + high) / 2
+        low, high = (middle, high) if survives(middle) else (low, middle)
+    return low
 
 
 def noisy_copies(facts: FactSet, degrees: float, copies: int, *, seed: int = 0) -> FactSet:

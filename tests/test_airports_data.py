@@ -27,9 +27,7 @@ def metadata() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def strings(stored) -> dict[str, list[str]]:
-    return {
-        f: stored[f].tobytes().decode().split("\n") for f in ("key_names", "value_names", "iata", "country")
-    }
+    return {f: stored[f].tobytes().decode().split("\n") for f in ("key_names", "value_names", "iata", "country")}
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -86,9 +84,7 @@ def test_strings_line_up_with_rows(stored, strings):
     }  # fmt: skip
     assert len(set(strings["key_names"])) == n and len(set(strings["value_names"])) == v
     assert strings["iata"] == sorted(set(strings["iata"]))
-    assert all(len(code) == 3 for code in strings["iata"]) and all(
-        len(code) == 2 for code in strings["country"]
-    )
+    assert all(len(code) == 3 for code in strings["iata"]) and all(len(code) == 2 for code in strings["country"])
     assert all(text == text.strip() != "" for texts in strings.values() for text in texts)
 
 

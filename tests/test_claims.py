@@ -116,6 +116,61 @@ def test_whitening_counts_costs_of_the_same_geometry(tmp_path):
     assert finding.verdict == "reproduced" and finding.number.startswith("0.50 times the cost; lower in 12 of 12")
 
 
+@pytest.mark.parametrize("exponent, expected", [(0.5, "reproduced"), (0.05, "differs"), (0.9, "differs")])
+def test_the_exponent_of_the_noise_floor_decides(tmp_path, exponent, expected):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"memory": memory, "width": width, "n_facts": n, "d": d, "seed": s, "random": 0.9}
+        | {"worst": wanted * (d / (n * np.log(n))) ** power * rng.uniform(0.97, 1.03)}
+        for memory, width, wanted, power in (
+            ("hebbian", "4 ×", 1.1, exponent),
+            ("hebbian", "1 ×", 0.1, 0.5),
+            ("hebbian", "16 d", 1.1, 0.5),
+        )
+        for n in (64, 256, 1024)
+        for d in (32, 64)
+        for s in range(3)
+    ]
+    write(tmp_path, "noise_floor", rows)
+    finding, _ = claims.evaluate(ROWS["noise_floor"], tmp_path)
+    assert finding.verdict == expected and finding.number.startswith(f"exponent {exponent:.1f}"[:11])
+    assert "16 d 0.5" in finding.number
+    assert f"holds in {18 if exponent <= 0.5 else 0} of 18 runs, at 16 d in 18 of 18" in finding.number
+
+
+@pytest.mark.parametrize("times, below, verdicts", [(2, 80, ("reproduced",) * 2), (5, 3, ("differs",) * 2)])
+def test_hebbian_memories_in_a_block_by_the_median_of_the_draws(tmp_path, times, below, verdicts):
+    rows = [
+        {"method": method, "n_facts": n, "d": d, "seed": s, "n_params": factor * n * (9 if s == 2 else 1) ** odd}
+        | {"n_params_solved": 7.0 * factor * n}
+        for method, factor, odd in (
+            ("trained", 4, 0),
+            ("data-dependent", 4 * times, 1),
+            ("encoder-decoder", 4 * times * below, 1),
+        )
+        for n in (64, 128)
+        for d in (32, 64)
+        for s in range(3)
+    ]
+    rows[0]["n_params"] = np.nan  # at the smaller d: not looked at
+    write(tmp_path, "block_facts", rows)
+    names = ("hebbian_in_a_block", "hebbian_below_the_construction")
+    assert tuple(verdict(name, tmp_path)[0] for name in names) == verdicts
+    finding, _ = claims.evaluate(ROWS[names[0]], tmp_path)
+    assert finding.number.startswith(f"{times}.00 times as many at n = 64, {times}.00 times as many at n = 128")
+    assert finding.interval == f"all runs: {times}.00 to {claims.about(9 * times)} times"
+
+
+def test_the_gradient_encoder_must_store_in_every_run(tmp_path):
+    rows = [{"n_facts": 64, "d": 16, "seed": s, "closed": 800, "gradient": 400.0} for s in range(3)]
+    write(tmp_path, "encoder_gradient", rows)
+    finding, _ = claims.evaluate(ROWS["gradient_encoder"], tmp_path)
+    assert finding.verdict == "reproduced" and finding.number.startswith("3 of 3 runs stored, with 0.50 times")
+    rows[1]["gradient"] = np.nan
+    write(tmp_path, "encoder_gradient", rows)
+    assert verdict("gradient_encoder", tmp_path) == ("differs", "laptop")
+
+
 def test_every_row_is_in_the_page_with_a_known_verdict():
     page = claims.markdown()
     table = [line for line in page.splitlines() if line.startswith("| ") and "| **" in line]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from factcore.encoder import _widest_cuts as widest_cuts
 from factcore.encoder import (
     cut_into_buckets,
+    encode_by_gradient,
     encode_with_buckets,
     encode_with_random_gates,
     n_buckets,
@@ -68,6 +69,16 @@ def test_random_gates_hit_every_code(gate):
     keys, codes = problem(100, 16, 3)
     encoder = encode_with_random_gates(keys, codes, generator(), gate=gate)
     torch.testing.assert_close(encode(encoder, keys), codes, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("fill, units, error", [(0.5, 4, 1e-6), (1.0, 2, 0.3)])
+def test_gradient_steps_meet_the_codes_the_closer_the_more_room_they_have(fill, units, error):
+    keys, codes = problem(48, 12, 2)
+    keys /= keys.norm(dim=1, keepdim=True)
+    encoder = encode_by_gradient(keys, codes, generator(), fill=fill)
+    assert len(encoder.up) == 2 * units and encoder.n_solved == 2 * 2 * units * 12
+    met = encode(encoder, keys)
+    assert float((met - codes).norm() / codes.norm()) < error
 
 
 def test_random_gates_give_up_with_a_reason():

@@ -137,6 +137,7 @@ def test_only_attention_learns_unless_asked():
         (lambda f: tf.train_recall(tf.FactTransformer(f), f.targets[:3]), "one per key"),
         (lambda f: tf.train_recall(tf.FactTransformer(f), f.targets, lr=0), "positive"),
         (lambda f: us.noisy_copies(f, 100.0, 2), "degrees"),
+        (lambda f: us.noise_floor(torch.nn.Identity(), f, f.keys), r"\(draws, 24, 16\), got \(24, 16\)"),
         (lambda f: us.certified_tolerance(fc.construct(f, form="relu"), f), "certificate"),
     ],
 )
@@ -162,6 +163,45 @@ def test_the_tolerance_of_the_identity_in_the_plane_is_half_the_angle_between_ne
     found = us.noise_tolerance(torch.nn.Identity(), facts, directions=12, rounds=16)  # both sides are among 12
     expected = torch.tensor([20.0, 20.0, 30.0, 40.0, 45.0], dtype=torch.float64)
     torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
+
+
+def test_the_noise_floor_of_the_identity_in_the_plane_by_its_angles():
+    angles = torch.tensor([0.0, 40.0, 100.0, 180.0, 265.0], dtype=torch.float64).deg2rad()
+    keys = torch.stack([angles.cos(), angles.sin()], dim=1)
+    facts, identity = fc.FactSet(keys, keys, torch.arange(5)), torch.nn.Identity()
+    chord = lambda degrees: 2 * math.sin(math.radians(degrees) / 2)  # noqa: E731
+    worst = us.worst_directions(identity, facts)  # towards the nearer neighbour
+    left = torch.stack([-angles.sin(), angles.cos()], dim=1)
+    torch.testing.assert_close((worst * left).sum(dim=1), torch.tensor([1.0, -1, -1, -1, -1], dtype=torch.float64))
+    floor = lambda directions, share: us.noise_floor(identity, facts, directions, target_recall=share)  # noqa: E731
+    assert floor(worst[None], 1.0) == pytest.approx(chord(20), abs=1e-3)
+    assert floor(worst[None], 0.6) == pytest.approx(chord(30), abs=1e-3)  # two of five are lost beyond 20 degrees
+    both = torch.stack([left, -left])
+    assert floor(both, 0.8) == pytest.approx(chord(30), abs=1e-3)
+    scaled = fc.FactSet(5 * keys, keys, torch.arange(5))
+    assert us.noise_floor(identity, scaled, both, target_recall=1.0) == pytest.approx(chord(20), abs=1e-3)
+    assert us.noise_floor(identity, fc.FactSet(keys, keys, torch.arange(5).roll(1)), both) == 0
+
+
+@pytest.mark.parametrize("method", ["hebbian", "encoder-decoder"])
+def test_no_random_direction_loses_a_key_sooner_to_first_order(method):
+    facts = small(20, 6, dtype=torch.float64)
+    mlp = fc.construct(facts, method, **({} if method == "hebbian" else {"encoder": "random-gates", "fill": 0.5}))
+    jacobian = torch.func.vmap(torch.func.jacrev(mlp))(facts.keys)  # (n, d, d)
+    pulls = (facts.values[facts.targets][:, None] - facts.values) @ jacobian  # (n, v, d): gradient of every gap
+    gaps = (mlp(facts.keys)[:, None] * (facts.values[facts.targets][:, None] - facts.values)).sum(dim=2)
+    gaps = gaps.scatter(1, facts.targets[:, None], torch.inf)
+
+    def needed(direction):
+        falling = -(pulls * direction[:, None]).sum(dim=2)
+        return torch.where(falling > 0, gaps / falling, torch.inf).amin(dim=1)
+
+    worst = us.worst_directions(mlp, facts, rivals=19)
+    torch.testing.assert_close(worst.norm(dim=1), torch.ones(20, dtype=torch.float64))
+    assert (worst * facts.keys).sum(dim=1).abs().max() < 1e-9
+    generator = torch.Generator().manual_seed(7)
+    for _ in range(200):
+        assert (needed(worst) <= needed(us.random_directions(facts.keys, generator)) * (1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize(
