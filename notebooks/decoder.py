@@ -52,6 +52,7 @@ seed = 0
 # values) and an upper bound (the norm of a convex combination of the differences). They agree to the tolerance.
 
 # %%
+import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 
@@ -185,13 +186,17 @@ shares["rho of the projected values"] = rows.groupby("m").smallest_margin.median
 shares.round(4)
 
 # %%
-first = {
-    k: int(r.groupby("m").recall.min().pipe(lambda s: s[s == 1].index.min()))
-    for k, r in table.groupby("codes")
-}
-print(
-    f"smallest m of the grid with 100% at every seed: separators {first['separators']}, projected {first['projected']}"
-)
+def first_whole(table: pd.DataFrame) -> dict[str, int]:
+    """Per kind of code the smallest m of the grid at which every value decodes, for every seed."""
+    worst = table.groupby(["codes", "m"]).recall.min()
+    return {kind: int(worst[kind][worst[kind] == 1].index.min()) for kind in ("separators", "projected")}
+
+
+first = first_whole(table)
+print(f"smallest m of the grid with 100% at every seed: {first}")
+if paper is not None:
+    at = f"v = {paper.v.iloc[0]:,}, d = {paper.d.iloc[0]}"
+    print(f"stored run at paper scale, {at}: {first_whole(paper)}")
 print(
     table.pivot_table(index="m", columns="codes", values="recall", aggfunc="median")
     .round(1)

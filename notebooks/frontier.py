@@ -249,7 +249,7 @@ middle.loc["whitened to degree t"].round(3)
 # - With attention solved for that trade-off is gone at this size: what a memory stores alone, it keeps, down to the shortest codes; sharpening
 #   the trained attention does the same for all that gets through. The conflict is one with noisy attention, not one in the memories.
 # - Whitening does not cost usability, on these values: codes made by optimisation read spiked values as they are, so it saves hardly any
-#   parameters, and it leaves the network no steeper. We do not see the paper's trade-off between whitening and usability in this form.
+#   parameters, and it leaves the network hardly steeper. We do not see the paper's trade-off between whitening and usability in this form.
 # - Behind trained attention block-convex networks move the frontier, and noisy copies of the keys move it a little further: fewer parameters at
 #   the same angle. A larger ridge does nothing for them here (the facts decode before the solve that it enters) and hardly more for max-margin.
 #

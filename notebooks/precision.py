@@ -304,7 +304,8 @@ print("take fewer bits with more units:", ", ".join(wider) or "none")
 # %% [markdown]
 # Fewest parameters is not fewest bits: the two orders above differ. The encoder-decoder solves a $d \times d$ system of
 # keys in each full bucket, and the condition number of such a system is paid in bits: it needs a 16-bit float where others
-# do with small integers. Buckets that are only 0.8 full have better conditioned systems: more parameters, fewer bits in all.
+# do with small integers. Buckets that are only 0.8 full have better conditioned systems and recall more in every coarse format; but
+# what is left to lose asks for 16 bits in most draws, so that they save bits in a draw and not in the median.
 #
 # How coarse the weights may be goes with the slack a network has. One-hot and Hebbian memories, with tens of
 # parameters per fact, stand three to six bits a weight; networks near their smallest width need eight. Room helps where it buys margin, as in
