@@ -138,8 +138,8 @@ table["claimed"] = np.sqrt(table.share)
 table["per_fact"] = table.n_params / table.n_facts
 print(f"{len(table)} memories, {table.seed.nunique()} draws of facts")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels of the noise floor. Left, whitened Hebbian memories four times as wide as the smallest: the floor hardly changes with d over n log n, in random directions well above the claimed line, in the worst directions crossing it. Middle, at a fixed width of 16 d: both floors fall with it, more slowly than the claimed line and mostly above it. Right, floors against parameters per fact for all methods: most rise with width, Hebbian memories end highest at the most parameters."}}
-figure, panels = plt.subplots(1, 3, figsize=(13, 4.6), sharey=True, width_ratios=[1, 1, 1.15])
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The noise floor of whitened Hebbian memories. Left, four times as wide as the smallest: the floor hardly changes with d over n log n, in random directions well above the claimed line, in the worst directions crossing it. Right, at a fixed width of 16 d: both floors fall with it, more slowly than the claimed line and mostly above it."}}
+figure, panels = plt.subplots(1, 2, figsize=(8.6, 4.4), sharey=True)
 marks = dict(zip(sorted(sizes), "os^"))
 line = np.array([table.share.min(), table.share.max()])
 ends = (("random", "-", "full", "random"), ("worst", "--", "none", "worst"))
@@ -154,7 +154,17 @@ for axes, rule, title in zip(panels, (USUAL, FIXED), ("4 × the smallest width",
     axes.plot(line, np.sqrt(line), color="black", linewidth=1, label=r"$\sqrt{d / (n \ln n)}$")
     axes.set(xscale="log", yscale="log", xlabel="d / (n ln n)", title=f"whitened, {title}")
 panels[0].set_ylabel("noise floor (L2 error of the query / key length)")
-panels[1].legend(fontsize=7.5, loc="lower right")
+panels[1].legend(fontsize=8.5, loc="lower right")
+plt.show()
+
+# %% [markdown]
+# Full marks and solid lines: random directions; open and dashed: the worst ones. Small marks are single draws of facts, lines medians of
+# three.
+#
+# All memories, at one, two, four and eight times the smallest width of each:
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Noise floors against parameters per fact for eight kinds of memory, in random and in the worst directions: most rise with width; Hebbian memories end highest, at the most parameters; hard buckets and trained networks stay lowest."}}
+figure, axes = plt.subplots(figsize=(8.6, 5))
 colours = figures.COLOURS | {"raw": figures.COLOURS["ntk"], "buckets": figures.COLOURS["one-hot"]}
 shapes = figures.MARKERS | {"raw": "s", "buckets": "X"}
 met = table[(table.n_facts == others[0]) & (table.d == others[1]) & (table.width != FIXED)]
@@ -162,14 +172,14 @@ for name in memories:
     middle = met[met.memory == name].groupby("width")[["per_fact", "random", "worst"]].median().clip(lower=1e-3)
     for column, dash, filled, _ in ends:
         style = {"color": colours[name], "marker": shapes[name], "fillstyle": filled, "linestyle": dash}
-        panels[2].plot(middle.per_fact, middle[column], label=label[name] if filled == "full" else None, **style)
-panels[2].set(xscale="log", xlabel="parameters per fact", title=f"every method: n = {others[0]}, d = {others[1]}")
-panels[2].legend(fontsize=7, loc="lower right")
+        axes.plot(middle.per_fact, middle[column], label=label[name] if filled == "full" else None, **style)
+axes.set(xscale="log", yscale="log", xlabel="parameters per fact", title=f"n = {others[0]}, d = {others[1]}")
+axes.set_ylabel("noise floor (L2 error of the query / key length)")
+figures.legend_below(figure, axes)
 plt.show()
 
 # %% [markdown]
-# Full marks and solid lines: random directions; open and dashed: the worst ones. Left and middle: small marks are single draws of facts, lines medians of
-# three. Right: medians at one, two, four and eight times the smallest width of each method; floors below 0.001 are drawn there.
+# Medians of three draws; solid: random directions, dashed: the worst ones; floors below 0.001 are drawn there.
 #
 # ## The numbers behind it
 #
@@ -184,14 +194,14 @@ for rule, part in white.groupby("width", sort=False):
             continue
         law, times = fit.power_law(rows, "share", column), rows[column] / rows.claimed
         print(
-            f"width {rule}, {column}: exponent {law.exponent:+.2f} [{law.low:+.2f}, {law.high:+.2f}], "
-            f"{times.min():.2f} to {times.max():.2f} times the form, at least the form in {(times >= 1).sum()} of {len(times)}"
+            f"{rule:>4}, {column:6}: exponent {law.exponent:+.2f} [{law.low:+.2f}, {law.high:+.2f}]; "
+            f"{times.min():.2f} to {times.max():.2f} × the form, reached in {(times >= 1).sum()} of {len(times)}"
         )
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 print(f"n = {others[0]}, d = {others[1]}: medians of the draws")
-met.groupby(["memory", "width"], sort=False)[["per_fact", "random", "worst"]].median().round(3)
+met.groupby(["memory", "width"])[["per_fact", "random", "worst"]].median().round(3)
 
 # %% [markdown]
 # ## What width does
