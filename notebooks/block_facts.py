@@ -269,11 +269,12 @@ for over, under in pairs:
 #   gets through is noisier; codes on many random gates and wide max-margin networks mostly still serve from 64 facts on, at a high price, block-convex
 #   networks mostly do not, whatever their width: they stop at the first solve that stores the facts, so width beyond it buys
 #   little tolerance. [Noisy copies](frontier.ipynb) are the remedy to try.
-# - Behind trained attention the data-dependent memory costs about what trained MLPs do from 128 facts on, but for one draw: it is as large as alone, and they
-#   must be several times larger, since training stops as soon as all facts are stored and leaves keys little room. So the Hebbian paper's factor
-#   of 3 holds here, at most facts in every draw; at few facts, as many as dimensions, and behind attention that is solved for it does not.
-# - We do not see its factor of 63 over the encoder-decoder, which here has short codes and its calmest layout: from 256 facts on it costs up to about
-#   twice the data-dependent memory behind trained attention, and less than it where attention is solved for or facts are few.
+# - Behind trained attention the data-dependent memory costs about what trained MLPs do, or up to two or three times as much, from 128 facts on:
+#   it is as large as alone, and they must be several times larger, since training stops as soon as all facts are stored and leaves keys
+#   little room. So the Hebbian paper's factor of 3 holds here; at few facts, as many as dimensions, and behind attention that is solved
+#   for it does not.
+# - We do not see its factor of 63 over the encoder-decoder, which here has short codes and its calmest layout: from 256 facts on it costs one to two and
+#   a half times the data-dependent memory behind trained attention, and mostly less than it where attention is solved for or facts are few.
 # - Beyond that size solving is no better than training, and at the smaller dimension worse: the convex problem bounds every key at once, its
 #   minimum is not sharp for any, and the solver stops at its limit of iterations.
 
