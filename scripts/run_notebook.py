@@ -59,7 +59,20 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = f"parameters-{index}"
             cell.source = "\n".join(line for line in cell.source.split("\n") if line != "# Parameters")
+        if cell.cell_type == "code":
+            cell.outputs = joined(cell.outputs)
     return notebook
+
+
+def joined(outputs: list) -> list:
+    """Texts printed in a row as one: where the kernel happens to cut them differs from run to run."""
+    kept: list = []
+    for output in outputs:
+        if kept and output.output_type == "stream" and output.name == kept[-1].get("name"):
+            kept[-1].text += output.text
+        else:
+            kept.append(output)
+    return kept
 
 
 def for_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -1,6 +1,7 @@
 """The frame around the package: configuration, environments, references, and what the built book asks of a network."""
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -231,6 +232,17 @@ def test_nbval_fails_when_an_output_differs(tmp_path, old, new, passes):
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == (0 if passes else 1), done.stdout
     assert ("1 passed" if passes else "1 failed") in done.stdout
+
+
+def test_texts_printed_in_a_row_are_one_output():
+    v4 = pytest.importorskip("nbformat").v4
+    pytest.importorskip("papermill")
+    joined = runpy.run_path(str(ROOT / "scripts" / "run_notebook.py"))["joined"]
+    texts = [("stdout", "a"), ("stdout", "\n"), ("stderr", "b"), ("stdout", "c")]
+    outputs = [v4.new_output("stream", name=name, text=text) for name, text in texts]
+    picture = v4.new_output("display_data", {"text/plain": "picture"})
+    got = joined([*outputs, picture, v4.new_output("stream", name="stdout", text="d")])
+    assert [output.get("text") for output in got] == ["a\n", "b", "c", None, "d"]
 
 
 # --- Binder ----------------------------------------------------------------------------------------------------
