@@ -34,10 +34,10 @@ def construct(
 ) -> GatedMLP:
     """Build an MLP that stores ``facts``.
 
-    method: a key of `METHODS`, from 'one-hot', the naive memory, to 'trained'; the error for an unknown one lists all.
-    The docstring of the function of that name (`encoder_decoder`, `one_hot` …) states the formula and the ``options``.
-    ``width`` is the number of hidden units allowed; None means as few as the method finds it needs. The same seed
-    gives the same network. ValueError for an unknown method or option, and for a width that is too small.
+    method: 'one-hot', 'ntk', 'hebbian', 'encoder-decoder', 'max-margin', 'block-convex' or 'trained'; the docstring
+    of the function of that name (`encoder_decoder`, `one_hot` …) states the formula and the ``options``. ``width`` is
+    the number of hidden units allowed; None means as few as the method finds it needs. The same seed gives the same
+    network. ValueError for an unknown method or option, and for a width that is too small.
     """
     if not isinstance(facts, FactSet):
         raise ValueError(f"facts must be a FactSet, got {type(facts).__name__}")

@@ -89,11 +89,12 @@ def test_versions_agree():
     assert citation["version"] == factcore.__version__
 
 
-def test_the_readme_names_every_method():
-    from factcore.construct import METHODS
+def test_readme_and_docstring_name_every_method():
+    from factcore.construct import METHODS, construct
 
-    text = (ROOT / "README.md").read_text()
+    text, doc = (ROOT / "README.md").read_text(), construct.__doc__
     assert not [name for name in METHODS if f"`{name}`" not in text], 'name them under "Other ways" in README.md'
+    assert not [name for name in METHODS if f"'{name}'" not in doc], "name them in the docstring of construct"
 
 
 def locked() -> list[str]:
