@@ -44,7 +44,6 @@ answer can have a large margin. --threshold 0 always answers."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 1 for bad input (told on stderr). Wrong usage exits with 2."""
     options = _parser().parse_args(arguments)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on a busy core
     try:
         options.run(options)
     except ValueError as error:
