@@ -37,7 +37,7 @@ book: build/book.stamp ## Set up, execute the notebooks (laptop profile), build 
 	@echo "The book: file://$(CURDIR)/_build/html/book/intro.html"
 
 test: $(if $(FIG),.venv/.installed,smoke build/book.stamp) ## Unit tests, smoke notebooks, nbval against the references, strict book [one page's: FIG=capacity]
-	FACTCORE_PROGRESS=0 $(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
+	FACTCORE_PROGRESS=0 OMP_NUM_THREADS=1 $(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
 	  $(if $(FIG),tests/test_toolchain.py tests/references/$(FIG).ipynb -k "$(FIG) or toc or landing or share")
 
 new: ## Begin notebooks/FIG.py with the cells that all notebooks share: FIG=name

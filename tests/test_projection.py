@@ -19,6 +19,7 @@ from factcore.projection import (
     random_projection,
     short_projection,
 )
+from factcore.streams import stream
 
 
 def sphere(v, d, seed=0):
@@ -156,7 +157,7 @@ def test_a_given_length_is_kept_and_met_where_the_search_meets_it():
     with pytest.raises(ValueError, match="cannot be decoded"):
         fc.construct(facts, code_dim=shortest, projection="random")
     plain = choose_codes(facts, "separators", shortest, 0, strict=False, projection="random")
-    torch.testing.assert_close(plain.projection, basis(16)[:, :shortest])
+    torch.testing.assert_close(plain.projection, projection_basis(16, stream(0, "weights"))[:, :shortest])
 
 
 def test_random_is_the_first_length_at_which_nothing_is_hidden():
