@@ -83,7 +83,8 @@ def read_table(path: Path, *, key: Sequence[str] = ()) -> pd.DataFrame:
         text = path.read_bytes().decode()
         text = text[: text.rfind("\n") + 1]
         lengths = [(line, len(row)) for line, row in enumerate(csv.reader(io.StringIO(text)), 1) if row]
-        table = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=["nan"])
+        words = {"commit": str}  # 2918e60 is no number
+        table = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=["nan"], dtype=words)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a readable results table: {error}") from error
     lacking = [column for column in (*key, *PROVENANCE) if column not in table.columns]

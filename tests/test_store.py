@@ -36,6 +36,14 @@ def test_a_second_run_does_only_what_is_missing(tmp_path):
     assert len(store.resume(path, JOBS[:1], run)) == 1 and len(calls) == 4
 
 
+@pytest.mark.parametrize("commit", ["2918e60", "1234567", "0012345", "9e6526a+"])
+def test_a_commit_is_read_as_it_was_written(tmp_path, monkeypatch, commit):
+    monkeypatch.setattr(store, "commit", lambda: commit)
+    for _ in range(2):
+        table = store.resume(tmp_path / "table.csv", JOBS, lambda method, n, tol: {"score": 1})
+        assert table.commit.tolist() == [commit] * len(JOBS)
+
+
 def test_a_failing_run_keeps_the_rows_before_it(tmp_path):
     def run(method, n, tol):
         if method == "b":
