@@ -303,6 +303,8 @@ def test_layer_facts_refuse_samples_that_are_not_there(n_facts):
 def test_cutting_to_leading_directions_keeps_all_that_can_be_kept(n, d, cut, seed):
     """Eckart and Young: no d' directions hold more of the squared norm than the largest singular values."""
     facts = fc.spherical_facts(n, d, seed=seed, dtype=torch.float64)
+    norms = torch.linspace(1, 2, n, dtype=torch.float64)[:, None]  # two of one norm would become one
+    facts = fc.FactSet(norms * facts.keys, facts.values, facts.targets)
     if cut > d:
         with pytest.raises(ValueError, match="d must be"):
             fc.cut_to_leading(facts, cut)
