@@ -14,7 +14,7 @@ import torch
 
 import factcore as fc
 from factbook import store
-from factcore.streams import PURPOSES
+from factcore.streams import PURPOSES, SPACING
 
 METHODS = {
     "ntk": ("ntk", {}),
@@ -34,7 +34,7 @@ def cost(rung: str, weights: str, n_facts: int, d: int, seed: int) -> dict:
     method, options = METHODS[rung]
     facts = fc.spherical_facts(n_facts, d, seed=seed)
     if weights == "the facts' stream":
-        seed -= PURPOSES.index("weights") * 10**9  # `stream` adds it again
+        seed -= PURPOSES.index("weights") * SPACING  # `stream` adds it again
     found = fc.smallest_width(facts, method, seed=seed, resolution=0.04, **options)
     return {"width": found.width, "n_params": found.n_params, "recall": found.recall}
 

@@ -126,9 +126,8 @@ def units_per_coordinate(
     """
     gate = _encoder_gate(encoder, gate, form)
     rank = key_rank(facts.keys if form == "gated" else append_one(facts.keys))
-    units = n_buckets(len(facts), rank, 1.0 if fill is None else fill)
-    if encoder == "gradient":
-        return n_buckets(len(facts), 2 * rank, 1.0 if fill is None else fill)
+    unknowns = 2 * rank if encoder == "gradient" else rank  # of a unit
+    units = n_buckets(len(facts), unknowns, 1.0 if fill is None else fill)
     return 2 * units - 1 if encoder == "buckets" and gate == "relu" else units
 
 

@@ -3,6 +3,7 @@
 import torch
 
 PURPOSES = ("facts", "transformer", "noise", "weights")
+SPACING = 10**9  # between the seeds of two purposes
 
 
 def stream(seed: int, purpose: str) -> torch.Generator:
@@ -10,4 +11,4 @@ def stream(seed: int, purpose: str) -> torch.Generator:
 
     With one stream for all, the random gates of a network would be the first keys of `spherical_facts` of that seed.
     """
-    return torch.Generator().manual_seed(seed + PURPOSES.index(purpose) * 10**9)
+    return torch.Generator().manual_seed(seed + PURPOSES.index(purpose) * SPACING)

@@ -487,12 +487,10 @@ def capacity_against_usability(tables: Tables) -> Finding:
 )
 def noise_floor(tables: Tables) -> Finding:
     table = tables("noise_floor")
-    rows = table[(table.memory == "hebbian") & (table.width == "4 ×") & (table.worst > 0)]
-    rows = rows.assign(share=rows.d / (rows.n_facts * np.log(rows.n_facts)))
+    table = table[table.memory == "hebbian"].assign(share=table.d / (table.n_facts * np.log(table.n_facts)))
+    rows, fixed = table[(table.width == "4 ×") & (table.worst > 0)], table[table.width == "16 d"]
     if rows.share.nunique() < 3:
         raise NoTable("fewer than three sizes")
-    fixed = table[(table.memory == "hebbian") & (table.width == "16 d")]
-    fixed = fixed.assign(share=fixed.d / (fixed.n_facts * np.log(fixed.n_facts)))
     law, apart = (fit.power_law(rows, "share", column) for column in ("worst", "random"))
     at_width = fit.power_law(fixed, "share", "worst").exponent
     bound = [f"{int((part.worst >= part.share**0.5).sum())} of {len(part)}" for part in (rows, fixed)]
