@@ -16,8 +16,8 @@ from torch import Tensor
 
 from factcore import block_convex as parts
 from factcore import convex
-from factcore.convex import minimise
-from factcore.max_margin import Problem, Weights, network, random_weights, scaled_problem
+from factcore.constructions.convex import minimise
+from factcore.constructions.max_margin import Problem, Weights, network, random_weights, scaled_problem
 
 BLOCKS = "ADGAD"
 SHARP = 8.0  # of the cross-entropy: logits are this times the outputs' products with the values

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from factcore.ungated import append_one, plain_relu_mlp, ungate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factcore as fc
-from factcore.encoder import encode_with_buckets
-from factcore.ungated import append_one, plain_relu_mlp, ungate
+from factcore.constructions.encoder import encode_with_buckets
 
 
 def problem(n, d, m, seed=0):
