@@ -8,14 +8,14 @@ from importlib.metadata import files
 from pathlib import Path
 
 import api_pages
-import claims
+import claim_pages
 import figure_pages
 import scaling
 
 # a line "% generated: NAME" in a page of book/ is replaced by what NAME returns, in MyST
 GENERATED = {
     "api": api_pages.markdown,
-    "claims": claims.markdown,
+    "claims": claim_pages.markdown,
     "gallery": figure_pages.gallery,
     "scaling": scaling.markdown,
 }
