@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from factcore.build import build_verified_many, check_storable, checked_method
+from factcore.build import build_verified, check_storable, checked_method
 from factcore.facts import FactSet
 from factcore.methods import Method
 
@@ -87,7 +87,7 @@ def _run(
     """Build a network for each (width, seed) of ``asked``; a trial's seconds are its share."""
     begun, trials = time.perf_counter(), []
     widths, seeds = (list(column) for column in zip(*asked))
-    mlps = build_verified_many(record, facts, widths, seeds, options)
+    mlps = build_verified(record, facts, widths, seeds, options)
     seconds = (time.perf_counter() - begun) / len(mlps)
     for mlp, width, seed in zip(mlps, widths, seeds):
         share = 1 - len(mlp.lost) / len(facts)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
-from factcore.support.blocks import block_size
+from factcore.support.blocks import block_size, row_blocks
 from factcore.support.checks import check_integer
 from factcore.support.progress import progress_bar
 from factcore.support.streams import stream
@@ -138,36 +138,27 @@ def _fit(weights: Tensor, keys: Tensor, values: Tensor, targets: Tensor, *, step
 
 def _slope(outputs: Tensor, values: Tensor, aims: Tensor) -> Tensor:
     """Derivative of the mean cross-entropies by the outputs, (b, n, e): Σ_j p_j v_j − v_f(i), p the softmax."""
-    slope = torch.empty_like(outputs)
-    for nets, rows, logits in _logits(outputs, values):
-        slope[nets, rows] = torch.bmm(torch.softmax(logits, dim=2), values.expand(len(logits), -1, -1)) - aims[rows]
-    return slope.div_(outputs.shape[1])
+    slope = -aims.repeat(len(outputs), 1)  # (b · n, e)
+    for rows, logits in _logits(outputs, values):
+        slope[rows] += torch.softmax(logits, dim=1) @ values
+    return slope.view_as(outputs).div_(outputs.shape[1])
 
 
 def _stored(outputs: Tensor, values: Tensor, targets: Tensor) -> Tensor:
     """Which networks decode every key right, (b,) bool."""
-    lost = torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
-    for nets, rows, logits in _logits(outputs, values):
-        right = targets[rows, None].expand(len(logits), -1, -1)
-        own = logits.gather(2, right)[:, :, 0]
-        safe = own > logits.scatter_(2, right, -torch.inf).amax(dim=2)  # NaN is not
-        lost[nets] |= ~safe.all(dim=1)
-    return ~lost
+    right = targets.repeat(len(outputs))[:, None]
+    safe = []
+    for rows, logits in _logits(outputs, values):
+        own = logits.gather(1, right[rows])[:, 0]
+        safe.append(own > logits.scatter_(1, right[rows], -torch.inf).amax(dim=1))  # NaN is not
+    return torch.cat(safe).view(len(outputs), -1).all(dim=1)
 
 
-def _logits(outputs: Tensor, values: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Slices of the networks and of the keys with their logits (networks, keys, v), which the next block overwrites."""
-    networks, n, _ = outputs.shape
-    room = block_size(len(values), outputs.device, entries=LOGITS)
-    n_rows, n_nets = min(n, max(1, room)), min(networks, max(1, room // n))
-    buffer = outputs.new_empty(n_nets * n_rows * len(values))
-    for first in range(0, networks, n_nets):
-        nets = slice(first, first + n_nets)
-        for start in range(0, n, n_rows):
-            rows = slice(start, start + n_rows)
-            block = outputs[nets, rows]
-            logits = buffer[: block.shape[0] * block.shape[1] * len(values)].view(*block.shape[:2], -1)
-            yield nets, rows, torch.bmm(block, values.T.expand(len(block), -1, -1), out=logits)
+def _logits(outputs: Tensor, values: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of all networks' outputs (b, n, e), one network after the other, with their logits (rows, v)."""
+    flat = outputs.flatten(0, 1)
+    for rows in row_blocks(len(flat), len(values), flat.device, entries=LOGITS):
+        yield rows, flat[rows] @ values.T
 
 
 def _check_networks(widths: Sequence[int], seeds: Sequence[int]) -> None:
