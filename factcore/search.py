@@ -67,7 +67,7 @@ def smallest_width(
     _check_search(target_recall, tries, resolution)
     step = 1 if record.fixed_width else record.step(facts, **options)
     grid = 1 if record.build_many is None else GRID
-    begin = max(1, (start or record.guess(facts, **options)) // step)
+    begin = max(1, (start or record.guess(facts)) // step)
     rule = _Rule(target_recall, tries, resolution, begin, max(1, record.most(facts) // step), grid)
     trials: list[Trial] = []
     with torch.inference_mode(False), torch.enable_grad():

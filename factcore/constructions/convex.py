@@ -57,13 +57,7 @@ def hinge(outputs: Tensor, values: Tensor, targets: Tensor) -> tuple[Tensor, Ten
 
 
 def minimise(
-    evaluate: Evaluate,
-    *,
-    start: Tensor,
-    curvature: float,
-    tol: float,
-    enough: float = 1.0,
-    most: int = MOST_ITERATIONS,
+    evaluate: Evaluate, *, start: Tensor, curvature: float, tol: float, enough: float = 1.0, most: int = MOST_ITERATIONS
 ) -> Solve:
     """Minimise a Φ that is ``curvature``-strongly convex from ``start``; ``evaluate`` gives Φ, ∇Φ and the margin there.
 

@@ -49,20 +49,8 @@ class FactTransformer(nn.Module):
         tied: bool = True,
     ) -> None:
         super().__init__()
-        n, d, norms = len(facts), facts.d, facts.keys.norm(dim=1)
-        self.key_norm = float(norms.mean())
-        if self.key_norm**2 < 1e3 * d * torch.finfo(facts.keys.dtype).eps:
-            raise ValueError(f"keys of norm {self.key_norm:.1e} drown in the rounding of RMSNorm; normalise them first")
-        if facts.e != d:
-            raise ValueError(f"the MLP stands in a stream of one size, but keys have d = {d} and values e = {facts.e}")
-        if d % 2:
-            raise ValueError(f"RoPE turns pairs of coordinates, so d must be even, got {d}")
-        uneven = ((norms - self.key_norm).abs() > 1e-3 * self.key_norm).nonzero().flatten()
-        if len(uneven):
-            raise ValueError(
-                f"keys must have one norm, as RMSNorm keeps only their direction: row {int(uneven[0])} has "
-                f"{float(norms[uneven[0]]):.4g}, the mean is {self.key_norm:.4g}; normalise the keys first"
-            )
+        n, d = len(facts), facts.d
+        self.key_norm = _one_norm(facts)
         generator = stream(seed, "transformer")
 
         def draw(*shape: int) -> Tensor:
@@ -105,6 +93,23 @@ class FactTransformer(nn.Module):
         x = self.mlp_input(tokens)
         out = self.mlp(x)
         return self.logit_scale * (out + x if self.residuals else out) @ self.head.T
+
+
+def _one_norm(facts: FactSet) -> float:
+    """The norm that all keys have; ValueError for facts that this transformer cannot look up."""
+    d, norms = facts.d, facts.keys.norm(dim=1)
+    norm = float(norms.mean())
+    if facts.e != d or d % 2:
+        raise ValueError(f"keys and values need one even d (RoPE turns pairs), got d = {d} and e = {facts.e}")
+    if norm**2 < 1e3 * d * torch.finfo(facts.keys.dtype).eps:
+        raise ValueError(f"keys of norm {norm:.1e} drown in the rounding of RMSNorm; normalise them first")
+    uneven = ((norms - norm).abs() > 1e-3 * norm).nonzero().flatten()
+    if len(uneven):
+        raise ValueError(
+            f"keys must have one norm, as RMSNorm keeps only their direction: row {int(uneven[0])} has "
+            f"{float(norms[uneven[0]]):.4g}, the mean is {norm:.4g}; normalise the keys first"
+        )
+    return norm
 
 
 def rms_norm(x: Tensor) -> Tensor:
