@@ -1,7 +1,5 @@
 """`construct`: one entry for every way to build a fact-storing MLP, and the one verification of what they build."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Real facts, a language model's layer, and value embeddings of many shapes (paper section 3)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -56,12 +54,11 @@ def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength:
         airports    sentence embeddings of city names (unit norm).
         tokens      whole words of a language model's token table.
         mlp-inputs, mlp-outputs    what goes into, and comes out of, the MLP in the middle of that model.
-    Real rows have 384 entries. For d < 384 the sample is rotated to its own d leading principal directions (largest
-    second moments about the origin) and the rest is cut off: the best d-dimensional picture of it, as uneven as the
-    sample. Norms and mean are kept.
+    Real rows have 384 entries. For d < 384 the sample is turned to its own d leading principal directions (largest
+    second moments about the origin) and the rest is cut off. Norms and mean are kept.
 
-    ValueError for an unknown name, sizes that are not positive integers, a strength that is negative or not finite,
-    a strength for a geometry that has none, and more rows or dimensions than the real data have.
+    ValueError for an unknown name, sizes that are no positive integers, a strength that is negative, not finite or of
+    no use to the geometry, and more rows or dimensions than the real data have.
     """
     check_choice("name", name, (*SYNTHETIC, *REAL))
     check_integer("n_values", n_values)

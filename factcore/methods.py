@@ -1,7 +1,5 @@
 """The table of constructions: what `construct` and `smallest_width` know of each. A new one is a line here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -7,8 +7,6 @@
 whose duality gap is exactly ‖∇Φ(θ)‖² / 2κ: every answer comes with the certificate Φ(θ) − min Φ ≤ gap.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

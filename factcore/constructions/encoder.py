@@ -4,8 +4,6 @@ All return the hidden layer alone: gates, up projection and, per hidden unit, th
 it adds to. The decoder turns that into a down projection.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

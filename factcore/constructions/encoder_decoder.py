@@ -1,7 +1,5 @@
 """`encoder-decoder`: the paper's construction, an encoder of the keys followed by a decoder of the codes."""
 
-from __future__ import annotations
-
 from factcore.constructions.decoder import CODES, Codes, choose_codes, failing
 from factcore.constructions.encoder import encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
 from factcore.constructions.projection import PROJECTIONS

@@ -1,7 +1,5 @@
 """Hebbian memories with bilinear features, raw, whitened and data-dependent (Garcia et al. 2026, arXiv 2607.10034)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -3,8 +3,6 @@
 With G and D fixed, the outputs of g(x) = D (σ(Gx) ⊙ (Ax)) are linear in A, so storing facts is a convex problem.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The naive memory: hidden units that fire for one key alone, d + e + 1 parameters each."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 Every width and seed of a search goes into one batched computation.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

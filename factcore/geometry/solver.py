@@ -15,8 +15,6 @@ About d of the v - 1 differences matter at the optimum. Each value keeps a short
 Step 3 can cycle; values still open after `_FAST_STEPS` + d/4 steps go to Wolfe's algorithm (Wolfe 1976), which cannot.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ so raising the weight that attention puts on the key is a convex problem. No seq
 finite, so at each place the worst junk is known, and with it a bound for all the sequences of the recall task.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
@@ -44,11 +42,11 @@ def solve_attention(
         Φ(W) = mean_{i,p} log(1 + Σ_{t,j} exp(s(j, t) − s(i, p))) + (ridge / 2) ‖W‖²,
 
     i the keys, p the places where a key may stand, and j all junk at each place t of the longest sequence around it,
-    and Q: each term bounds −log of the weight of key i at place p whatever the junk, and Φ averages them. Φ is strongly
-    convex, so the answer is unique and within ‖∇Φ‖² / (2 ridge) of the minimum. Stops when that gap is at most
-    ``tol`` · Φ, or unconverged after ``most_iterations`` or when rounding ends the progress. The query projection stays
-    as drawn, scaled so that ‖q_t‖ = √d; the norm before attention becomes the plain one. No fact enters, only
-    embeddings. ValueError for options out of range and for a query projection that is zero or not finite.
+    and Q: each term bounds −log of the weight of key i at place p whatever the junk. Φ is strongly convex, so the
+    answer is unique and within ‖∇Φ‖² / (2 ridge) of the minimum; it stops when that gap is at most ``tol`` · Φ, or
+    unconverged after ``most_iterations``. The query projection stays as drawn, scaled so that ‖q_t‖ = √d; the norm
+    before attention becomes the plain one. No fact enters, only embeddings. ValueError for options out of range and for
+    a query projection that is zero or not finite.
     """
     if not ridge > 0 or not tol > 0 or most_iterations < 1:
         raise ValueError(f"ridge, tol and most_iterations must be positive, got {(ridge, tol, most_iterations)}")

@@ -6,8 +6,6 @@ One head of attention finds the key K among the junk and hands it to the MLP; th
 into its value. Attention is all that learns.
 """
 
-from __future__ import annotations
-
 import copy
 
 import torch
@@ -27,10 +25,8 @@ class FactTransformer(nn.Module):
 
     The embeddings of the key tokens are the keys of ``facts`` and the head is its values, both frozen. Attention's
     value and output projections are the identity, so what reaches the MLP is a mixture of embeddings; the second norm
-    gives it the norm of a key. Only the query and key projections and the first norm learn. The options undo this
-    recipe piece by piece, to see which pieces it needs: ``residuals`` adds both residuals, ``train_mlp_norm`` and
-    ``train_projections`` unfreeze the second norm and the value and output projections, ``tied=False`` makes
-    embeddings and head random and lets them learn.
+    gives it the norm of a key. Only the query and key projections and the first norm learn. ``residuals`` adds both
+    residuals; whatever else should learn is told so by `requires_grad_`.
 
     ValueError unless keys and values have one dimension d, an even one (RoPE turns pairs), and all keys have one norm
     (RMSNorm leaves directions only), not a tiny one.
@@ -38,16 +34,7 @@ class FactTransformer(nn.Module):
 
     turns: Tensor
 
-    def __init__(
-        self,
-        facts: FactSet,
-        *,
-        seed: int = 0,
-        residuals: bool = False,
-        train_mlp_norm: bool = False,
-        train_projections: bool = False,
-        tied: bool = True,
-    ) -> None:
+    def __init__(self, facts: FactSet, *, seed: int = 0, residuals: bool = False) -> None:
         super().__init__()
         n, d = len(facts), facts.d
         self.key_norm = _one_norm(facts)
@@ -56,20 +43,17 @@ class FactTransformer(nn.Module):
         def draw(*shape: int) -> Tensor:
             return torch.randn(shape, generator=generator, dtype=torch.float64).to(facts.keys)
 
+        def frozen(weight: Tensor) -> nn.Parameter:
+            return nn.Parameter(weight, requires_grad=False)
+
         others = self.key_norm * normalize(draw(JUNK + 2, d), dim=1)  # junk, Q and the padding
         self.n_facts, self.residuals = n, residuals
-        self.embedding = nn.Parameter(torch.cat([facts.keys, others]), requires_grad=not tied)  # (n + 18, d)
-        self.head = nn.Parameter(facts.values.clone(), requires_grad=not tied)  # (v, d)
-        if not tied:
-            self.embedding.data = self.key_norm * normalize(draw(n + JUNK + 2, d), dim=1)
-            self.head.data = normalize(draw(facts.n_values, d), dim=1)
+        self.embedding, self.head = frozen(torch.cat([facts.keys, others])), frozen(facts.values.clone())  # (n + 18, d)
         self.attention_norm = nn.Parameter(facts.keys.new_ones(d))
         # Small at first: attention that is sharp before it is right gets no gradient from the keys it misses.
         self.query, self.key = (nn.Parameter(0.1 * draw(d, d) / d**0.5) for _ in range(2))
-        eye = torch.eye(d).to(facts.keys)
-        self.value = nn.Parameter(eye, requires_grad=train_projections)
-        self.output = nn.Parameter(eye.clone(), requires_grad=train_projections)
-        self.mlp_norm = nn.Parameter(facts.keys.new_full((d,), self.key_norm / d**0.5), requires_grad=train_mlp_norm)
+        self.value, self.output = (frozen(torch.eye(d).to(facts.keys)) for _ in range(2))
+        self.mlp_norm = frozen(facts.keys.new_full((d,), self.key_norm / d**0.5))
         self.mlp: nn.Module = nn.Identity()
         self.logit_scale = 1.0
         turns = rope_turns(LENGTH, d).to(facts.keys.device, facts.keys.dtype.to_complex())
