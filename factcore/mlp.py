@@ -1,7 +1,5 @@
 """The one network that every construction returns (paper section 2)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

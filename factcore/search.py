@@ -1,7 +1,5 @@
 """The fact-storage cost of a construction: the smallest width at which it stores everything. One search for all."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import Counter
@@ -9,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from factcore.build import build_verified_many, check_storable, checked_method
+from factcore.build import build_verified, check_storable, checked_method
 from factcore.facts import FactSet
 from factcore.methods import Method
 
@@ -22,13 +20,12 @@ Trial = dict[str, Any]
 
 
 class SmallestWidth(NamedTuple):
-    """A width that reached the target, its parameters and recall, and every trial: dicts of width, seed, n_params,
-    recall and seconds, in the order in which they were run."""
+    """A width that reached the target, and how it was found."""
 
     width: int
     n_params: int
     recall: float
-    trials: list[Trial]
+    trials: list[Trial]  # dicts of width, seed, n_params, recall and seconds, in the order in which they were run
 
 
 class _Rule(NamedTuple):
@@ -64,10 +61,12 @@ def smallest_width(
     the method falls short.
     """
     record = checked_method(facts, method, None, seed, options)
-    _check_search(target_recall, tries, resolution)
+    if not 0 < target_recall <= 1 or tries < 1 or resolution < 0:
+        given = f"{target_recall}, {tries} and {resolution}"
+        raise ValueError(f"target_recall must lie in (0, 1], tries be ≥ 1 and resolution ≥ 0, got {given}")
     step = 1 if record.fixed_width else record.step(facts, **options)
     grid = 1 if record.build_many is None else GRID
-    begin = max(1, (start or record.guess(facts, **options)) // step)
+    begin = max(1, (start or record.guess(facts)) // step)
     rule = _Rule(target_recall, tries, resolution, begin, max(1, record.most(facts) // step), grid)
     trials: list[Trial] = []
     with torch.inference_mode(False), torch.enable_grad():
@@ -87,7 +86,7 @@ def _run(
     """Build a network for each (width, seed) of ``asked``; a trial's seconds are its share."""
     begun, trials = time.perf_counter(), []
     widths, seeds = (list(column) for column in zip(*asked))
-    mlps = build_verified_many(record, facts, widths, seeds, options)
+    mlps = build_verified(record, facts, widths, seeds, options)
     seconds = (time.perf_counter() - begun) / len(mlps)
     for mlp, width, seed in zip(mlps, widths, seeds):
         share = 1 - len(mlp.lost) / len(facts)  # type: ignore[arg-type]
@@ -124,11 +123,3 @@ def _next_runs(trials: list[Trial], rule: _Rule) -> list[tuple[int, int]]:
     between = list(range(high - step, low, -step)) or [low]
     runs = [(width, attempt) for width in between for attempt in range(failed[width], rule.tries)]
     return runs if rule.grid > 1 else runs[:1]
-
-
-def _check_search(target_recall: float, tries: int, resolution: float) -> None:
-    """ValueError for what no search can be asked."""
-    if not 0 < target_recall <= 1:
-        raise ValueError(f"target_recall must lie in (0, 1], got {target_recall}")
-    if tries < 1 or resolution < 0:
-        raise ValueError(f"tries must be at least 1 and resolution at least 0, got {tries} and {resolution}")

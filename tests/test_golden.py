@@ -38,7 +38,6 @@ CASES: dict[str, tuple[str, dict]] = {
     "encoder-decoder relu buckets": ("encoder-decoder", {"gate": "relu"}),
     "encoder-decoder silu": ("encoder-decoder", {"encoder": "random-gates"}),
     "encoder-decoder bilinear": ("encoder-decoder", {"encoder": "random-gates", "gate": "identity", "fill": 0.5}),
-    "encoder-decoder gradient": ("encoder-decoder", {"encoder": "gradient", "fill": 0.5, "code_dim": 8}),
     "max-margin": ("max-margin", {}),
     "max-margin identity": ("max-margin", {"gate": "identity", "ridge": 1.0, "tol": 0.1}),
     "block-convex": ("block-convex", {}),

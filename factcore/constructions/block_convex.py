@@ -5,8 +5,6 @@ g(x) = D (σ(Gx) ⊙ (Ax)) move at once, with the outputs linearised where the w
 makes each step a strongly convex problem. The last solve is for D alone, in which the outputs are linear as they are.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

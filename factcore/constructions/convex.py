@@ -7,8 +7,6 @@
 whose duality gap is exactly ‖∇Φ(θ)‖² / 2κ: every answer comes with the certificate Φ(θ) − min Φ ≤ gap.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -57,13 +55,7 @@ def hinge(outputs: Tensor, values: Tensor, targets: Tensor) -> tuple[Tensor, Ten
 
 
 def minimise(
-    evaluate: Evaluate,
-    *,
-    start: Tensor,
-    curvature: float,
-    tol: float,
-    enough: float = 1.0,
-    most: int = MOST_ITERATIONS,
+    evaluate: Evaluate, *, start: Tensor, curvature: float, tol: float, enough: float = 1.0, most: int = MOST_ITERATIONS
 ) -> Solve:
     """Minimise a Φ that is ``curvature``-strongly convex from ``start``; ``evaluate`` gives Φ, ∇Φ and the margin there.
 

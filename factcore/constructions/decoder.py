@@ -3,8 +3,6 @@
 The value j scores ⟨c, w_j⟩ with w_j = Dᵀ v_j, so a code c decodes to i when it separates w_i from every other w_j.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

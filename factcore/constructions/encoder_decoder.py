@@ -1,15 +1,7 @@
 """`encoder-decoder`: the paper's construction, an encoder of the keys followed by a decoder of the codes."""
 
-from __future__ import annotations
-
 from factcore.constructions.decoder import CODES, Codes, choose_codes, failing
-from factcore.constructions.encoder import (
-    encode_by_gradient,
-    encode_with_buckets,
-    encode_with_random_gates,
-    key_rank,
-    n_buckets,
-)
+from factcore.constructions.encoder import encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
 from factcore.constructions.projection import PROJECTIONS
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
@@ -17,10 +9,10 @@ from factcore.scoring import lost_rows
 from factcore.support.checks import check_choice, check_integer
 from factcore.support.streams import stream
 
-ENCODERS = {"buckets": encode_with_buckets, "random-gates": encode_with_random_gates, "gradient": encode_by_gradient}
+ENCODERS = {"buckets": encode_with_buckets, "random-gates": encode_with_random_gates}
 FILLS = (1.0, 1.0, 0.95, 0.9, 0.8, 0.65, 0.5)  # bucket fills tried in turn, each with a fresh random cut
 TRIES = 4  # random draws tried at a fill that the caller chose
-GATES_OF = {"buckets": "step", "random-gates": "silu", "gradient": "identity"}  # encoders and their usual gates
+GATES_OF = {"buckets": "step", "random-gates": "silu"}  # encoders and their usual gates
 
 
 def encoder_decoder(
@@ -37,11 +29,10 @@ def encoder_decoder(
 ) -> GatedMLP:
     """The paper's construction g(x) = D enc(x), enc(k_i) = c_f(i) (paper section 4).
 
-    encoder: 'buckets' (gates 'step' or 'relu'), 'random-gates' (any gate, 'silu' by default), or 'gradient': bilinear,
-    trained to meet the codes, with half the units (see `encode_by_gradient`). codes: 'separators' of the projected
-    values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores everything;
+    encoder: 'buckets' (gates 'step' or 'relu') or 'random-gates' (any gate, 'silu' by default). codes: 'separators' of
+    the projected values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores all;
     h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts at 1 and makes
-    room where full buckets are too badly conditioned for the dtype of ``facts`` or training falls short. Where the keys
+    room where full buckets are too badly conditioned for the dtype of ``facts``. Where the keys
     span fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to unknowns
     (1): a lower one makes the solution smaller and the network calmer around its keys. projection: how D is found for
     separator codes, 'optimised', 'aimed' or 'random', from the shortest codes to the quickest; None takes 'optimised'
@@ -83,9 +74,7 @@ def units_per_coordinate(
 ) -> int:
     """Hidden units that one code coordinate takes: ⌈n/d⌉, or 2⌈n/d⌉ − 1 where two ReLUs make a ramp."""
     gate = _encoder_gate(encoder, gate)
-    rank = key_rank(facts.keys)
-    unknowns = 2 * rank if encoder == "gradient" else rank  # of a unit
-    units = n_buckets(len(facts), unknowns, 1.0 if fill is None else fill)
+    units = n_buckets(len(facts), key_rank(facts.keys), 1.0 if fill is None else fill)
     return 2 * units - 1 if encoder == "buckets" and gate == "relu" else units
 
 

@@ -1,7 +1,5 @@
 """The NTK-style associative memory of Nichani et al. 2024 (arXiv 2412.06538): one averaged update, no solve."""
 
-from __future__ import annotations
-
 import torch
 
 from factcore.facts import FactSet

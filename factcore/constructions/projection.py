@@ -5,8 +5,6 @@ the first columns of a random basis, the same with its last columns aimed at the
 optimised together with codes for it. Whatever made D, `decodability` of the projected values certifies it.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -5,12 +5,5 @@ from factcore.geometry.many import quick_separators, undecodable
 from factcore.geometry.solver import Decodability, decodability
 from factcore.geometry.whitening import whiten
 
-__all__ = [
-    "Confusable",
-    "Decodability",
-    "decodability",
-    "most_confusable",
-    "quick_separators",
-    "undecodable",
-    "whiten",
-]
+__all__ = ["Confusable", "Decodability", "decodability", "most_confusable"]
+__all__ += ["quick_separators", "undecodable", "whiten"]

@@ -5,8 +5,6 @@ work and decodes most random values. The others are told apart from their closes
 a check finds no further rival. The certified solver of `decodability` takes many more checks for each value.
 """
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

@@ -1,7 +1,5 @@
 """What an MLP is proved to take, and what a whole transformer is proved to answer. Angles are in degrees."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
