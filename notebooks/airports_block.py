@@ -54,8 +54,8 @@ from torch.nn.functional import normalize
 
 import factcore as fc
 from factbook import figures, store
-from factcore import transformer as tf
 from factbook import noise as us
+from factcore import transformer as tf
 
 figures.use_style()
 
@@ -144,7 +144,7 @@ def trained(n_facts: int, lr: float, seed: int) -> dict:
     larger = {"encoder": "random-gates", "gate": "identity", "fill": 0.5}
     memories = {"recall": fc.construct(facts, seed=seed), "recall_larger": fc.construct(facts, seed=seed, **larger)}
     model = tf.FactTransformer(facts, seed=seed)
-    tf.train_recall(model, facts.targets, lr=lr, seed=seed, check_every=training["steps"], **training)
+    tf.train_recall(model, facts.targets, lr=lr, seed=seed, target_recall=2.0, **training)
     row = {
         name: tf.transformer_recall(tf.insert(model, mlp), facts.targets, samples=samples)
         for name, mlp in memories.items()

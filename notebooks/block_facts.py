@@ -59,8 +59,8 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, fit, store
-from factbook.attended import attended
 from factbook import noise as us
+from factbook.attended import attended
 from factcore.constructions.encoder_decoder import units_per_coordinate
 
 figures.use_style()
@@ -125,7 +125,7 @@ def of_width(method: str, width: int, n_facts: int, d: int, seed: int):
     """The same network for either attention."""
     name, options, _ = built[method]
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    return fc.construct(facts, name, width=width, seed=seed, **options)
+    return fc.construct(facts, name, width=width, seed=seed, strict=False, **options)
 
 
 def smallest_built(facts: fc.FactSet, method: str, arrived: us.Arrivals, least: int, seed: int) -> float:

@@ -70,12 +70,8 @@ from matplotlib import pyplot as plt
 import factcore as fc
 from factbook import figures, store
 from factcore.constructions.decoder import choose_codes, projection_basis
+from factcore.constructions.projection import aimed_projection, optimised_projection, random_projection
 from factcore.data import value_geometry
-from factcore.constructions.projection import (
-    aimed_projection,
-    optimised_projection,
-    random_projection,
-)
 from factcore.support.streams import stream
 
 figures.use_style()
@@ -108,9 +104,9 @@ def lengths(geometry: str, v: int, d: int, seed: int) -> dict:
         name, v, d, seed=seed, strength=float(strength[0]) if strength else None
     ).to(device)
     everything = torch.arange(v, device=values.device)
-    basis = projection_basis(d, stream(seed, "weights")).to(values)  # else its columns would be the first values
+    basis = projection_basis(d, stream(seed, "projection")).to(values)  # else its columns would be the first values
     facts = fc.FactSet(values, values, everything)
-    projected = choose_codes(facts, "projected", None, seed, strict=False)
+    projected = choose_codes(facts, "projected", None, seed)
     found = {
         "random": random_projection(values, everything, basis),
         "aimed": aimed_projection(values, everything, basis),

@@ -58,13 +58,9 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, store
-from factcore.constructions.decoder import (
-    code_margins,
-    projected_codes,
-    projection_basis,
-    separator_codes,
-)
+from factcore.constructions.decoder import projected_codes, projection_basis, separator_codes
 from factcore.constructions.projection import aimed_projection
+from factcore.scoring import normalised_margins
 
 figures.use_style()
 size = {
@@ -113,7 +109,8 @@ def decode_share(codes: str, m: int, v: int, d: int, seed: int) -> dict:
         chosen = projected_codes(
             values, projection, fc.decodability(values, tol=1e-3).separators
         )
-    share = (code_margins(chosen.codes, values @ projection) > 0).double().mean()
+    everything = torch.arange(v, device=values.device)
+    share = (normalised_margins(chosen.codes, everything, values @ projection) > 0).double().mean()
     return {"recall": float(share), "smallest_margin": float(chosen.margins.min())}
 
 

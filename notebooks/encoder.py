@@ -54,6 +54,7 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, store
+from factbook.gradient_encoder import gradient_encoder_decoder
 from factcore.constructions.encoder import cut_into_buckets, encode_with_buckets
 
 figures.use_style()
@@ -255,8 +256,8 @@ def both_encoders(n_facts: int, d: int, seed: int) -> dict:
     m = closed.width // -(-n_facts // d)
     found = {"code_dim": m, "closed": closed.n_params, "gradient": float("nan"), "fill": float("nan")}
     for fill in (1.0, 0.8, 0.65, 0.5):
-        mlp = fc.construct(facts, encoder="gradient", code_dim=m, fill=fill, strict=False, seed=seed)
-        if fc.recall(mlp, facts) == 1.0:
+        mlp = gradient_encoder_decoder(facts, m, fill=fill, seed=seed)
+        if len(mlp.lost) == 0:
             return found | {"gradient": mlp.n_params, "fill": fill}
     return found
 
@@ -302,7 +303,7 @@ both.assign(
 #
 # Gradient steps find an encoder of about half the parameters, as the count of unknowns promises, at almost every size tried; with the
 # most keys it needs some room to spare. What is lost is the exactness: at equal unknowns and equations the steps come close to the codes, and the
-# margins of the codes absorb the rest. `construct(facts, encoder="gradient")` therefore makes room until the error is too small to undo a fact.
+# margins of the codes absorb the rest.
 #
 # Two cousins of this layer: `gate="relu"` replaces each step by a ramp, the difference of two ReLUs, which any framework
 # can run at twice the units; `encoder="random-gates"` draws all gates at random and solves one large system instead of many

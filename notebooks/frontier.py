@@ -58,9 +58,9 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, store
+from factbook import noise as us
 from factbook.attended import attended
 from factbook.steepness import relative_lipschitz
-from factbook import noise as us
 
 figures.use_style()
 size = {
@@ -81,7 +81,7 @@ def units(per_fact: float) -> int:
 
 
 # series: name of a setting → method, options, noise of the copies it is built with [degrees], whitening of spiked values or None
-knobs = {"encoder": "random-gates", "strict": False}
+knobs = {"encoder": "random-gates"}
 series = {
     "bilinear gates": {
         f"fill {fill}, code {m}": (
@@ -101,7 +101,7 @@ series = {
     "ReLU buckets": {
         f"fill {fill}, code {m}": (
             "encoder-decoder",
-            {"gate": "relu", "strict": False, "fill": fill, "code_dim": m},
+            {"gate": "relu", "fill": fill, "code_dim": m},
             0,
             None,
         )
@@ -109,7 +109,7 @@ series = {
         for m in (5, 10)
     },
     "step buckets": {
-        f"fill {fill}, code {m}": ("encoder-decoder", {"strict": False, "fill": fill, "code_dim": m}, 0, None)
+        f"fill {fill}, code {m}": ("encoder-decoder", {"fill": fill, "code_dim": m}, 0, None)
         for fill in (1.0, 0.5)
         for m in (5, 10)
     },
@@ -158,9 +158,8 @@ def placed(kind: str, setting: str, n_facts: int, d: int, seed: int) -> dict:
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
     if t is not None:
         facts = fc.FactSet(facts.keys, values_whitened(facts.values, t, seed), facts.targets)
-    mlp = fc.construct(
-        us.noisy_copies(facts, degrees, 8, seed=seed) if degrees else facts, method, seed=seed, **options
-    )
+    stored = us.noisy_copies(facts, degrees, 8, seed=seed) if degrees else facts
+    mlp = fc.construct(stored, method, seed=seed, strict=False, **options)
     handed, tolerance = arrived("trained", seed), us.noise_tolerance(mlp, facts)
     right = fc.decode(mlp, handed.inputs, facts.values) == facts.targets[handed.keys]
     return {

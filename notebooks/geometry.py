@@ -140,8 +140,8 @@ def trained_cost(facts: fc.FactSet, seed: int) -> float:
     """Parameters of the narrowest MLP that training makes store the facts; NaN if 64 n/d units are too few."""
     options = {"seed": seed, "steps": sizes["steps"]}
     start = 4 * len(facts) // facts.d
-    widest = fc.construct(facts, "trained", width=16 * start, **options)
-    if fc.recall(widest, facts) < 1:
+    widest = fc.construct(facts, "trained", width=16 * start, strict=False, **options)
+    if len(widest.lost):
         return math.nan
     return fc.smallest_width(
         facts, "trained", start=start, tries=1, resolution=0.05, **options

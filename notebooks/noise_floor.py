@@ -113,8 +113,7 @@ def floors(memory: str, width: str, n_facts: int, d: int, seed: int) -> dict:
     """The noise floors of one memory, in random and in the worst directions."""
     facts, (method, options) = drawn(n_facts, d, seed), memories[memory]
     units = 16 * d if width == FIXED else int(width[0]) * smallest(memory, n_facts, d, seed)
-    relaxed = {"strict": False} if method == "encoder-decoder" else {}
-    mlp = fc.construct(facts, method, width=units, seed=seed, **options, **relaxed)
+    mlp = fc.construct(facts, method, width=units, seed=seed, strict=False, **options)
     generator = stream(seed, "noise")
     draws = [us.random_directions(facts.keys, generator) for _ in range(max(4, QUERIES // n_facts))]
     return {
@@ -221,7 +220,7 @@ met.groupby(["memory", "width"])[["per_fact", "random", "worst"]].median().round
 def steepness(n_facts: int, d: int, units: int) -> float:
     """Root mean square of s, measured over the formula."""
     facts = fc.spherical_facts(n_facts, d, seed=seed, dtype=torch.float64)
-    mlp = fc.construct(facts, "hebbian", variant="raw", width=units, seed=seed)
+    mlp = fc.construct(facts, "hebbian", variant="raw", width=units, seed=seed, strict=False)
     _, pull, *_ = torch.func.vjp(mlp, facts.keys)
     fall = pull(facts.values[facts.targets] - facts.values[facts.targets.roll(1)])[0] * n_facts / units
     aside = fall - (fall * facts.keys).sum(dim=1, keepdim=True) * facts.keys

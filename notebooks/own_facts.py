@@ -65,10 +65,10 @@ from matplotlib import pyplot as plt
 from safetensors import safe_open
 
 import factcore as fc
-from factbook import figures, store
-from factbook.paraphrase import airport_questions, airport_trial, angles, auc, roc
 from factapp.cli import main
 from factapp.memory import Memory
+from factbook import figures, store
+from factbook.paraphrase import airport_questions, airport_trial, angles, auc, roc
 
 figures.use_style()
 os.chdir(tempfile.mkdtemp())  # the files of this page

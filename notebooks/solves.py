@@ -156,8 +156,8 @@ print("more solves never need more units (medians):", bool((medians.diff().dropn
 #
 # A stored table of variations on small facts, and of a few on more, each the mean over three draws of the smallest width at 100%
 # recall, against the default with the same number of solves. Negative is better; a dash was not run.
-# `benchmarks/block_convex_grid.py` makes it and says what was chosen; what is no option of `block-convex` is in
-# `benchmarks/block_convex_changes.py`.
+# `benchmarks/block_convex_grid.py` says what was chosen and makes the rows of what is an option of `block-convex`; the others are
+# measurements of variants that are not in the package.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -175,7 +175,7 @@ else:
         display(shown.round(1).astype(object).where(shown.notna(), "–"))
 
 # %% [markdown]
-# The first directions are random; `directions="orthogonal"` makes them orthonormal. The parameters needed with five solves, in
+# The first directions are random; orthonormal ones were one of the variants. The parameters needed with five solves, in
 # units of what trained networks need on the same facts, one number a draw:
 
 # %% tags=["hide-input"]

@@ -55,7 +55,7 @@ seed = 0
 #
 # - **trained** with the identity in the MLP's place, to return the key (AdamW; the paper's second schedule);
 # - **trained and sharpened** (ours): the same, its learned norm then folded into the projections, which keeps all scores and mixes plain
-#   keys, and the scores multiplied by 16, so that the softmax is nearer to a choice ([`attention.sharpen`](../book/api.md));
+#   keys, and the scores multiplied by 16, so that the softmax is nearer to a choice ([`transformer.sharpen`](../book/api.md));
 # - **solved for** (ours): with the query projection left as drawn, scores are linear in the key projection, and raising the weight on the
 #   key, whatever the junk, is one convex problem, without drawing a sequence
 #   ([`transformer.solve_attention`](../book/api.md)).
@@ -66,14 +66,16 @@ seed = 0
 import numpy
 import torch
 from matplotlib import pyplot as plt
+from torch.nn.functional import normalize
 
 import factcore as fc
 from factbook import figures, store
+from factbook import noise as us
 from factbook.attended import attended
 from factbook.paraphrase import auc
 from factbook.steepness import relative_lipschitz
 from factcore import transformer as tf
-from factbook import noise as us
+from factcore.support.streams import stream
 
 figures.use_style()
 size = {
@@ -134,9 +136,8 @@ def maps(n_facts: int, d: int, seed: int) -> tuple[fc.FactSet, fc.FactSet]:
 
 def build(memory: str, facts: fc.FactSet, seed: int):
     method, options, degrees = memories[memory]
-    return fc.construct(
-        us.noisy_copies(facts, degrees, 8, seed=seed) if degrees else facts, method, seed=seed, **options
-    )
+    stored = us.noisy_copies(facts, degrees, 8, seed=seed) if degrees else facts
+    return fc.construct(stored, method, seed=seed, strict=False, **options)
 
 
 def inserted(memory: str, n_facts: int, d: int, seed: int) -> dict:
@@ -240,7 +241,7 @@ shown.round(3)
 #
 # The longest sequence that has the best-scoring junk at every place is the worst one for a key, so the smallest weight that attention
 # ever puts on the key is known exactly, and with it an angle that the MLP's input never exceeds
-# ([`attention.certified_noise`](../book/api.md)). Where it is smaller than the angle that the MLP is proved to take
+# ([`transformer.certified_noise`](../book/api.md)). Where it is smaller than the angle that the MLP is proved to take
 # ([`transformer.certified_tolerance`](../book/api.md)), the transformer answers *every* sequence of the task right: recall is
 # proved, not sampled; in exact arithmetic, and for this task's junk.
 
@@ -281,7 +282,7 @@ def left_of_keys(setting: str, sharpened: bool, n_facts: int, d: int, seed: int)
     options = (
         {}
         if kind == "solved"
-        else {"check_every": 1000, "target_recall": 2.0, **plain, **training, **settings[setting]}
+        else {"target_recall": 2.0, **plain, **training, **settings[setting]}
     )
     model = attended(kind, n_facts, d, seed, device, **options)
     noise = us.attention_noise(model, samples=4096)
@@ -310,19 +311,21 @@ steps = {"smoke": 100, "laptop": 1000, "paper": 8000}[profile]
 learning = {"smoke": {"batch": 64}, "laptop": {"batch": 256}, "paper": {"batch": 1280, "lr": 3e-3}}[profile]
 watched = ["bilinear gates, fill 0.5", "block-convex, 12 a fact"][profile == "smoke" :]
 in_place = "trained in place, 12 a fact"
+moments = [steps // 5 * k for k in range(1, 6)]
 
 
 def learned(memory: str, schedule: str, n_facts: int, d: int, seed: int) -> dict:
-    """Recall, as inserted and after a swap, at five moments of training."""
+    """Recall, as inserted and after a swap, at the look nearest to each of five moments of training."""
     facts, other = maps(n_facts, d, seed)
     name = "trained alone, 12 a fact" if memory == in_place else memory
     swapped = build(name, other, seed)
     model = tf.FactTransformer(facts, seed=seed)
     tf.insert(model, build(name, facts, seed), trainable=memory == in_place)
     swap = lambda: {"adaptive": tf.adaptive_recall(model, swapped, other.targets)}  # noqa: E731
-    options = {"schedule": schedule, "steps": steps, "check_every": steps // 5, "seed": seed, **learning}
+    options = {"schedule": schedule, "steps": steps, "seed": seed, **learning}
     history = tf.train_recall(model, facts.targets, target_recall=2.0, measure=swap, **options).history
-    return {f"{key}_{row['step']}": row[key] for row in history for key in ("recall", "adaptive")}
+    looks = zip(moments, history[2::3], strict=True)
+    return {f"{key}_{at}": row[key] for at, row in looks for key in ("recall", "adaptive")}
 
 
 runs = [(name, schedule) for name in watched for schedule in ("attention-first", "insert-first")]
@@ -333,7 +336,6 @@ print(f"{len(curves)} runs of {steps} steps")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Recall against training steps for two constructed memories under two schedules and one trained in place, as inserted on the left and after a swap on the right; attention solved for is a line at the top that needs no step."}}
 figure, panels = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
-moments = [steps // 5 * k for k in range(1, 6)]
 for axes, column, title in zip(panels, ("recall", "adaptive"), ("as inserted", "after a swap to another map")):
     for memory, schedule in runs:
         part = curves[(curves.memory == memory) & (curves.schedule == schedule)]
@@ -383,12 +385,12 @@ print(
 
 
 # %%
-variants = {
-    "the recipe": {},
-    "with residuals": {"residuals": True},
-    "MLP norm learns": {"train_mlp_norm": True},
-    "value and output projections learn": {"train_projections": True},
-    "untied embeddings and head": {"tied": False},
+variants = {  # the parts that learn, too
+    "the recipe": [],
+    "with residuals": [],
+    "MLP norm learns": ["mlp_norm"],
+    "value and output projections learn": ["value", "output"],
+    "untied embeddings and head": ["embedding", "head"],
 }
 if profile == "smoke":
     variants = {name: variants[name] for name in ("the recipe", "untied embeddings and head")}
@@ -396,8 +398,14 @@ if profile == "smoke":
 
 def ablated(variant: str, schedule: str, n_facts: int, d: int, seed: int) -> dict:
     facts, other = maps(n_facts, d, seed)
-    solve = lambda f: fc.construct(f, "block-convex", width=-(-4 * n_facts // d), seed=seed)  # noqa: E731
-    model = tf.insert(tf.FactTransformer(facts, seed=seed, **variants[variant]), solve(facts))
+    solve = lambda f: fc.construct(f, "block-convex", width=-(-4 * n_facts // d), seed=seed, strict=False)  # noqa: E731
+    model, generator = tf.FactTransformer(facts, seed=seed, residuals=variant == "with residuals"), stream(seed, "noise")
+    for name in variants[variant]:
+        weight = getattr(model, name).requires_grad_()
+        if name in ("embedding", "head"):  # untied: at random, of the norms they had
+            drawn = torch.randn(weight.shape, generator=generator, dtype=torch.float64).to(weight)
+            weight.data = normalize(drawn, dim=1) * weight.detach().norm(dim=1, keepdim=True)
+    tf.insert(model, solve(facts))
     options = {"steps": 40 if profile == "smoke" else 500, "batch": 256}
     result = tf.train_recall(model, facts.targets, schedule=schedule, seed=seed, **options)
     return {"recall": result.recall, "adaptive_recall": tf.adaptive_recall(model, solve(other), other.targets)}
