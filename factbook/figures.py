@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Colour, marker and name. Okabe and Ito's palette and three more. tests/test_figures.py holds whatever meets in one
+# Colour, marker and name. Okabe and Ito's palette and three more. tests/book/test_figures.py holds what meets in one
 # figure apart, in every kind of colour vision, and names colours that are free; markers tell it apart without any.
 LOOKS = {
     "encoder-decoder": ("#0072B2", "o", "encoder-decoder"),

@@ -8,41 +8,36 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from types import ModuleType
+from typing import ForwardRef
 
+import factapp
 import factbook
 import factcore
-from factcore import attention, editing, recall_task, transformer, usability
+import factcore.transformer
+from factbook import editing
 from factcore.methods import METHODS
 
-DOCUMENTED = (transformer, recall_task, attention, usability, editing)  # modules whose functions are listed, too
+PACKAGES = (factcore, factapp, factbook)
 
 
 def markdown() -> str:
-    """What `factcore` exports, and one line on each module of it and of what the book adds."""
+    """What `factcore` exports, its methods, what transformers and editing need, and one line on each module."""
     lines: list[str] = []
     exported = [getattr(factcore, name) for name in factcore.__all__]
     for thing in sorted(exported, key=lambda x: (not inspect.isfunction(x), x.__name__.lower())):
         lines += entry(thing, thing.__name__)
     lines += ["## Methods of `construct`", "", "The docstring of a method states its formula and its options.", ""]
     for name, method in METHODS.items():
-        lines += [
-            f"### `{name}`",
-            "",
-            f"```python\n{signature(method, method.__name__)}\n```",
-            "",
-            docstring(method),
-            "",
-        ]
-    for module in DOCUMENTED:
-        lines += [f"## {module.__name__.split('.')[1]}", "", f"`{module.__name__}`: {first_line(module)}", ""]
-        for name, thing in vars(module).items():
-            if getattr(thing, "__module__", "") == module.__name__ and callable(thing) and not name.startswith("_"):
+        call = signature(method.build, method.build.__name__)
+        lines += [f"### `{name}`", "", f"```python\n{call}\n```", "", docstring(method.build), ""]
+    for package in (factcore.transformer, editing):
+        lines += [f"## {package.__name__}", "", first_line(package), ""]
+        for name in package.__all__:
+            if callable(thing := getattr(package, name)):
                 lines += entry(thing, name, level=3)
-    lines += ["## Modules", "", "What is not exported is imported from its module.", ""]
-    lines += ["| Module | What it holds |", "|---|---|"]
-    lines += map(row, modules(factcore))
-    lines += ["", "## Modules of the book", "", first_line(factbook), "", "| Module | What it holds |", "|---|---|"]
-    lines += map(row, modules(factbook))
+    for package in PACKAGES:
+        lines += [f"## Modules of {package.__name__}", "", first_line(package), ""]
+        lines += ["| Module | What it holds |", "|---|---|", *map(row, modules(package)), ""]
     return "\n".join(lines)
 
 
@@ -102,10 +97,11 @@ def spelled(parameter: inspect.Parameter) -> str:
 
 
 def type_name(annotation) -> str:
-    """Annotations are strings here (from __future__ import annotations), or hold one in named tuples."""
-    if isinstance(annotation, str):
-        return annotation
-    return getattr(annotation, "__forward_arg__", None) or getattr(annotation, "__name__", str(annotation))
+    """The annotation as it is written in the code: classes without their modules."""
+    if isinstance(annotation, ForwardRef):
+        annotation = annotation.__forward_arg__
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", text).replace("NoneType", "None")
 
 
 def docstring(thing) -> str:

@@ -169,10 +169,7 @@ def code_length(tables: Tables) -> Finding:
 
 
 @claim(
-    "paper",
-    "A closed-form encoder meets every code.",
-    rule="median errors in float64 are below 1e-10",
-    page="encoder",
+    "paper", "A closed-form encoder meets every code.", rule="median errors in float64 are below 1e-10", page="encoder"
 )
 def closed_form_encoder(tables: Tables) -> Finding:
     table = tables("encoder")

@@ -6,18 +6,7 @@ import numpy as np
 import pandas as pd
 
 from factbook import fit
-from factbook.claims.judging import (
-    Finding,
-    NoTable,
-    Tables,
-    about,
-    claim,
-    holds,
-    interval,
-    reach,
-    signed,
-    span,
-)
+from factbook.claims.judging import Finding, NoTable, Tables, about, claim, holds, interval, reach, signed, span
 
 
 @claim(

@@ -16,7 +16,7 @@ from py_mini_racer import MiniRacer
 
 from factcore.geometry import decodability, most_confusable, whiten
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "book" / "_static"
 GEOMETRIES = ["sphere", "gaussian", "spiked", "clusters", "even"]
 
@@ -117,8 +117,7 @@ def test_degenerate_values_match_factcore(js, kind):
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
-    d=st.integers(1, 3),
-    rows=st.lists(st.lists(st.integers(-4, 4), min_size=3, max_size=3), min_size=2, max_size=16),
+    d=st.integers(1, 3), rows=st.lists(st.lists(st.integers(-4, 4), min_size=3, max_size=3), min_size=2, max_size=16)
 )
 def test_grid_points_match_factcore(js, d, rows):
     check(js, np.array(rows, dtype=float)[:, :d], tol=5e-8)

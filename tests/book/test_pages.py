@@ -1,17 +1,22 @@
 """What the book adds to its pages at build time: figure files, thumbnails, run boxes, API, data of the comparison."""
 
 import base64
+import inspect
 import io
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-import factcore
+import factcore.transformer
+from factbook import editing
+from factcore.methods import METHODS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "_build" / "html"
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 nbformat = pytest.importorskip("nbformat")
@@ -119,12 +124,45 @@ def test_thumbnails_are_small(notebook, tmp_path, monkeypatch):
 
 
 def test_every_public_name_and_module_is_in_the_api():
-    text = api_pages.markdown()
+    text = f"\n{api_pages.markdown()}"
     for name in factcore.__all__:
-        assert f"\n## {name}\n" in f"\n{text}"
-    for package in ("factcore", "factbook"):
-        for path in (ROOT / package).glob("*.py"):
-            assert path.stem == "__init__" or f"`{package}.{path.stem}`" in text
+        assert f"\n## {name}\n" in text
+    for package in (factcore.transformer, editing):
+        assert f"\n## {package.__name__}\n" in text
+        missing = [
+            name for name in package.__all__ if callable(getattr(package, name)) and f"\n### {name}\n" not in text
+        ]
+        assert not missing
+    for package in ("factcore", "factapp", "factbook"):
+        for path in (ROOT / package).rglob("*.py"):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            assert module == package or f"| `{module}` |" in text
+
+
+def test_every_method_has_its_signature_and_docstring_in_the_api():
+    text = api_pages.markdown()
+    for name, method in METHODS.items():
+        part = text.split(f"\n### `{name}`\n")[1].split("\n##")[0]
+        options = [p for p in inspect.signature(method.build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        assert f"```python\n{method.build.__name__}(" in part
+        assert all(f"{option.name}: " in part for option in options)
+        assert part.count("\n") > 8  # with what it computes, not the call alone
+
+
+@pytest.mark.parametrize(
+    "annotation, words",
+    [
+        (int | None, "int | None"),
+        (dict[str, float], "dict[str, float]"),
+        (torch.Tensor | None, "Tensor | None"),
+        (Callable[[torch.Tensor], torch.Tensor], "Callable[[Tensor], Tensor]"),
+        (torch.dtype, "torch.dtype"),
+        ("Path", "Path"),
+        (None, "None"),
+    ],
+)
+def test_types_are_spelled_as_in_the_code(annotation, words):
+    assert api_pages.type_name(annotation) == words
 
 
 def test_signatures_are_python():
