@@ -4,11 +4,12 @@
     python benchmarks/training.py --sizes 1024x64 4096x128 --device cuda
 
 Two comparisons, one row each in results/laptop/training_benchmark.csv (with a GPU results/paper/); rows that it holds
-are not measured again: (a) 8 widths x 3 seeds, `train_many` against `trained` called 24 times;
-(b) the smallest widths of 3 fact sets, `smallest_trained_widths` against doubling and bisection with one network
-after another. Both sides run the same training code, so the ratio is what batching alone brings. Answers must agree:
-the recalls of (a), and the widths of (b), where the two sides may try different widths, so that a lucky seed that one
-of them never meets can part them by a unit.
+are not measured again: (a) 8 widths of each of 3 fact sets, `train_many` against `trained` called 24 times; (b) the
+smallest widths of 3 fact sets, `smallest_width` with a grid of widths side by side against the same search with one
+network after another. Both sides run the same training code, so the ratio is what batching alone brings. Answers must
+agree: the recalls of (a), and the widths of (b), where the two sides may try different widths, so that a lucky seed
+that one of them never meets can part them by a unit. Rows before commit 1cd6786 trained the networks of all fact sets
+in one batch.
 
 `ratio` is of seconds by the clock, `cpu_ratio` of processor seconds. Use --threads 1 where other processes compute: a
 step is many small operations, at each of which two threads wait for the slower one. Without a free core for each, both
@@ -19,14 +20,14 @@ import argparse
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import torch
-from factcore.batched_search import first_guess, smallest_trained_widths
 
 import factcore as fc
 from factbook import store
 from factcore.constructions.trained import train_many, trained
-from factcore.search import _bisect
+from factcore.methods import METHODS
 
 
 def timed(work: Callable[[], Any], device: str) -> tuple[float, float, Any]:
@@ -47,36 +48,40 @@ def compared(batched: tuple[float, float], serial: tuple[float, float]) -> dict:
 
 def networks(sets: list[fc.FactSet], options: dict, device: str) -> dict:
     """Part (a)."""
-    guess = first_guess(sets[0])
+    guess = METHODS["trained"].guess(sets[0])
     widths = [max(1, guess + offset) for offset in range(-2, 6)]
-    runs = [(facts, width, seed) for seed, facts in enumerate(sets) for width in widths]
-    *batch, together = timed(lambda: train_many(*(list(column) for column in zip(*runs)), **options), device)
-    *single, alone = timed(lambda: [trained(*run, **options) for run in runs], device)
-    recalls = [[fc.recall(mlp, run[0]) for mlp, run in zip(mlps, runs)] for mlps in (together, alone)]
+
+    def together() -> list[list[fc.GatedMLP]]:
+        return [train_many(facts, widths, [seed] * len(widths), **options) for seed, facts in enumerate(sets)]
+
+    def alone() -> list[list[fc.GatedMLP]]:
+        return [[trained(facts, width, seed, **options) for width in widths] for seed, facts in enumerate(sets)]
+
+    *batch, found = timed(together, device)
+    *single, expected = timed(alone, device)
+    recalls = [[fc.recall(mlp, facts) for facts, mlps in zip(sets, side) for mlp in mlps] for side in (found, expected)]
     stored = [[recall == 1 for recall in side] for side in recalls]
     return compared(batch, single) | {
         "same_answers": stored[0] == stored[1],
         "largest_difference": max(abs(a - b) for a, b in zip(*recalls)),
-        "answers": f"{sum(stored[0])} of {len(runs)} store everything",
+        "answers": f"{sum(stored[0])} of {len(stored[0])} store everything",
     }
 
 
 def searches(sets: list[fc.FactSet], tries: int, options: dict, device: str) -> dict:
     """Part (b)."""
 
-    def serial(facts: fc.FactSet, seed: int) -> int:
-        def reaches(width: int) -> bool:
-            return any(fc.recall(trained(facts, width, seed + k, **options), facts) == 1 for k in range(tries))
+    def widths() -> list[int]:
+        found = (fc.smallest_width(facts, "trained", seed=s, tries=tries, **options) for s, facts in enumerate(sets))
+        return [each.width for each in found]
 
-        return _bisect(reaches, first_guess(facts), 2**18, 0.02)
-
-    seeds = list(range(len(sets)))
-    *batch, found = timed(lambda: smallest_trained_widths(sets, seed=seeds, tries=tries, **options), device)
-    *single, widths = timed(lambda: [serial(facts, seed) for facts, seed in zip(sets, seeds)], device)
+    *batch, together = timed(widths, device)
+    with patch.dict(METHODS, trained=METHODS["trained"]._replace(build_many=None)):
+        *single, alone = timed(widths, device)
     return compared(batch, single) | {
-        "same_answers": [f.width for f in found] == widths,
-        "largest_difference": max(abs(f.width - w) for f, w in zip(found, widths)),
-        "answers": f"widths {[f.width for f in found]}",
+        "same_answers": together == alone,
+        "largest_difference": max(abs(a - b) for a, b in zip(together, alone)),
+        "answers": f"widths {together}",
     }
 
 

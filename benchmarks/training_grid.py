@@ -8,8 +8,8 @@
 A run finds the smallest width of one setting for one draw of the facts (`smallest_width`, one try a width). Finished
 runs are kept in results/laptop/training_grid.csv and not repeated. The table printed sums up the draws; a width is
 resolved to one unit, so settings that differ by less than a unit are equal here.
-With --width all draws of a setting are trained at once at that one width, near the smallest, and the recall reached
-tells the settings apart: results/laptop/training_grid_width.csv (seconds: the first row of a setting has those of all).
+With --width one network a draw is trained at that one width, near the smallest, and the recall reached tells the
+settings apart: results/laptop/training_grid_width.csv.
 
 What was chosen: the defaults of `trained` are the setting named "chosen", but for its 2,000 steps (4,000 by default).
 - Bilinear (identity) gates: no draw needs fewer units with SiLU, and ReLU gates need about twice as many.
@@ -20,28 +20,19 @@ What was chosen: the defaults of `trained` are the setting named "chosen", but f
   At n = 1,024 (20 units, the recall reached) it matters: of 0.02 to 0.4 only 0.2 stores every fact of each draw.
 - Scales of keys and weights, warm-up: no gain of a whole unit on average, so they stay plain. Wide initial weights
   hurt a draw.
-Training goes by cosine decay throughout; the decay is not in the grid.
+Training goes by cosine decay throughout; the decay is not in the grid. The tables also have rows of settings that are
+no options of `trained` (the squared hinge, scales, warm-up), and rows whose draws were trained at once, where the
+first has the seconds of all.
 """
 
 import argparse
-import functools
 
 import torch
 
 import factcore as fc
 from factbook import store
-from factcore.constructions.trained import train_many
 
-CHOSEN = {
-    "gate": "identity",
-    "loss": "cross-entropy",
-    "lr": 0.2,
-    "value_norm": 8.0,
-    "key_norm": 1.0,  # in units of √d
-    "spread": 1.0,
-    "warmup": 0,
-    "steps": 2000,
-}
+CHOSEN = {"gate": "identity", "lr": 0.2, "value_norm": 8.0, "steps": 2000}
 CHANGES = {
     "chosen": {},
     "silu, lr 0.02": {"gate": "silu", "lr": 0.02, "value_norm": 1.0},
@@ -53,38 +44,26 @@ CHANGES = {
     "lr 0.02, logits / 8": {"lr": 0.02, "value_norm": 1.0},
     "logits / 8": {"value_norm": 1.0},
     "logits x 4": {"value_norm": 32.0},
-    "keys / 4": {"key_norm": 0.25},
-    "keys x 4": {"key_norm": 4.0},
-    "weights x 0.3": {"spread": 0.3},
-    "weights x 3": {"spread": 3.0},
-    "warm-up": {"warmup": 200},
-    "hinge": {"loss": "squared-hinge"},
-    "hinge, lr 0.02": {"loss": "squared-hinge", "lr": 0.02, "value_norm": 1.0},
     "1000 steps": {"steps": 1000},
     "4000 steps": {"steps": 4000},
 }
-
-
-def scaled(setting: str, d: int) -> dict:
-    options = CHOSEN | CHANGES[setting]
-    return options | {"key_norm": options["key_norm"] * d**0.5}
+SAME = {"loss": "cross-entropy", "key_norm": 1.0, "spread": 1.0, "warmup": 0}  # columns that no setting here changes
 
 
 def cost(setting: str, n_facts: int, d: int, seed: int, device: str) -> dict:
     """The smallest width of ``setting`` for one draw of n = v facts."""
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    found = fc.smallest_width(facts, "trained", seed=seed, tries=1, **scaled(setting, d))
+    found = fc.smallest_width(facts, "trained", seed=seed, tries=1, **CHOSEN | CHANGES[setting])
     below = max((trial["recall"] for trial in found.trials if trial["width"] == found.width - 1), default=0.0)
     result = {"width": found.width, "n_params": found.n_params, "recall": found.recall, "recall_below": below}
-    return CHOSEN | CHANGES[setting] | result
+    return CHOSEN | CHANGES[setting] | SAME | result
 
 
-@functools.cache
-def recalls(setting: str, n_facts: int, d: int, width: int, seeds: int, device: str) -> list[float]:
-    """Recall at one width for draws 0, 1, … of n = v facts, trained side by side."""
-    facts = [fc.spherical_facts(n_facts, d, seed=seed).to(device) for seed in range(seeds)]
-    mlps = train_many(facts, [width] * seeds, list(range(seeds)), **scaled(setting, d))
-    return [fc.recall(mlp, drawn) for mlp, drawn in zip(mlps, facts)]
+def reached(setting: str, n_facts: int, d: int, seed: int, width: int, device: str) -> dict:
+    """Recall at one width for one draw of n = v facts."""
+    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
+    mlp = fc.construct(facts, "trained", width=width, seed=seed, strict=False, **CHOSEN | CHANGES[setting])
+    return {"recall": fc.recall(mlp, facts)}
 
 
 def size(text: str) -> tuple[int, int]:
@@ -110,11 +89,10 @@ def main() -> None:
         for seed in range(args.seeds)
     ]
     if args.width is not None:
-        run = functools.partial(recalls, seeds=args.seeds, device=args.device)
         table = store.resume(
             store.results_file("training_grid_width", "laptop"),
             [job | {"width": args.width} for job in jobs],
-            lambda seed, **job: {"recall": run(**job)[seed]},
+            lambda **job: reached(**job, device=args.device),
             device=args.device,
         )
         shown = table.groupby(["n_facts", "d", "width", "setting"], sort=False)
