@@ -7,7 +7,7 @@ from torch import Tensor
 
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
-from factcore.support.blocks import row_blocks
+from factcore.support.blocks import block_size, row_blocks
 from factcore.support.progress import progress_bar
 
 NEAR = 1e-6  # values whose squared distance is below this share of their squared norms are subtracted, not multiplied
@@ -68,19 +68,17 @@ def normalised_margins(outputs: Tensor, targets: Tensor, values: Tensor) -> Tens
 def lost_rows(mlp: GatedMLP, facts: FactSet) -> Tensor:
     """Rows of ``facts`` that ``mlp`` loses (k,) int64: the one verification of every construction.
 
-    A fact is kept when its margin, in the dtype of the facts, exceeds what an error of the size of its own rounding
-    error could undo: the distance to the same network in float64, summed in reverse order. It is measured from the
-    smallest margins on, up to where the margins are larger than any error met.
+    A fact is kept when its margin, in the dtype of the facts, exceeds twice the largest rounding error of its scores:
+    their distance to those of the same network in float64, summed in reverse order. It is measured from the smallest
+    margins on, up to where the margins are larger than any error met.
     """
     margin = margins(mlp, facts)
     lost = ~(margin > 0)  # NaN is lost, too
-    centred = facts.values.double() - facts.values.double().mean(dim=0)
-    reach, longest = 2 * float(centred.norm(dim=1).amax()), float(facts.values.double().norm(dim=1).amax())
-    exact, eps, largest = _reversed(mlp), torch.finfo(facts.keys.dtype).eps, 0.0
-    for rows in margin.argsort().split(LOOKED_AT):
-        outputs = mlp(facts.keys[rows])
-        error = (outputs.double() - exact(facts.keys[rows].double().flip(1))).norm(dim=1)
-        undone = reach * error + eps * longest * outputs.double().norm(dim=1)
+    exact, values, largest = _reversed(mlp), facts.values.double(), 0.0
+    for rows in margin.argsort().split(min(LOOKED_AT, block_size(len(values), values.device))):
+        keys = facts.keys[rows]
+        scores = exact(keys.double().flip(1)) @ values.T
+        undone = 2 * (mlp(keys) @ facts.values.T - scores).abs().amax(dim=1)
         lost[rows] |= ~(margin[rows] > undone)
         largest = max(largest, float(undone.amax()))
         if float(margin[rows].amax()) > largest:
