@@ -324,8 +324,8 @@ def learned(memory: str, schedule: str, n_facts: int, d: int, seed: int) -> dict
     swap = lambda: {"adaptive": tf.adaptive_recall(model, swapped, other.targets)}  # noqa: E731
     options = {"schedule": schedule, "steps": steps, "seed": seed, **learning}
     history = tf.train_recall(model, facts.targets, target_recall=2.0, measure=swap, **options).history
-    looks = zip(moments, history[2::3], strict=True)
-    return {f"{key}_{at}": row[key] for at, row in looks for key in ("recall", "adaptive")}
+    looks = {at: min(history, key=lambda row: abs(row["step"] - at)) for at in moments}
+    return {f"{key}_{at}": row[key] for at, row in looks.items() for key in ("recall", "adaptive")}
 
 
 runs = [(name, schedule) for name in watched for schedule in ("attention-first", "insert-first")]
