@@ -8,9 +8,16 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from factcore.support.checks import check_embeddings, check_integer, described
-from factcore.support.files import pack_names, read_safetensors, unpack_names, write_safetensors
-from factcore.support.streams import stream
+from factcore.support import (
+    check_embeddings,
+    check_integer,
+    described,
+    pack_names,
+    read_safetensors,
+    stream,
+    unpack_names,
+    write_safetensors,
+)
 
 
 @dataclass(frozen=True, eq=False)

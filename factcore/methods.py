@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from factcore.constructions import hebbian, max_margin, trained
 from factcore.constructions.block_convex import block_convex
 from factcore.constructions.encoder_decoder import encoder_decoder, units_per_coordinate
+from factcore.constructions.hebbian import hebbian, largest_useful_width
+from factcore.constructions.max_margin import max_margin
 from factcore.constructions.ntk import ntk
 from factcore.constructions.one_hot import one_hot
+from factcore.constructions.trained import train_many, trained
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
 
@@ -34,8 +36,8 @@ METHODS: dict[str, Method] = {
     "encoder-decoder": Method(encoder_decoder, step=units_per_coordinate, finds_width=True),
     "ntk": Method(ntk, 600),
     "one-hot": Method(one_hot, finds_width=True, fixed_width=True),
-    "hebbian": Method(hebbian.hebbian, 90, most=hebbian.largest_useful_width),
-    "max-margin": Method(max_margin.max_margin, 25, most=max_margin.most_units),
-    "block-convex": Method(block_convex, 6, most=max_margin.most_units),
-    "trained": Method(trained.trained, 4, most=trained.most_units, build_many=trained.train_many),
+    "hebbian": Method(hebbian, 90, most=largest_useful_width),
+    "max-margin": Method(max_margin, 25, most=lambda facts: 8 * len(facts)),
+    "block-convex": Method(block_convex, 6, most=lambda facts: 8 * len(facts)),
+    "trained": Method(trained, 4, most=lambda facts: 4 * (len(facts) + facts.d), build_many=train_many),
 }

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
-from factcore.support.blocks import block_size, row_blocks
-from factcore.support.progress import progress_bar
+from factcore.support import block_size, progress_bar, row_blocks
 
 NEAR = 1e-6  # values whose squared distance is below this share of their squared norms are subtracted, not multiplied
 LOOKED_AT = 4096  # facts of smallest margin whose rounding error is measured at a time

@@ -31,7 +31,7 @@ CASES: dict[str, tuple[str, dict]] = {
     "hebbian separators": ("hebbian", {"targets": "separators"}),
     "encoder-decoder": ("encoder-decoder", {}),
     "encoder-decoder projected": ("encoder-decoder", {"codes": "projected"}),
-    "encoder-decoder aimed": ("encoder-decoder", {"projection": "aimed"}),
+    "encoder-decoder optimised": ("encoder-decoder", {"projection": "optimised"}),
     "encoder-decoder random": ("encoder-decoder", {"projection": "random"}),
     "encoder-decoder code_dim": ("encoder-decoder", {"code_dim": 8}),
     "encoder-decoder fill": ("encoder-decoder", {"fill": 0.5}),

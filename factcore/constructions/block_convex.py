@@ -19,7 +19,7 @@ from factcore.constructions.max_margin import (
 )
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP, gate_and_slope
-from factcore.support.checks import check_integer
+from factcore.support import check_integer
 
 RIDGE = 1e-3  # κ of the last solve: margins come first, small weights second
 PROXIMITY = 10.0  # κ of the linearised solves: how dear a step away from the point of linearisation is

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from factcore.support.blocks import row_blocks
-from factcore.support.progress import progress_bar
+from factcore.support import progress_bar, row_blocks
 
 LOGITS = 2**18  # held at once: on a CPU as many as its cache holds
 CHUNK = 10  # iterations between two looks at the gap

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from factcore.mlp import GATES, GatedMLP
-from factcore.support.checks import check_choice
+from factcore.support import check_choice
 
 CANDIDATE_DIRECTIONS = 16  # random directions tried for the buckets; the one with the widest gaps at the cuts wins
+SLACK = 2  # keys that a bucket may hold beyond an equal share: room for wider gaps
 RANDOM_GATE_SCALE = 4.0  # spread of ⟨g, x⟩ in standard deviations: a saturated gate conditions the solve better
 
 
@@ -61,10 +62,12 @@ def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 
     """Random buckets of at most fill·rank keys, cut where neighbours along a random direction lie farthest apart.
 
     A gate must tell the keys on both sides of a cut apart, so the smallest gap at a cut limits the precision; of
-    `CANDIDATE_DIRECTIONS` directions the one with the largest smallest gap is kept.
+    `CANDIDATE_DIRECTIONS` directions the one with the largest smallest gap is kept. Buckets are about equally full: one
+    that is not quite full is far better conditioned than a square one.
     """
     (n, d), rank = keys.shape, key_rank(keys)
-    size, count = max(1, int(fill * rank)), n_buckets(n, rank, fill)
+    count = n_buckets(n, rank, fill)
+    size = min(max(1, int(fill * rank)), -(-n // count) + SLACK)
     directions = torch.randn(d, CANDIDATE_DIRECTIONS, generator=generator, dtype=torch.float64).to(keys)
     directions /= directions.norm(dim=0)
     sorted_scores, orders = (keys @ directions).sort(dim=0)

@@ -8,8 +8,7 @@ from torch import Tensor
 from factcore.constructions.decoder import choose_codes
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
-from factcore.support.checks import check_choice
-from factcore.support.streams import stream
+from factcore.support import check_choice, stream
 
 VARIANTS = ("raw", "whitened", "data-dependent")
 TARGETS = ("values", "separators")

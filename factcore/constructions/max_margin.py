@@ -12,11 +12,9 @@ from factcore.constructions.convex import Solve, hinge_problem, minimise
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP
 from factcore.scoring import output_margins
-from factcore.support.checks import check_choice
-from factcore.support.streams import stream
+from factcore.support import check_choice, stream
 
 RIDGE = 1e-2  # κ: smaller stores in slightly fewer units and takes far longer to certify
-MOST_UNITS = 8  # a fact: from one on, facts that can be stored are, unless keys nearly coincide
 
 
 class Weights(NamedTuple):
@@ -42,11 +40,6 @@ class Problem(NamedTuple):
         """Whether every key decodes (in blocks, as the logits are n × v)."""
         blocks = zip(self.outputs(w).split(1024), self.targets.split(1024))
         return all((output_margins(out, targets, self.values) > 0).all() for out, targets in blocks)
-
-
-def most_units(facts: FactSet) -> int:
-    """Widest network worth trying."""
-    return MOST_UNITS * len(facts)
 
 
 def max_margin(

@@ -4,8 +4,7 @@ import torch
 
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
-from factcore.support.blocks import row_blocks
-from factcore.support.streams import stream
+from factcore.support import row_blocks, stream
 
 
 def ntk(facts: FactSet, width: int, seed: int) -> GatedMLP:

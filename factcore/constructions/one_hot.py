@@ -6,8 +6,7 @@ from torch import Tensor
 from factcore.constructions.decoder import choose_codes
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
-from factcore.support.blocks import row_blocks
-from factcore.support.streams import stream
+from factcore.support import row_blocks, stream
 
 CANDIDATE_DIRECTIONS = 16  # random directions tried for a slab around a key; the widest slab wins
 LEAST_GAP = 1e-4  # of the largest score: below that a threshold drowns in the rounding of float32

@@ -12,10 +12,7 @@ from torch.nn.functional import pad
 
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
-from factcore.support.blocks import block_size, row_blocks
-from factcore.support.checks import check_integer
-from factcore.support.progress import progress_bar
-from factcore.support.streams import stream
+from factcore.support import block_size, check_integer, progress_bar, row_blocks, stream
 
 CHECK_EVERY = 25  # steps between two looks at which networks store everything
 LOGITS = 2**17  # held at a time: what a core's cache takes best
@@ -78,11 +75,6 @@ def train_many(
         for (gates, up, down), width in zip(weights, widths[part]):
             networks.append(GatedMLP(gates[:width, :d] * scale, up[:width, :d] * scale, down[:width, :e].T, gate=gate))
     return networks
-
-
-def most_units(facts: FactSet) -> int:
-    """Widest network worth trying."""
-    return 4 * len(facts) + 4 * facts.d
 
 
 def _initial_weights(widths: Sequence[int], seeds: Sequence[int], like: FactSet) -> Tensor:

@@ -23,9 +23,7 @@ import torch
 from torch import Tensor
 
 from factcore.geometry.differences import Differences, most_violated, unit
-from factcore.support.blocks import block_size
-from factcore.support.checks import check_embeddings
-from factcore.support.progress import progress_bar
+from factcore.support import block_size, check_embeddings, progress_bar
 
 _FAST_STEPS = 12  # plus d // 4; few values that need more ever converge this way
 _TINY = 1e-140  # of the largest entry: the squares of smaller ones underflow

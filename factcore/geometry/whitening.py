@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from factcore.support.checks import check_embeddings
+from factcore.support import check_embeddings
 
 
 def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

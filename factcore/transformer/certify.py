@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP, gate_and_slope
-from factcore.support.blocks import row_blocks
+from factcore.support import row_blocks
 from factcore.transformer.attention import certified_noise
 from factcore.transformer.model import FactTransformer
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
 from factcore.facts import FactSet
-from factcore.support.streams import stream
+from factcore.support import stream
 from factcore.transformer.task import JUNK, LENGTH
 
 ROPE_BASE = 10_000.0

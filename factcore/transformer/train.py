@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from factcore.support.checks import check_choice
-from factcore.support.progress import progress_bar
-from factcore.support.streams import stream
+from factcore.support import check_choice, progress_bar, stream
 from factcore.transformer.model import FactTransformer, insert
 from factcore.transformer.task import asked, recall_batch
 
