@@ -26,7 +26,7 @@ LOOKS = {
 CODE_LOOKS = {
     "projected": ("#CC79A7", "D", "projected codes (the paper's)"),
     "random": ("#0072B2", "o", "separator codes, random D"),
-    "aimed": ("#E69F00", "s", "separator codes, aimed D"),
+    "equal-norms": ("#E69F00", "s", "separator codes, equal norms"),
     "optimised": ("#009E73", "^", "separator codes, optimised D"),
 }
 OTHER_LOOKS = {

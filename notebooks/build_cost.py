@@ -151,8 +151,8 @@ print("encoder-decoder width is a multiple of ceil(n/d):", bool(widths == 0))
 # %% [markdown]
 # ## One hundred thousand facts
 #
-# Up to 8,192 values the encoder-decoder optimises its projection $D$: that gives the shortest codes. Beyond, it takes
-# random columns and aims the last ones at the values that are still hidden: longer codes, but few passes over the values.
+# The encoder-decoder fits its projection $D$ to the values. In the committed runs it did so up to 8,192 values; beyond, it took
+# random columns and aimed the last ones at the values that were still hidden: longer codes, but few passes over the values.
 # Codes are found by `factcore.geometry.many`: a value's own direction $w_i - \bar w$ decodes most values; the rest are told
 # apart from their closest rivals only. Each code is checked against all values, in float32 with an allowance for rounding,
 # so that a margin found positive is positive. Code search and verification both take $v^2$ products, so the exponent must go to 2.

@@ -51,7 +51,7 @@ seed = 0
 # | NTK | one average | {cite:t}`nichani2024understanding` |
 # | Hebbian, whitened; data-dependent | one ridge regression; three | {cite:t}`garcia2026hebbians` |
 # | encoder-decoder, the paper's codes | a $d \times d$ system per bucket of keys | {cite:t}`dugan2025constructing` |
-# | encoder-decoder, shorter codes | the same, with [separators through an optimised projection](code_dimension.ipynb) | ours |
+# | encoder-decoder, shorter codes | the same, with [separators through a fitted projection](code_dimension.ipynb) | ours |
 # | max-margin | one convex problem: $A$ | ours |
 # | block-convex | a [stated number of convex problems](solves.ipynb): $G$, $A$ and $D$ | ours |
 # | trained | gradient descent on all three to 100% recall | the bar |

@@ -49,8 +49,12 @@ seed = 0
 # |---|---|---|
 # | projected | random | $D^\top u_i$, $u_i$ the separator of $v_i$ in $\mathbb{R}^d$ (the paper's) |
 # | random | random | the separator of $w_i$ among the projected values |
-# | aimed | random, last columns aimed at values still hidden in the hull | the same |
-# | optimised | fitted to these values | the same |
+# | equal norms | random, then fitted so that the projected values have about one norm | the same |
+# | optimised | the same, then fitted to these values by gradient steps | the same |
+#
+# *Equal norms* come from one fact: points on a sphere are vertices of their hull, however many there are. $D$ is fitted by least
+# squares to the points of norm 1 nearest to the projected values, 200 times in turn. Up to $d + 1$ values, if they are affinely
+# independent, need no fit: `construct` places them on a circle or a sphere, at $m$ = 2 or 3.
 #
 # To *optimise* $D$ is to train a tiny linear model once per set of values: $D$ and a code per value are moved together by
 # 100 steps of Adam on the cross-entropy of decoding,
@@ -70,12 +74,12 @@ from matplotlib import pyplot as plt
 import factcore as fc
 from factbook import figures, store
 from factcore.constructions.decoder import choose_codes, projection_basis
-from factcore.constructions.projection import aimed_projection, optimised_projection, random_projection
+from factcore.constructions.projection import short_projection
 from factcore.data import value_geometry
 from factcore.support.streams import stream
 
 figures.use_style()
-KINDS = ["projected", "random", "aimed", "optimised"]
+KINDS = ["projected", "random", "equal-norms", "optimised"]
 sphere = {  # pairs v, d of values on the sphere
     "smoke": [(64, 48), (128, 48)],
     "laptop": [(v, d) for d in (32, 64, 128) for v in (128, 256, 512)]
@@ -107,11 +111,7 @@ def lengths(geometry: str, v: int, d: int, seed: int) -> dict:
     basis = projection_basis(d, stream(seed, "projection")).to(values)  # else its columns would be the first values
     facts = fc.FactSet(values, values, everything)
     projected = choose_codes(facts, "projected", None, seed)
-    found = {
-        "random": random_projection(values, everything, basis),
-        "aimed": aimed_projection(values, everything, basis),
-        "optimised": optimised_projection(values, everything, basis),
-    }
+    found = {kind: short_projection(values, everything, basis, kind) for kind in KINDS[1:]}
     rho_left = fc.decodability(values @ found["optimised"], tol=1e-3).rho
     return {
         "rho": fc.decodability(values, tol=1e-4).rho,
@@ -214,8 +214,8 @@ print(
 )
 largest = table[(table.geometry == "sphere") & (table.v == max(sphere)[0])]
 print(
-    f"sphere, v = {max(sphere)[0]}: optimised at most 60% of aimed:",
-    bool((largest.optimised <= 0.6 * largest.aimed).all()),
+    f"sphere, v = {max(sphere)[0]}: equal norms at most 60% of random:",
+    bool((largest["equal-norms"] <= 0.6 * largest.random).all()),
 )
 print(f"smallest rho there: {largest.rho.min():.2f}")
 
@@ -327,4 +327,4 @@ print(
 #
 # Shorter codes have smaller margins (the last column of the first table). `construct` keeps a floor under them, and verifies
 # in the dtype of the facts that everything decodes; a memory that must withstand noisy keys may prefer longer codes
-# (`projection="aimed"` or `code_dim=`).
+# (`projection="random"` or `code_dim=`).

@@ -59,7 +59,7 @@ from matplotlib import pyplot as plt
 import factcore as fc
 from factbook import figures, store
 from factcore.constructions.decoder import projected_codes, projection_basis, separator_codes
-from factcore.constructions.projection import aimed_projection
+from factcore.constructions.projection import short_projection
 from factcore.scoring import normalised_margins
 
 figures.use_style()
@@ -201,24 +201,24 @@ print(
 )
 
 # %% [markdown]
-# ## Aiming the last columns
+# ## Equal norms
 #
-# Just below the smallest $m$, a random projection hides only a few values inside the hull. Columns of $D$ that point at these
-# few free them at once, and a value that is a vertex stays one when a column is added. `construct(projection="aimed")` uses such a
-# $D$; its default goes further and optimises all of $D$: see [how long a code must be](code_dimension.ipynb).
+# Below the smallest $m$, a random projection hides some values inside the hull. Points of one norm are vertices of their hull, however
+# many there are, so `construct` fits $D$ by least squares until the projected values have about one norm: see
+# [how long a code must be](code_dimension.ipynb).
 
 # %%
 basis = projection_basis(size["d"], torch.Generator().manual_seed(seed)).to(
     facts.values
 )
 everything = torch.arange(size["v"], device=facts.values.device)
-aimed = aimed_projection(facts.values, everything, basis).shape[1]
-print(f"no longer than the random projection: {aimed <= first['separators']}")
+even = short_projection(facts.values, everything, basis).shape[1]
+print(f"no longer than the random projection: {even <= first['separators']}")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 print(
-    f"m = {aimed} with aimed columns (seed {seed}), against {first['separators']} without (grid, three seeds)"
+    f"m = {even} with equal norms (seed {seed}), against {first['separators']} without (grid, three seeds)"
 )
 
 # %% [markdown]
@@ -226,12 +226,12 @@ print(
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-saved = 1 - aimed / first["projected"]
+saved = 1 - even / first["projected"]
 print(
     f"Separator codes need m = {first['separators']} where projected codes need {first['projected']}."
 )
 print(
-    f"With aimed columns m = {aimed}: {saved:.0%} fewer parameters than the paper's codes, as the cost is 3 m n."
+    f"With equal norms m = {even}: {saved:.0%} fewer parameters than the paper's codes, as the cost is 3 m n."
 )
 
 # %% [markdown]

@@ -81,8 +81,7 @@ print(
 print(f"n log2(v) bits at two bits a parameter: {floor:,.0f} parameters")
 
 # %% [markdown]
-# The weights were solved for, bucket by bucket; only the projection inside was found by a short descent, and
-# `construct(facts, projection="aimed")` does without. The pages that follow open the box: an [encoder](encoder.ipynb) maps each key to a short
+# The weights were solved for, bucket by bucket, and so was the projection inside. The pages that follow open the box: an [encoder](encoder.ipynb) maps each key to a short
 # code, exactly, and a [decoder](decoder.ipynb) maps the code to an output that picks the right value.
 #
 # ## Asking

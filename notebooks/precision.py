@@ -97,7 +97,6 @@ METHODS = {
 }
 if profile == "smoke":
     METHODS = {m: METHODS[m] for m in ("one-hot", "hebbian", FULL, "trained")}
-    METHODS[FULL][1]["projection"] = "aimed"
 SCHEMES = precision.SCHEMES[::-1]  # int2 first
 
 

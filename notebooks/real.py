@@ -145,10 +145,7 @@ METHODS = {
     "hebbian": ("hebbian", {}),
     HEBBIAN_SEPARATORS: ("hebbian", {"targets": "separators"}),
     "data-dependent": ("hebbian", {"variant": "data-dependent"}),
-    "encoder-decoder": (
-        "encoder-decoder",
-        {"projection": "aimed" if profile == "smoke" else "optimised"},
-    ),
+    "encoder-decoder": ("encoder-decoder", {}),
     "max-margin": ("max-margin", {}),
     "block-convex": ("block-convex", {}),
     "trained": (

@@ -87,9 +87,7 @@ def test_rows_of_zeros_and_the_original_stay():
 
 def test_recall_falls_with_the_bits():
     facts = fc.spherical_facts(200, 32)
-    rows = {
-        row["scheme"]: row for row in precision_rows(fc.construct(facts, "hebbian", width=150), facts)
-    }
+    rows = {row["scheme"]: row for row in precision_rows(fc.construct(facts, "hebbian", width=150), facts)}
     assert list(rows) == list(SCHEMES)
     assert rows["fp32"]["recall"] == rows["bf16"]["recall"] == rows["int8"]["recall"] == 1.0
     assert rows["int2"]["recall"] < rows["int4"]["recall"] <= 1.0
