@@ -57,11 +57,9 @@ from matplotlib import pyplot as plt
 from factbook import cost, figures, fit, store
 
 figures.use_style()
-sizes, d = {
-    "smoke": ((24, 48), 16),
-    "laptop": ((128, 256, 512), 64),
-    "paper": ((1024, 2048, 4096, 8192, 16384), 128),
-}[profile]
+sizes, d = {"smoke": ((24, 48), 16), "laptop": ((128, 256, 512), 64), "paper": ((1024, 2048, 4096, 8192, 16384), 128)}[
+    profile
+]
 methods = {
     "encoder-decoder": ("encoder-decoder", {}),
     "data-dependent": ("hebbian", {"variant": "data-dependent"}),
@@ -84,15 +82,8 @@ def build(rung: str, n: int, d: int, seed: int) -> dict:
     return cost.build_cost(method, n, d, seed, device, fresh=fresh, **options)
 
 
-jobs = [
-    {"rung": rung, "n": n, "d": d, "seed": s}
-    for n in sizes
-    for rung in methods
-    for s in seeds
-]
-table = store.resume(
-    store.results_file("build_cost", profile), jobs, build, device=device
-)
+jobs = [{"rung": rung, "n": n, "d": d, "seed": s} for n in sizes for rung in methods for s in seeds]
+table = store.resume(store.results_file("build_cost", profile), jobs, build, device=device)
 print("every run stores every fact:", bool((table.recall == 1).all()))
 
 # %% [markdown]
@@ -128,13 +119,9 @@ plt.show()
 # NBVAL_IGNORE_OUTPUT
 largest = table[table.n == max(sizes)].groupby("rung")
 shown = largest[["cpu_s", "build_s", "verify_s", "added_mb", "parameters"]].median()
-laws = {
-    rung: fit.power_law(table[table.rung == rung], "n", "cpu_s") for rung in methods
-}
+laws = {rung: fit.power_law(table[table.rung == rung], "n", "cpu_s") for rung in methods}
 shown["parameters per fact"] = shown.pop("parameters") / max(sizes)
-shown["exponent of seconds"] = pd.Series(
-    {r: law.exponent for r, law in laws.items()}
-)
+shown["exponent of seconds"] = pd.Series({r: law.exponent for r, law in laws.items()})
 shown["95% from"] = pd.Series({r: law.low for r, law in laws.items()})
 shown["to"] = pd.Series({r: law.high for r, law in laws.items()})
 print(f"medians at n = {max(sizes)}")
@@ -176,26 +163,16 @@ figure, axes = plt.subplots(1, 2, figsize=(10, 3.8))
 on_cpu = large[large.gpu_mb == 0]
 law = fit.power_law(on_cpu, "n", "cpu_s") if on_cpu.n.nunique() > 1 else None
 for ax, column, unit in zip(
-    axes,
-    ("cpu_s", "memory (GB)"),
-    ("processor seconds to build and verify", "peak memory (GB)"),
+    axes, ("cpu_s", "memory (GB)"), ("processor seconds to build and verify", "peak memory (GB)")
 ):
-    figures.plot_spread(
-        ax, on_cpu, "n", column, "encoder-decoder", linestyle="none"
-    )
+    figures.plot_spread(ax, on_cpu, "n", column, "encoder-decoder", linestyle="none")
     ax.set(xscale="log", xlabel="facts n", ylabel=unit)
     ax.set_xticks(on_cpu.n, [f"{n:,}" for n in on_cpu.n])
     ax.minorticks_off()
 axes[0].set_yscale("log")
 axes[1].set_ylim(0, None)
 if law is not None:
-    axes[0].plot(
-        on_cpu.n,
-        law(on_cpu.n),
-        color="grey",
-        linewidth=1,
-        label=f"n^{law.exponent:.2f}, fitted",
-    )
+    axes[0].plot(on_cpu.n, law(on_cpu.n), color="grey", linewidth=1, label=f"n^{law.exponent:.2f}, fitted")
 axes[0].legend()
 plt.show()
 

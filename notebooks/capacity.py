@@ -79,12 +79,7 @@ proportional = {  # n = α d², α from 1/4 to 4
         for a in (0.25, 0.5, 1, 2, 4)
         if a * d * d <= 1024 or (a, d) == (0.5, 64)
     ],
-    "paper": [
-        (int(a * d * d), d)
-        for d in (32, 64, 128, 256)
-        for a in (0.25, 1, 4)
-        if a * d * d <= 2**14
-    ],
+    "paper": [(int(a * d * d), d) for d in (32, 64, 128, 256) for a in (0.25, 1, 4) if a * d * d <= 2**14],
 }[profile]
 steps = {"smoke": 200, "laptop": 2000, "paper": 4000}[profile]
 methods = {
@@ -99,10 +94,7 @@ methods = {
     "block-convex": ("block-convex", {"solves": 5}),
     "trained": ("trained", {"steps": steps}),
     "block-convex, SiLU": ("block-convex", {"solves": 5, "gate": "silu"}),
-    "trained, SiLU": (
-        "trained",
-        {"steps": steps, "gate": "silu", "lr": 0.02, "value_norm": 1.0},
-    ),
+    "trained, SiLU": ("trained", {"steps": steps, "gate": "silu", "lr": 0.02, "value_norm": 1.0}),
 }
 seeds = range(seed, seed + 3)
 
@@ -157,9 +149,7 @@ jobs = [
     for s in seeds
     if not left_out(rung, n, d)
 ]
-table = store.resume(
-    store.results_file("capacity", profile), jobs, cost, device=device
-)
+table = store.resume(store.results_file("capacity", profile), jobs, cost, device=device)
 live = table.merge(pd.DataFrame(sizes, columns=["n_facts", "d"]))
 stores = table.dropna()
 print(f"{len(table)} runs; recall of those that store: {stores.recall.min():.0%}")
@@ -185,9 +175,7 @@ def draw(ax: plt.Axes, rows: pd.DataFrame, title: str) -> None:
         if of_rung.n_facts.nunique() < 2:
             continue
         law = fit.power_law(of_rung, "n_facts", "n_params")
-        figures.plot_spread(
-            ax, of_rung, "n_facts", "n_params", rung, linestyle="none"
-        )
+        figures.plot_spread(ax, of_rung, "n_facts", "n_params", rung, linestyle="none")
         within = n[n <= of_rung.n_facts.max() * 1.001]
         ax.plot(within, law(within), color=figures.COLOURS[rung], linewidth=1)
     ax.plot(n, floor(n), color="grey", linestyle="--", label=figures.LABELS["floor"])
@@ -204,9 +192,7 @@ panels = [(live, f"{profile} profile, d = {live.d.iloc[0]}")]
 if paper is not None and profile != "paper":
     panels.append((paper, f"paper profile, d = {paper.d.iloc[0]}"))
 n_axes = len(panels) + (solves is not None)
-figure, axes = plt.subplots(
-    1, n_axes, figsize=(6.4 * n_axes**0.75, 5.4), squeeze=False
-)
+figure, axes = plt.subplots(1, n_axes, figsize=(6.4 * n_axes**0.75, 5.4), squeeze=False)
 for ax, (rows, title) in zip(axes[0], panels):
     draw(ax, rows, title)
 if solves is not None:
@@ -319,9 +305,7 @@ print("one-hot units per fact, between 1 and 2:", bool(units.between(1, 2).all()
 # NBVAL_IGNORE_OUTPUT
 wide = table.merge(pd.DataFrame(proportional, columns=["n_facts", "d"]))
 wide = wide.assign(alpha=wide.n_facts / wide.d**2, per_fact=wide.n_params / wide.n_facts)
-wide = wide.pivot_table(
-    index=["alpha", "d"], columns="rung", values="per_fact", aggfunc="median"
-)
+wide = wide.pivot_table(index=["alpha", "d"], columns="rung", values="per_fact", aggfunc="median")
 wide[[rung for rung in methods if rung in wide and rung not in ("one-hot", "ntk")]].round(1)
 
 # %% [markdown]
@@ -354,9 +338,7 @@ for s in seeds:
     few = fc.spherical_facts(n, d, seed=s).to(device)
     found = fc.smallest_width(few, "trained", seed=s, tries=1, **soft)
     bar = live[(live.rung == "trained") & (live.n_facts == n) & (live.seed == s)]
-    print(
-        f"n = {n}, d = {d}, seed {s}: SiLU, small steps {found.width} units; the bar {bar.width.item()}"
-    )
+    print(f"n = {n}, d = {d}, seed {s}: SiLU, small steps {found.width} units; the bar {bar.width.item()}")
 
 # %% [markdown]
 # ## Dense and solved parameters
@@ -386,9 +368,7 @@ at = per_fact.loc[largest]
 print(f"At n = {largest}, d = {live.d.iloc[0]}, parameters per fact:")
 ntk = per_fact["ntk"].dropna()
 print(f"  {ntk.iloc[-1]:.0f} NTK (n = {ntk.index[-1]}, the largest that it stores),")
-print(
-    f"  {at['paper-codes']:.0f} encoder-decoder with the paper's codes, {at['encoder-decoder']:.0f} with ours,"
-)
+print(f"  {at['paper-codes']:.0f} encoder-decoder with the paper's codes, {at['encoder-decoder']:.0f} with ours,")
 margin = per_fact["max-margin"].dropna()
 print(f"  {margin.iloc[-1]:.1f} max-margin (n = {margin.index[-1]}),")
 print(
@@ -399,9 +379,7 @@ for least, fits in ((live.n_facts.min(), laws), (larger, laws_of_larger)):
     for rung in ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex"):
         difference, low, high = fits.loc[rung, ["minus trained", "95%, from", "to "]]
         verdict = "covers" if low <= 0 <= high else "does not cover"
-        print(
-            f"  {figures.LABELS[rung]}: {difference:+.2f} [{low:+.2f}, {high:+.2f}], which {verdict} 0"
-        )
+        print(f"  {figures.LABELS[rung]}: {difference:+.2f} [{low:+.2f}, {high:+.2f}], which {verdict} 0")
 print(f"times as many parameters as trained, from n = {larger} on, smallest to largest:")
 times = (per_fact.T / per_fact["trained"]).T.loc[larger:]
 for rung in ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex"):

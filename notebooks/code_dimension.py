@@ -82,8 +82,7 @@ figures.use_style()
 KINDS = ["projected", "random", "equal-norms", "optimised"]
 sphere = {  # pairs v, d of values on the sphere
     "smoke": [(64, 48), (128, 48)],
-    "laptop": [(v, d) for d in (32, 64, 128) for v in (128, 256, 512)]
-    + [(1024, 64)],
+    "laptop": [(v, d) for d in (32, 64, 128) for v in (128, 256, 512)] + [(1024, 64)],
     "paper": [(v, d) for d in (64, 128, 256) for v in (256, 512, 1024, 2048, 4096)],
 }[profile]
 v, d = {"smoke": (64, 48), "laptop": (256, 128), "paper": (1024, 256)}[profile]
@@ -104,9 +103,7 @@ sets = [("sphere", *pair) for pair in sphere] + [(name, v, d) for name in others
 def lengths(geometry: str, v: int, d: int, seed: int) -> dict:
     """Decodability of the values and the smallest code dimension of each kind."""
     name, *strength = geometry.split()
-    values = value_geometry(
-        name, v, d, seed=seed, strength=float(strength[0]) if strength else None
-    ).to(device)
+    values = value_geometry(name, v, d, seed=seed, strength=float(strength[0]) if strength else None).to(device)
     everything = torch.arange(v, device=values.device)
     basis = projection_basis(d, stream(seed, "projection")).to(values)  # else its columns would be the first values
     facts = fc.FactSet(values, values, everything)
@@ -121,14 +118,8 @@ def lengths(geometry: str, v: int, d: int, seed: int) -> dict:
     }
 
 
-jobs = [
-    {"geometry": geometry, "v": v, "d": d, "seed": s}
-    for geometry, v, d in sets
-    for s in range(seed, seed + 3)
-]
-table = store.resume(
-    store.results_file("code_dimension", profile), jobs, lengths, device=device
-)
+jobs = [{"geometry": geometry, "v": v, "d": d, "seed": s} for geometry, v, d in sets for s in range(seed, seed + 3)]
+table = store.resume(store.results_file("code_dimension", profile), jobs, lengths, device=device)
 paper = store.stored("code_dimension", "paper") if profile == "laptop" else None
 print(f"{len(table)} sets of values, all decodable: {bool((table.rho > 0).all())}")
 
@@ -151,11 +142,7 @@ def draw(left: plt.Axes, right: plt.Axes, table: pd.DataFrame, title: str) -> No
     rows = on_sphere[on_sphere.d == middle]
     for kind in KINDS:
         short, long = (table[at] for at in split(table, kind))
-        look = {
-            "marker": figures.MARKERS[kind],
-            "color": figures.COLOURS[kind],
-            "linestyle": "none",
-        }
+        look = {"marker": figures.MARKERS[kind], "color": figures.COLOURS[kind], "linestyle": "none"}
         left.plot(bound(short), short[kind], alpha=0.55, markersize=5, **look)
         look["markerfacecolor"] = "none"
         left.plot(bound(long), long[kind], markersize=5, **look)
@@ -179,14 +166,10 @@ def draw(left: plt.Axes, right: plt.Axes, table: pd.DataFrame, title: str) -> No
 panels = [(table, f"all sets, {profile} profile")]
 if paper is not None:
     panels.append((paper, "all sets, stored run at paper scale"))
-figure, axes = plt.subplots(
-    len(panels), 2, figsize=(9, 4.1 * len(panels)), squeeze=False
-)
+figure, axes = plt.subplots(len(panels), 2, figsize=(9, 4.1 * len(panels)), squeeze=False)
 for (left, right), (rows, title) in zip(axes, panels):
     draw(left, right, rows, title)
-figure.legend(
-    *axes[0][1].get_legend_handles_labels(), loc="outside lower center", ncols=2
-)
+figure.legend(*axes[0][1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 plt.show()
 
 # %% [markdown]
@@ -198,20 +181,14 @@ plt.show()
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-summary = table.groupby(["geometry", "d", "v"], sort=False)[
-    ["rho", *KINDS, "rho_optimised"]
-].median()
+summary = table.groupby(["geometry", "d", "v"], sort=False)[["rho", *KINDS, "rho_optimised"]].median()
 summary.round(3)
 
 # %%
 print("sets of values at which one kind needs no more columns than the one before:")
 for longer, shorter in zip(KINDS, KINDS[1:]):
-    print(
-        f"  {shorter} <= {longer}: {(table[shorter] <= table[longer]).mean():.0%}"
-    )
-print(
-    f"every optimised code clears the least margin: {bool((table.rho_optimised > 2e-3).all())}"
-)
+    print(f"  {shorter} <= {longer}: {(table[shorter] <= table[longer]).mean():.0%}")
+print(f"every optimised code clears the least margin: {bool((table.rho_optimised > 2e-3).all())}")
 largest = table[(table.geometry == "sphere") & (table.v == max(sphere)[0])]
 print(
     f"sphere, v = {max(sphere)[0]}: equal norms at most 60% of random:",
@@ -233,9 +210,7 @@ def fits(rows: pd.DataFrame, kind: str, draws: int = 1000) -> dict:
     """Constant and R² of the law, exponents and R² of the free fit, with bootstrap intervals."""
     rows = rows[split(rows, kind)[0]]
     y = np.log(rows[kind].to_numpy(dtype=float))
-    terms = np.stack(
-        [np.ones(len(rows)), -np.log(rows.rho), np.log(np.log(rows.v))], axis=1
-    )
+    terms = np.stack([np.ones(len(rows)), -np.log(rows.rho), np.log(np.log(rows.v))], axis=1)
     cells = [
         at.to_numpy()
         for at in rows.reset_index()
@@ -244,10 +219,7 @@ def fits(rows: pd.DataFrame, kind: str, draws: int = 1000) -> dict:
     ]
     rng = np.random.default_rng(0)
     drawn = [np.arange(len(rows))] + [
-        np.concatenate(
-            [cells[i] for i in rng.integers(len(cells), size=len(cells))]
-        )
-        for _ in range(draws)
+        np.concatenate([cells[i] for i in rng.integers(len(cells), size=len(cells))]) for _ in range(draws)
     ]
     shift = y - terms @ [0, 2, 1]
     constants = np.exp([shift[at].mean() for at in drawn])
@@ -271,9 +243,7 @@ def fits(rows: pd.DataFrame, kind: str, draws: int = 1000) -> dict:
 # %%
 # NBVAL_IGNORE_OUTPUT
 laws = {kind: fits(table, kind) for kind in KINDS if split(table, kind)[0].any()}
-pd.DataFrame(laws).T.map(
-    lambda x: f"{x[0]:.2f} to {x[1]:.2f}" if isinstance(x, tuple) else f"{x:.4g}"
-)
+pd.DataFrame(laws).T.map(lambda x: f"{x[0]:.2f} to {x[1]:.2f}" if isinstance(x, tuple) else f"{x:.4g}")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -281,9 +251,7 @@ if paper is not None:
     print("the same for the stored run at paper scale:")
     for kind in KINDS:
         law = fits(paper, kind)
-        print(
-            f"  {kind}: c = {law['c']:.2f}, R² {law['law_r2']:.2f}; free a = {law['a']:.2f}, b = {law['b']:.2f}"
-        )
+        print(f"  {kind}: c = {law['c']:.2f}, R² {law['law_r2']:.2f}; free a = {law['a']:.2f}, b = {law['b']:.2f}")
 
 # %% [markdown]
 # ## What we found
@@ -291,23 +259,15 @@ if paper is not None:
 # %%
 # NBVAL_IGNORE_OUTPUT
 for kind, law in laws.items():
-    holds = {
-        "a = 2": law["a_95"][0] <= 2 <= law["a_95"][1],
-        "b = 1": law["b_95"][0] <= 1 <= law["b_95"][1],
-    }
-    words = [
-        f"{name} {'lies inside' if ok else 'lies outside'} its interval"
-        for name, ok in holds.items()
-    ]
+    holds = {"a = 2": law["a_95"][0] <= 2 <= law["a_95"][1], "b = 1": law["b_95"][0] <= 1 <= law["b_95"][1]}
+    words = [f"{name} {'lies inside' if ok else 'lies outside'} its interval" for name, ok in holds.items()]
     verdict = "describes" if law["law_r2"] > 0.5 else "does not describe"
     print(
         f"{kind}: m ≈ {law['c']:.2f} ρ⁻² ln v {verdict} the lengths (R² {law['law_r2']:.2f}). "
         f"Free fit: a = {law['a']:.2f}, b = {law['b']:.2f} (R² {law['free_r2']:.2f}); {', '.join(words)}."
     )
 most = (table.projected / bound(table)).max()
-print(
-    f"As an upper bound: no set needs projected codes longer than {most:.1f} ρ⁻² ln v."
-)
+print(f"As an upper bound: no set needs projected codes longer than {most:.1f} ρ⁻² ln v.")
 ratio = (table.projected / table.optimised).groupby(table.geometry).median()
 print(
     f"The paper's codes are {ratio.min():.1f} to {ratio.max():.1f} times as long as optimised ones (median per geometry)."

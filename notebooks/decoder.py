@@ -63,21 +63,11 @@ from factcore.constructions.projection import short_projection
 from factcore.scoring import normalised_margins
 
 figures.use_style()
-size = {
-    "smoke": {"v": 64, "d": 32},
-    "laptop": {"v": 1024, "d": 64},
-    "paper": {"v": 4096, "d": 128},
-}[profile]
-facts = fc.spherical_facts(size["v"], size["d"], seed=seed, dtype=torch.float64).to(
-    device
-)
+size = {"smoke": {"v": 64, "d": 32}, "laptop": {"v": 1024, "d": 64}, "paper": {"v": 4096, "d": 128}}[profile]
+facts = fc.spherical_facts(size["v"], size["d"], seed=seed, dtype=torch.float64).to(device)
 solved = fc.decodability(facts.values)
-print(
-    f"v = {size['v']} values on the sphere in d = {size['d']}: rho = {solved.rho:.4f}"
-)
-print(
-    f"largest gap between the bounds at most 1e-6: {bool((solved.upper - solved.lower).max() <= 1e-6)}"
-)
+print(f"v = {size['v']} values on the sphere in d = {size['d']}: rho = {solved.rho:.4f}")
+print(f"largest gap between the bounds at most 1e-6: {bool((solved.upper - solved.lower).max() <= 1e-6)}")
 
 # %% [markdown]
 # ## Two kinds of code
@@ -97,18 +87,12 @@ print(
 # %%
 def decode_share(codes: str, m: int, v: int, d: int, seed: int) -> dict:
     """Share of values that decode through a random D with m columns, and rho of the projected values."""
-    values = fc.spherical_facts(v, d, seed=seed, dtype=torch.float64).values.to(
-        device
-    )
-    projection = projection_basis(d, torch.Generator().manual_seed(seed)).to(
-        values
-    )[:, :m]
+    values = fc.spherical_facts(v, d, seed=seed, dtype=torch.float64).values.to(device)
+    projection = projection_basis(d, torch.Generator().manual_seed(seed)).to(values)[:, :m]
     if codes == "separators":
         chosen = separator_codes(values, projection)
     else:
-        chosen = projected_codes(
-            values, projection, fc.decodability(values, tol=1e-3).separators
-        )
+        chosen = projected_codes(values, projection, fc.decodability(values, tol=1e-3).separators)
     everything = torch.arange(v, device=values.device)
     share = (normalised_margins(chosen.codes, everything, values @ projection) > 0).double().mean()
     return {"recall": float(share), "smallest_margin": float(chosen.margins.min())}
@@ -125,9 +109,7 @@ jobs = [
     for m in dimensions
     for s in range(seed, seed + 3)
 ]
-table = store.resume(
-    store.results_file("decoder", profile), jobs, decode_share, device=device
-)
+table = store.resume(store.results_file("decoder", profile), jobs, decode_share, device=device)
 paper = store.stored("decoder", "paper") if profile == "laptop" else None
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels against the code dimension m. Left: share of values decoded, which reaches 100 percent at a much smaller m for separator codes than for projected codes. Right: decodability of the projected values, zero for short codes and rising with m."}}
@@ -137,35 +119,13 @@ for kind, rows in table.assign(percent=100 * table.recall).groupby("codes"):
 if paper is not None:
     for kind, rows in paper.assign(percent=100 * paper.recall).groupby("codes"):
         label = f"{kind}, stored run (v = {paper.v.iloc[0]}, d = {paper.d.iloc[0]})"
-        figures.plot_spread(
-            left, rows, "m", "percent", kind, linestyle=":", label=label
-        )
-left.set(
-    xlabel="code dimension m",
-    ylabel="values decoded [%]",
-    title=f"v = {size['v']}, d = {size['d']}: recall",
-)
+        figures.plot_spread(left, rows, "m", "percent", kind, linestyle=":", label=label)
+left.set(xlabel="code dimension m", ylabel="values decoded [%]", title=f"v = {size['v']}, d = {size['d']}: recall")
 left.legend()
 rows = table[table.codes == "separators"]
-figures.plot_spread(
-    right,
-    rows,
-    "m",
-    "smallest_margin",
-    "separators",
-    label="ρ of the projected values",
-)
-right.axhline(
-    solved.rho,
-    color="grey",
-    linestyle="--",
-    label="ρ of the values in $\\mathbb{R}^d$",
-)
-right.set(
-    xlabel="code dimension m",
-    ylabel="decodability ρ (no unit)",
-    title="what the projection leaves",
-)
+figures.plot_spread(right, rows, "m", "smallest_margin", "separators", label="ρ of the projected values")
+right.axhline(solved.rho, color="grey", linestyle="--", label="ρ of the values in $\\mathbb{R}^d$")
+right.set(xlabel="code dimension m", ylabel="decodability ρ (no unit)", title="what the projection leaves")
 right.legend(loc="upper left", bbox_to_anchor=(0, 0.92))
 plt.show()
 
@@ -176,11 +136,10 @@ plt.show()
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-shares = table.pivot_table(
-    index="m", columns="codes", values="recall", aggfunc="median"
-)
+shares = table.pivot_table(index="m", columns="codes", values="recall", aggfunc="median")
 shares["rho of the projected values"] = rows.groupby("m").smallest_margin.median()
 shares.round(4)
+
 
 # %%
 def first_whole(table: pd.DataFrame) -> dict[str, int]:
@@ -194,11 +153,7 @@ print(f"smallest m of the grid with 100% at every seed: {first}")
 if paper is not None:
     at = f"v = {paper.v.iloc[0]:,}, d = {paper.d.iloc[0]}"
     print(f"stored run at paper scale, {at}: {first_whole(paper)}")
-print(
-    table.pivot_table(index="m", columns="codes", values="recall", aggfunc="median")
-    .round(1)
-    .to_string()
-)
+print(table.pivot_table(index="m", columns="codes", values="recall", aggfunc="median").round(1).to_string())
 
 # %% [markdown]
 # ## Equal norms
@@ -208,18 +163,14 @@ print(
 # [how long a code must be](code_dimension.ipynb).
 
 # %%
-basis = projection_basis(size["d"], torch.Generator().manual_seed(seed)).to(
-    facts.values
-)
+basis = projection_basis(size["d"], torch.Generator().manual_seed(seed)).to(facts.values)
 everything = torch.arange(size["v"], device=facts.values.device)
 even = short_projection(facts.values, everything, basis).shape[1]
 print(f"no longer than the random projection: {even <= first['separators']}")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-print(
-    f"m = {even} with equal norms (seed {seed}), against {first['separators']} without (grid, three seeds)"
-)
+print(f"m = {even} with equal norms (seed {seed}), against {first['separators']} without (grid, three seeds)")
 
 # %% [markdown]
 # ## What we found
@@ -227,12 +178,8 @@ print(
 # %%
 # NBVAL_IGNORE_OUTPUT
 saved = 1 - even / first["projected"]
-print(
-    f"Separator codes need m = {first['separators']} where projected codes need {first['projected']}."
-)
-print(
-    f"With equal norms m = {even}: {saved:.0%} fewer parameters than the paper's codes, as the cost is 3 m n."
-)
+print(f"Separator codes need m = {first['separators']} where projected codes need {first['projected']}.")
+print(f"With equal norms m = {even}: {saved:.0%} fewer parameters than the paper's codes, as the cost is 3 m n.")
 
 # %% [markdown]
 # The paper's bound is about the projected codes, and they do behave like it: they need a projection that keeps angles. For

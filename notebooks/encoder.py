@@ -60,20 +60,12 @@ from factcore.constructions.encoder import cut_into_buckets, encode_with_buckets
 figures.use_style()
 d, n = 2, 11
 facts = fc.spherical_facts(n, d, seed=seed, dtype=torch.float64)
-keys = (
-    facts.keys * torch.linspace(0.6, 1.4, n, dtype=torch.float64)[:, None]
-)  # off the circle, to see them better
-codes = torch.linspace(-1, 1, n, dtype=torch.float64)[
-    torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-]
+keys = facts.keys * torch.linspace(0.6, 1.4, n, dtype=torch.float64)[:, None]  # off the circle, to see them better
+codes = torch.linspace(-1, 1, n, dtype=torch.float64)[torch.randperm(n, generator=torch.Generator().manual_seed(seed))]
 buckets = cut_into_buckets(keys, torch.Generator().manual_seed(seed))
-encoder = encode_with_buckets(
-    keys, codes[:, None], torch.Generator().manual_seed(seed)
-)
+encoder = encode_with_buckets(keys, codes[:, None], torch.Generator().manual_seed(seed))
 member = np.repeat(np.arange(len(buckets.starts) - 1), np.diff(buckets.starts))
-print(
-    f"{n} keys in d = {d}: {len(buckets.starts) - 1} buckets of {np.diff(buckets.starts).tolist()} keys"
-)
+print(f"{n} keys in d = {d}: {len(buckets.starts) - 1} buckets of {np.diff(buckets.starts).tolist()} keys")
 
 # %% [markdown]
 # ## Gates and codes
@@ -91,43 +83,16 @@ left.scatter(*keys.numpy()[order].T, c=colours, s=45, zorder=3)
 across = np.array([-direction[1], direction[0]])
 for low, high in zip(buckets.below, buckets.above):
     middle = direction * float(low + high) / 2
-    left.plot(
-        *np.stack([middle - 2 * across, middle + 2 * across]).T,
-        color="grey",
-        linewidth=1,
-    )
-left.annotate(
-    "", xy=1.2 * direction, xytext=(0, 0), arrowprops={"arrowstyle": "->"}
-)
+    left.plot(*np.stack([middle - 2 * across, middle + 2 * across]).T, color="grey", linewidth=1)
+left.annotate("", xy=1.2 * direction, xytext=(0, 0), arrowprops={"arrowstyle": "->"})
 left.text(*(0.6 * direction + 0.12 * np.abs(across)), "g", ha="center", va="center", fontstyle="italic")
-left.set(
-    xlim=(-1.6, 1.6),
-    ylim=(-1.6, 1.6),
-    aspect="equal",
-    title="keys, buckets and cuts",
-    xlabel="x₁",
-    ylabel="x₂",
-)
+left.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal", title="keys, buckets and cuts", xlabel="x₁", ylabel="x₂")
 
 scores = (keys @ buckets.direction).numpy()
 gates = (keys @ encoder.gate_weight.T + encoder.gate_bias > 0).double()
 outputs = (gates * (keys @ encoder.up.T)).sum(dim=1).numpy()
-right.scatter(
-    scores[order],
-    codes.numpy()[order],
-    c=colours,
-    marker="x",
-    s=60,
-    label="code wanted",
-)
-right.scatter(
-    scores[order],
-    outputs[order],
-    facecolors="none",
-    edgecolors=colours,
-    s=120,
-    label="encoder's output",
-)
+right.scatter(scores[order], codes.numpy()[order], c=colours, marker="x", s=60, label="code wanted")
+right.scatter(scores[order], outputs[order], facecolors="none", edgecolors=colours, s=120, label="encoder's output")
 for low, high in zip(buckets.below, buckets.above):
     right.axvline(float(low + high) / 2, color="grey", linewidth=1)
 right.set(xlabel="⟨g, key⟩", ylabel="code (m = 1)", title="every key gets its code")
@@ -135,13 +100,8 @@ right.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.16))
 plt.show()
 
 # %%
-print(
-    f"largest difference between output and code: below 1e-10: {bool(np.abs(outputs - codes.numpy()).max() < 1e-10)}"
-)
-print(
-    "units open per key, in order along g:",
-    gates[buckets.order].sum(dim=1).int().tolist(),
-)
+print(f"largest difference between output and code: below 1e-10: {bool(np.abs(outputs - codes.numpy()).max() < 1e-10)}")
+print("units open per key, in order along g:", gates[buckets.order].sum(dim=1).int().tolist())
 
 # %% [markdown]
 # ## No error accumulates
@@ -154,46 +114,27 @@ print(
 # %%
 def bucket_errors(n_facts: int, d: int, dtype: str, seed: int) -> dict:
     """Error of the codes, in units of their size, in the first and the last quarter of the buckets."""
-    facts = fc.spherical_facts(n_facts, d, seed=seed, dtype=torch.float64).to(
-        device
-    )
+    facts = fc.spherical_facts(n_facts, d, seed=seed, dtype=torch.float64).to(device)
     codes = torch.nn.functional.normalize(facts.values[:, :8], dim=1)
-    layer = encode_with_buckets(
-        facts.keys, codes, torch.Generator().manual_seed(seed), fill=0.9
-    )
+    layer = encode_with_buckets(facts.keys, codes, torch.Generator().manual_seed(seed), fill=0.9)
     real = getattr(torch, dtype)
     keys = facts.keys.to(real)
-    gates = (keys @ layer.gate_weight.to(real).T + layer.gate_bias.to(real) > 0).to(
-        real
-    )
+    gates = (keys @ layer.gate_weight.to(real).T + layer.gate_bias.to(real) > 0).to(real)
     hidden = gates * (keys @ layer.up.to(real).T)
-    out = torch.zeros(n_facts, 8, dtype=real, device=keys.device).index_add_(
-        1, layer.coordinate, hidden
-    )
-    error = (out - codes).norm(dim=1)[
-        gates.sum(dim=1).argsort()
-    ]  # along g: few open gates first
+    out = torch.zeros(n_facts, 8, dtype=real, device=keys.device).index_add_(1, layer.coordinate, hidden)
+    error = (out - codes).norm(dim=1)[gates.sum(dim=1).argsort()]  # along g: few open gates first
     quarter = n_facts // 4
-    return {
-        "first_quarter": float(error[:quarter].median()),
-        "last_quarter": float(error[-quarter:].median()),
-    }
+    return {"first_quarter": float(error[:quarter].median()), "last_quarter": float(error[-quarter:].median())}
 
 
-sizes = {
-    "smoke": [256, 512],
-    "laptop": [1024, 4096, 16384],
-    "paper": [4096, 16384, 65536],
-}[profile]
+sizes = {"smoke": [256, 512], "laptop": [1024, 4096, 16384], "paper": [4096, 16384, 65536]}[profile]
 jobs = [
     {"n_facts": n, "d": 64 if profile != "smoke" else 32, "dtype": dtype, "seed": s}
     for n in sizes
     for dtype in ("float64", "float32")
     for s in range(seed, seed + 3)
 ]
-errors = store.resume(
-    store.results_file("encoder", profile), jobs, bucket_errors, device=device
-)
+errors = store.resume(store.results_file("encoder", profile), jobs, bucket_errors, device=device)
 paper = store.stored("encoder", "paper") if profile == "laptop" else None
 if paper is not None:
     errors = pd.concat([errors, paper[paper.n_facts > max(sizes)]])
@@ -207,35 +148,18 @@ for dtype, colour in (("float64", "#0072B2"), ("float32", "#D55E00")):
         middle = grouped.median()
         bars = [middle - grouped.min(), grouped.max() - middle]
         label = f"{dtype}, {part.replace('_', ' ')} of the buckets"
-        ax.errorbar(
-            middle.index,
-            middle,
-            yerr=bars,
-            marker=marker,
-            color=colour,
-            capsize=3,
-            label=label,
-        )
-ax.set(
-    xscale="log",
-    yscale="log",
-    xlabel="facts n",
-    ylabel="median error of a code (codes have norm 1)",
-)
+        ax.errorbar(middle.index, middle, yerr=bars, marker=marker, color=colour, capsize=3, label=label)
+ax.set(xscale="log", yscale="log", xlabel="facts n", ylabel="median error of a code (codes have norm 1)")
 ax.set_title(f"d = {jobs[0]['d']}: three seeds, bars from smallest to largest")
 ax.legend(fontsize=9)
 plt.show()
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-errors.groupby(["dtype", "n_facts"])[
-    ["first_quarter", "last_quarter"]
-].median().map("{:.1e}".format)
+errors.groupby(["dtype", "n_facts"])[["first_quarter", "last_quarter"]].median().map("{:.1e}".format)
 
 # %%
-largest = (
-    errors.groupby("dtype")[["first_quarter", "last_quarter"]].max().max(axis=1)
-)
+largest = errors.groupby("dtype")[["first_quarter", "last_quarter"]].max().max(axis=1)
 for dtype, bound in (("float32", 1e-3), ("float64", 1e-10)):
     print(f"{dtype}: every median below {bound:g}: {bool(largest[dtype] < bound)}")
 
@@ -267,30 +191,16 @@ places = {
     "laptop": [(64, 16), (64, 32), (128, 32), (256, 32)],
     "paper": [(256, 64), (512, 64), (1024, 64), (2048, 64)],
 }[profile]
-jobs_both = [
-    {"n_facts": n, "d": d, "seed": s}
-    for n, d in places
-    for s in range(seed, seed + 3)
-]
-both = store.resume(
-    store.results_file("encoder_gradient", profile),
-    jobs_both,
-    both_encoders,
-    device=device,
-)
+jobs_both = [{"n_facts": n, "d": d, "seed": s} for n, d in places for s in range(seed, seed + 3)]
+both = store.resume(store.results_file("encoder_gradient", profile), jobs_both, both_encoders, device=device)
 both["ratio"] = both.gradient / both.closed
-print(
-    f"trained encoder stores every fact: {int(both.gradient.notna().sum())} of {len(both)} runs"
-)
+print(f"trained encoder stores every fact: {int(both.gradient.notna().sum())} of {len(both)} runs")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-both.assign(
-    closed_per_fact=both.closed / both.n_facts,
-    gradient_per_fact=both.gradient / both.n_facts,
-).groupby(["d", "n_facts"])[
-    ["code_dim", "closed_per_fact", "gradient_per_fact", "ratio", "fill"]
-].median().round(2)
+both.assign(closed_per_fact=both.closed / both.n_facts, gradient_per_fact=both.gradient / both.n_facts).groupby(
+    ["d", "n_facts"]
+)[["code_dim", "closed_per_fact", "gradient_per_fact", "ratio", "fill"]].median().round(2)
 
 # %% [markdown]
 # ## What we found

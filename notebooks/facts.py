@@ -53,9 +53,7 @@ import factcore as fc
 from factbook import figures
 
 figures.use_style()
-n_facts = {"smoke": 300, "laptop": None, "paper": None}[
-    profile
-]  # None: all of them
+n_facts = {"smoke": 300, "laptop": None, "paper": None}[profile]  # None: all of them
 facts = fc.airport_facts(n_facts).to(device)
 print(f"{len(facts):,} airports, {facts.n_values:,} cities, d = {facts.d}")
 for row in range(3):
@@ -75,9 +73,7 @@ print(f"recall {fc.recall(mlp, facts):.2%}")
 # %%
 # NBVAL_IGNORE_OUTPUT
 floor = len(facts) * torch.tensor(facts.n_values).log2().item() / 2
-print(
-    f"{mlp.width} hidden units, {mlp.n_params:,} parameters, {mlp.n_params / len(facts):.0f} per fact"
-)
+print(f"{mlp.width} hidden units, {mlp.n_params:,} parameters, {mlp.n_params / len(facts):.0f} per fact")
 print(f"n log2(v) bits at two bits a parameter: {floor:,.0f} parameters")
 
 # %% [markdown]
@@ -114,33 +110,14 @@ cut = {
     m: fc.construct(facts, code_dim=m, strict=False, seed=seed)
     for m in sorted({max(1, shortest * k // 4) for k in (1, 2, 3)} - {shortest})
 }
-recalls = pd.Series(
-    {m: fc.recall(short, facts) for m, short in (cut | {shortest: mlp}).items()},
-    name="recall",
-)
+recalls = pd.Series({m: fc.recall(short, facts) for m, short in (cut | {shortest: mlp}).items()}, name="recall")
 recalls.index.name = "code dimension m"
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Recall on the airports against the code dimension m. It rises steeply with m and reaches 100 percent at the dimension that the builder chose."}}
 figure, ax = plt.subplots()
-ax.plot(
-    recalls.index,
-    100 * recalls,
-    marker="o",
-    color=figures.COLOURS["encoder-decoder"],
-    label="recall",
-)
-ax.axvline(
-    shortest,
-    color="grey",
-    linestyle=":",
-    label=f"chosen by the builder: m = {shortest}",
-)
-ax.set(
-    xticks=recalls.index,
-    xlabel="code dimension m",
-    ylabel="recall [%]",
-    title=f"{len(facts):,} airports",
-)
+ax.plot(recalls.index, 100 * recalls, marker="o", color=figures.COLOURS["encoder-decoder"], label="recall")
+ax.axvline(shortest, color="grey", linestyle=":", label=f"chosen by the builder: m = {shortest}")
+ax.set(xticks=recalls.index, xlabel="code dimension m", ylabel="recall [%]", title=f"{len(facts):,} airports")
 ax.legend(loc="upper left")
 plt.show()
 
@@ -163,10 +140,7 @@ answers = fc.decode(cut[longest], facts.keys, facts.values)
 wrong = (answers != facts.targets).nonzero().flatten()[:6].tolist()
 print(f"m = {longest}: {(answers != facts.targets).sum()} wrong, among them")
 for row in wrong:
-    right, got = (
-        facts.value_names[facts.targets[row]],
-        facts.value_names[answers[row]],
-    )
+    right, got = (facts.value_names[facts.targets[row]], facts.value_names[answers[row]])
     print(f"  {facts.key_names[row]} → {got} (should be {right})")
 
 # %% [markdown]

@@ -63,11 +63,9 @@ from factbook.attended import attended
 from factbook.steepness import relative_lipschitz
 
 figures.use_style()
-size = {
-    "smoke": {"n_facts": 32, "d": 32},
-    "laptop": {"n_facts": 256, "d": 64},
-    "paper": {"n_facts": 4096, "d": 512},
-}[profile]
+size = {"smoke": {"n_facts": 32, "d": 32}, "laptop": {"n_facts": 256, "d": 64}, "paper": {"n_facts": 4096, "d": 512}}[
+    profile
+]
 training = {"smoke": {"steps": 100, "batch": 64}, "laptop": {}, "paper": {"steps": 8000, "batch": 1280, "lr": 3e-3}}[
     profile
 ]
@@ -99,12 +97,7 @@ series = {
         for m in (6, 12)
     },
     "ReLU buckets": {
-        f"fill {fill}, code {m}": (
-            "encoder-decoder",
-            {"gate": "relu", "fill": fill, "code_dim": m},
-            0,
-            None,
-        )
+        f"fill {fill}, code {m}": ("encoder-decoder", {"gate": "relu", "fill": fill, "code_dim": m}, 0, None)
         for fill in (1.0, 0.5)
         for m in (5, 10)
     },

@@ -68,30 +68,15 @@ sizes = {
     "paper": {"d": 64, "n": [512, 1024, 2048], "steps": 4000},
 }[profile]
 geometries = {  # a family and, after a space, its strength
-    "smoke": ["sphere", "spiked 4", "norms 0.6", "tokens"],
+    "smoke": ["sphere", "spiked 4", "norms 0.6", "tokens"]
 }.get(
     profile,
     ["sphere", "gaussian", "spiked 1", "spiked 2", "spiked 4", "spiked 8"]
-    + [
-        "clusters 0.5",
-        "clusters 0.25",
-        "clusters 0.1",
-        "low-rank 0",
-        "low-rank 0.1",
-    ]
-    + [
-        "norms 0.2",
-        "norms 0.5",
-        "power-law 2",
-        "airports",
-        "tokens",
-        "mlp-outputs",
-    ],
+    + ["clusters 0.5", "clusters 0.25", "clusters 0.1", "low-rank 0", "low-rank 0.1"]
+    + ["norms 0.2", "norms 0.5", "power-law 2", "airports", "tokens", "mlp-outputs"],
 )
 families = list(dict.fromkeys(name.split()[0] for name in geometries))
-print(
-    f"{len(geometries)} geometries of {len(families)} families, d = {sizes['d']}, n = v = {sizes['n']}"
-)
+print(f"{len(geometries)} geometries of {len(families)} families, d = {sizes['d']}, n = v = {sizes['n']}")
 
 # %% [markdown]
 # ## What might predict the cost
@@ -125,9 +110,7 @@ NAMES = {
 def embed(geometry: str, values: str, n: int, d: int, seed: int) -> torch.Tensor:
     """The values (n, d) of a geometry such as 'spiked 4', raw or whitened."""
     name, _, strength = geometry.partition(" ")
-    chosen = fc.value_geometry(
-        name, n, d, seed=1000 + seed, strength=float(strength) if strength else None
-    )
+    chosen = fc.value_geometry(name, n, d, seed=1000 + seed, strength=float(strength) if strength else None)
     if values == "raw":
         return chosen
     try:
@@ -143,9 +126,7 @@ def trained_cost(facts: fc.FactSet, seed: int) -> float:
     widest = fc.construct(facts, "trained", width=16 * start, strict=False, **options)
     if len(widest.lost):
         return math.nan
-    return fc.smallest_width(
-        facts, "trained", start=start, tries=1, resolution=0.05, **options
-    ).n_params
+    return fc.smallest_width(facts, "trained", start=start, tries=1, resolution=0.05, **options).n_params
 
 
 def facts_about(values: torch.Tensor, seed: int) -> fc.FactSet:
@@ -175,9 +156,7 @@ def measure(geometry: str, values: str, n: int, d: int, seed: int) -> dict:
     row["trained"] = trained_cost(facts.to(dtype=torch.float32), seed)
     if math.isnan(row["encoder_decoder"]):
         return row | {"outcome": "construction fell short"}
-    return row | {
-        "outcome": "stored" if row["trained"] > 0 else "training fell short"
-    }
+    return row | {"outcome": "stored" if row["trained"] > 0 else "training fell short"}
 
 
 jobs = [
@@ -187,16 +166,12 @@ jobs = [
     for kind in ("raw", "whitened")
     for s in range(seed, seed + 3)
 ]
-table = store.resume(
-    store.results_file("geometry", profile), jobs, measure, device=device
-)
+table = store.resume(store.results_file("geometry", profile), jobs, measure, device=device)
 
 
 def with_columns(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(
-        distinct=1 - table.coherence,
-        condition=table.condition.round(2),
-        family=table.geometry.str.split().str[0],
+        distinct=1 - table.coherence, condition=table.condition.round(2), family=table.geometry.str.split().str[0]
     )
 
 
@@ -210,9 +185,7 @@ table = with_columns(table)
 # NBVAL_IGNORE_OUTPUT
 print(f"{len(table)} runs; outcomes: {table.outcome.value_counts().to_dict()}")
 lost = table[table.outcome != "stored"]
-lost.groupby(["geometry", "values", "n", "outcome"]).size().rename(
-    "runs"
-).reset_index()
+lost.groupby(["geometry", "values", "n", "outcome"]).size().rename("runs").reset_index()
 
 # %% [markdown]
 # ## The figure
@@ -221,10 +194,7 @@ lost.groupby(["geometry", "values", "n", "outcome"]).size().rename(
 # dashed line has the slope of the paper's form, $\rho^{-2}$, and passes through the median of the raw sphere.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two scatter plots, cost against decodability on logarithmic axes, one point per draw, a colour and marker per family of geometries. In both panels cost falls as decodability rises, less steeply than the dashed line of slope minus two; low-rank and power-law values lie below the other points for the encoder-decoder."}}
-COSTS = {
-    "encoder_decoder": "encoder-decoder",
-    "trained": "trained",
-}
+COSTS = {"encoder_decoder": "encoder-decoder", "trained": "trained"}
 n = max(sizes["n"])
 shown = table[(table.n == n) & (table.outcome == "stored")]
 figure, axes = plt.subplots(1, 2, figsize=(9.4, 4.6), sharex=True)
@@ -260,12 +230,7 @@ for ax, (cost, title) in zip(axes, COSTS.items()):
         title=f"{title}, n = v = {n}",
     )
     absent = table[(table.n == n) & (table.outcome != "stored")]
-    ax.annotate(
-        f"not stored, no cost: {len(absent)} runs",
-        (0.03, 0.03),
-        xycoords="axes fraction",
-        fontsize=9,
-    )
+    ax.annotate(f"not stored, no cost: {len(absent)} runs", (0.03, 0.03), xycoords="axes fraction", fontsize=9)
     for axis, marks in ((ax.xaxis, (1, 2, 5)), (ax.yaxis, (1, 2, 3, 5))):
         axis.set_major_locator(ticker.LogLocator(subs=marks))
         axis.set_major_formatter("{x:g}")
@@ -288,33 +253,18 @@ def powers(rows: pd.DataFrame, within: str, costs=tuple(COSTS)) -> pd.DataFrame:
     lines = []
     for cost in costs:
         for name in NAMES:
-            found = fit.predictive_power(
-                rows, name, cost, cluster="geometry", within=within
-            )
-            line = {
-                "cost": cost,
-                "predictor": name,
-                "runs": found.runs,
-                "draws": found.r2_draws,
-            }
+            found = fit.predictive_power(rows, name, cost, cluster="geometry", within=within)
+            line = {"cost": cost, "predictor": name, "runs": found.runs, "draws": found.r2_draws}
             for part in ("rank", "r2", "slope"):
-                line[part], line[f"{part}_low"], line[f"{part}_high"] = getattr(
-                    found, part
-                )
+                line[part], line[f"{part}_low"], line[f"{part}_high"] = getattr(found, part)
             lines.append(line)
     return pd.DataFrame(lines)
 
 
 stored = table[table.outcome == "stored"]
-kinds = {
-    "raw": stored[stored["values"] == "raw"],
-    "whitened": stored[stored["values"] == "whitened"],
-    "both": stored,
-}
+kinds = {"raw": stored[stored["values"] == "raw"], "whitened": stored[stored["values"] == "whitened"], "both": stored}
 power = pd.concat(
-    powers(rows if at == "all n" else rows[rows.n == at], "n").assign(
-        kind=kind, n=at
-    )
+    powers(rows if at == "all n" else rows[rows.n == at], "n").assign(kind=kind, n=at)
     for kind, rows in kinds.items()
     for at in ["all n", *sizes["n"]]
 )
@@ -322,17 +272,12 @@ power = pd.concat(
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four panels of points with intervals, one line per predictor. Upper row: rank correlation with the cost of the encoder-decoder and of trained networks. Lower row: R squared of the log-log line. Three markers per predictor: raw values, whitened values, both."}}
 MARKS = {"raw": ("o", True), "whitened": ("o", False), "both": ("s", True)}
 figure, axes = plt.subplots(2, 2, figsize=(9.4, 7), sharey=True, sharex="row")
-joined = (
-    power[power.n == "all n"].set_index(["cost", "kind", "predictor"]).sort_index()
-)
+joined = power[power.n == "all n"].set_index(["cost", "kind", "predictor"]).sort_index()
 for column, (cost, title) in enumerate(COSTS.items()):
     for ax, part, label in zip(
         axes[:, column],
         ("rank", "r2"),
-        (
-            "Spearman's rank correlation with the cost",
-            "R² of log cost on log predictor",
-        ),
+        ("Spearman's rank correlation with the cost", "R² of log cost on log predictor"),
     ):
         for shift, (kind, (marker, full)) in zip((-0.22, 0, 0.22), MARKS.items()):
             rows = joined.loc[cost, kind].loc[list(NAMES)]
@@ -388,17 +333,9 @@ middle = (
         encoder_decoder=("encoder_decoder", "median"),
         trained=("trained", "median"),
     )
-    .assign(
-        encoder_decoder=lambda t: t.encoder_decoder / n,
-        trained=lambda t: t.trained / n,
-    )
+    .assign(encoder_decoder=lambda t: t.encoder_decoder / n, trained=lambda t: t.trained / n)
 )
-middle.rename(
-    columns={
-        "encoder_decoder": "encoder-decoder per fact",
-        "trained": "trained per fact",
-    }
-).round(2)
+middle.rename(columns={"encoder_decoder": "encoder-decoder per fact", "trained": "trained per fact"}).round(2)
 
 # %% [markdown]
 # Rank correlation and $R^2$ with their intervals, per $n$ and with $n$ taken out:
@@ -409,9 +346,7 @@ spelled = power.assign(
     **{
         part: [
             f"{v:.2f} [{low:.2f}, {high:.2f}]" if v == v else "–"
-            for v, low, high in zip(
-                power[part], power[f"{part}_low"], power[f"{part}_high"]
-            )
+            for v, low, high in zip(power[part], power[f"{part}_low"], power[f"{part}_high"])
         ]
         for part in ("rank", "r2")
     }
@@ -422,9 +357,7 @@ spelled.rename(columns={"rank": "rank correlation", "r2": "R²"}).pivot(
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-spelled.pivot(index=["cost", "kind", "n"], columns="predictor", values="rank")[
-    list(NAMES)
-]
+spelled.pivot(index=["cost", "kind", "n"], columns="predictor", values="rank")[list(NAMES)]
 
 # %% [markdown]
 # Where a stored run at paper scale exists, its $R^2$ (all $n$, raw and whitened) stands here:
@@ -437,11 +370,7 @@ if paper is None:
 else:
     there = with_columns(paper[paper.outcome == "stored"])
     print(f"d = {there.d.iloc[0]}, n = {sorted(there.n.unique().tolist())}")
-    print(
-        powers(there, "n")
-        .pivot(index="predictor", columns="cost", values="r2")
-        .round(2)
-    )
+    print(powers(there, "n").pivot(index="predictor", columns="cost", values="r2").round(2))
 
 # %%
 first = table[(table.n == sizes["n"][0]) & (table.seed == seed)]
@@ -460,9 +389,7 @@ for kind, rows in first.groupby("values"):
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-plain = powers(stored[stored.family != "spiked"], "n").set_index(
-    ["cost", "predictor"]
-)
+plain = powers(stored[stored.family != "spiked"], "n").set_index(["cost", "predictor"])
 plain[["rank", "rank_low", "rank_high", "r2", "r2_low", "r2_high", "runs"]].round(2)
 
 # %% [markdown]
@@ -473,9 +400,7 @@ plain[["rank", "rank_low", "rank_high", "r2", "r2_low", "r2_high", "runs"]].roun
 
 
 # %%
-def measure_optimised(
-    geometry: str, values: str, n: int, d: int, seed: int
-) -> dict:
+def measure_optimised(geometry: str, values: str, n: int, d: int, seed: int) -> dict:
     """Cost of the encoder-decoder with an optimised D."""
     facts = facts_about(embed(geometry, values, n, d, seed), seed)
     return {"optimised": constructed_cost(facts, seed, "optimised")}
@@ -484,10 +409,7 @@ def measure_optimised(
 key = ["geometry", "values", "n", "d", "seed"]
 some = stored[(stored["values"] == "raw") & (stored.n == min(sizes["n"]))]
 chosen = store.resume(
-    store.results_file("geometry_optimised", profile),
-    some[key].to_dict("records"),
-    measure_optimised,
-    device=device,
+    store.results_file("geometry_optimised", profile), some[key].to_dict("records"), measure_optimised, device=device
 )
 paired = some.merge(chosen[[*key, "optimised"]], on=key).dropna(subset="optimised")
 
@@ -500,9 +422,7 @@ by_decoder = powers(paired, "n", ("encoder_decoder", "optimised"))
 by_decoder.assign(
     D=by_decoder.cost.map({"encoder_decoder": "random", "optimised": "optimised"}),
     predictor=by_decoder.predictor.map(NAMES),
-).set_index(["D", "predictor"])[
-    ["rank", "rank_low", "rank_high", "r2", "r2_low", "r2_high", "slope"]
-].round(2)
+).set_index(["D", "predictor"])[["rank", "rank_low", "rank_high", "r2", "r2_low", "r2_high", "slope"]].round(2)
 
 # %% [markdown]
 # ## What whitening does
@@ -514,11 +434,7 @@ by_decoder.assign(
 columns = ["rho", "encoder_decoder", "trained"]
 medians = shown.groupby(["values", "geometry"], sort=False)[columns].median()
 ratio = (medians.loc["whitened"] / medians.loc["raw"]).rename(
-    columns={
-        "rho": "ρ",
-        "encoder_decoder": "encoder-decoder cost",
-        "trained": "trained cost",
-    }
+    columns={"rho": "ρ", "encoder_decoder": "encoder-decoder cost", "trained": "trained cost"}
 )
 print(
     f"whitening raises ρ of {(ratio['ρ'] > 1.02).sum()} of {len(ratio)} geometries and lowers it for {(ratio['ρ'] < 0.98).sum()} (by more than 2%)"
@@ -587,10 +503,7 @@ print(
     f"optimised D, raw values, n = {min(sizes['n'])}: best by R² is {NAMES[ranking.idxmax()]} ({ranking.max():.2f}); rho has {ranking['rho']:.2f}."
 )
 for cost, title in COSTS.items():
-    law, best = (
-        form[(form.cost == cost) & (form["values"] == "both")].iloc[0],
-        plain.loc[cost].r2.idxmax(),
-    )
+    law, best = (form[(form.cost == cost) & (form["values"] == "both")].iloc[0], plain.loc[cost].r2.idxmax())
     print(
         f"{title}: cost falls as rho to the power {law.slope:.2f} [{law['95% from']:.2f}, {law['to']:.2f}]; the paper's form says -2."
     )

@@ -100,9 +100,7 @@ def run(line: str) -> None:
         main(shlex.split(line)[1:])
 
 
-run(
-    "factcore store airports.csv --key airport --value city --out memory.safetensors --embeddings keys.npy values.npy"
-)
+run("factcore store airports.csv --key airport --value city --out memory.safetensors --embeddings keys.npy values.npy")
 
 # %% [markdown]
 # The questions are worded as people ask; the memory holds neither the names nor the embeddings of the keys, only the
@@ -134,7 +132,9 @@ run("factcore export memory.safetensors --to network.safetensors")
 
 # %%
 with safe_open("network.safetensors", "pt") as file:
-    gate_weight, gate_bias, up, down, values = map(file.get_tensor, ["gate_weight", "gate_bias", "up", "down", "values"])
+    gate_weight, gate_bias, up, down, values = map(
+        file.get_tensor, ["gate_weight", "gate_bias", "up", "down", "values"]
+    )
     names = json.loads(file.metadata()["names"])
 
 
@@ -247,7 +247,11 @@ def trial(method: str, n: int, unknown: int, d: int, seed: int) -> dict[str, flo
         for share, found in zip(SHARES, roc(margin[plain], unknowns, torch.tensor(SHARES)).tolist()):
             row[f"{name} {share}"] = found
     over = lambda scores: float((scores >= limit).double().mean()) if memory else math.nan  # noqa: E731
-    row |= {"answered": over(margin[plain]), "strangers answered": over(strange[plain]), "off-topic answered": over(off)}
+    row |= {
+        "answered": over(margin[plain]),
+        "strangers answered": over(strange[plain]),
+        "off-topic answered": over(off),
+    }
     told = margin[plain] >= limit
     row["right when answered"] = float(hits[plain][told].double().mean()) if told.any() else math.nan
     return row
@@ -257,9 +261,7 @@ def recall_of_keys(answer, facts: fc.FactSet) -> float:
     return float((answer(facts.keys)[0] == facts.targets).double().mean())
 
 
-jobs = [
-    {"method": method, **size, "seed": s} for method in METHODS for size in sizes for s in range(seed, seed + 3)
-]
+jobs = [{"method": method, **size, "seed": s} for method in METHODS for size in sizes for s in range(seed, seed + 3)]
 table = store.resume(store.results_file("own_facts", profile), jobs, trial, device=device)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A panel per number of stored airports. Recall against the angle between question and key. The nearest key stays near 1 up to about 50 degrees; with few facts the roomy encoder-decoder follows it to about 30 degrees, and max-margin to about 20; block-convex starts at about 0.6; the smallest encoder-decoder drops to nothing within 10 to 20 degrees."}}
@@ -328,7 +330,9 @@ for ax, size in zip(axes, sizes):
         middle = curve.median().to_numpy()
         ax.errorbar(SHARES, middle, yerr=[middle - curve.min(), curve.max() - middle], capsize=2, **look(method))
     ax.plot(SHARES, SHARES, "--", color="#7F7F7F", zorder=0)
-    ax.set(title=f"{size['n']} facts, d = {size['d']}", xlabel="share of other airports' questions answered", xscale="log")
+    ax.set(
+        title=f"{size['n']} facts, d = {size['d']}", xlabel="share of other airports' questions answered", xscale="log"
+    )
 axes[0].set(ylabel="share of stored airports' questions answered", ylim=(-0.03, 1.03))
 figures.legend_below(figure, axes[0])
 plt.show()
@@ -349,7 +353,9 @@ numbers.round(2)
 # %%
 # NBVAL_IGNORE_OUTPUT
 columns = ["answered", "right when answered", "strangers answered", "off-topic answered"]
-table[table.method != "nearest key"].groupby(["n", "method"])[columns].median().reindex(METHODS[1:], level="method").round(2)
+table[table.method != "nearest key"].groupby(["n", "method"])[columns].median().reindex(
+    METHODS[1:], level="method"
+).round(2)
 
 # %%
 for size in sizes:

@@ -56,11 +56,7 @@ import factcore as fc
 from factbook import figures, precision, store
 
 figures.use_style()
-size = {
-    "smoke": {"n": 32, "d": 12},
-    "laptop": {"n": 256, "d": 32},
-    "paper": {"n": 4096, "d": 128},
-}[profile]
+size = {"smoke": {"n": 32, "d": 12}, "laptop": {"n": 256, "d": 32}, "paper": {"n": 4096, "d": 128}}[profile]
 facts = fc.spherical_facts(size["n"], size["d"], seed=seed)
 mlp = fc.construct(facts, "hebbian", width=2 * size["n"], seed=seed)
 rounded = precision.quantise(mlp, "int4")
@@ -69,8 +65,7 @@ worst = ((rounded.mlp.up - mlp.up).abs() / step).max()
 print(f"int4: no weight moves by more than half a step: {bool(worst <= 0.5001)}")
 h, d = mlp.width, facts.d
 print(
-    f"bits with the scales: {rounded.bits} = 4 * 3dh + 32 (2h + d): "
-    f"{rounded.bits == 4 * 3 * d * h + 32 * (2 * h + d)}"
+    f"bits with the scales: {rounded.bits} = 4 * 3dh + 32 (2h + d): {rounded.bits == 4 * 3 * d * h + 32 * (2 * h + d)}"
 )
 
 # %% [markdown]
@@ -90,10 +85,7 @@ METHODS = {
     LOOSE: (FULL, {"fill": 0.8}),
     "max-margin": ("max-margin", {}),
     "block-convex": ("block-convex", {}),
-    "trained": (
-        "trained",
-        {"steps": {"smoke": 100, "laptop": 500, "paper": 4000}[profile]},
-    ),
+    "trained": ("trained", {"steps": {"smoke": 100, "laptop": 500, "paper": 4000}[profile]}),
 }
 if profile == "smoke":
     METHODS = {m: METHODS[m] for m in ("one-hot", "hebbian", FULL, "trained")}
@@ -105,14 +97,10 @@ def smallest(method: str, n: int, d: int, seed: int) -> int:
     """Fewest hidden units at 100% recall on spherical facts, one attempt per width."""
     name, options = METHODS[method]
     facts = fc.spherical_facts(n, d, seed=seed).to(device)
-    return fc.smallest_width(
-        facts, name, seed=seed, tries=1, resolution=0.05, **options
-    ).width
+    return fc.smallest_width(facts, name, seed=seed, tries=1, resolution=0.05, **options).width
 
 
-def rounded_recall(
-    method: str, room: float, n: int, d: int, seed: int
-) -> dict[str, float]:
+def rounded_recall(method: str, room: float, n: int, d: int, seed: int) -> dict[str, float]:
     """Recall and bits per fact in every format, for a network of ``room`` times the smallest width."""
     name, options = METHODS[method]
     facts = fc.spherical_facts(n, d, seed=seed).to(device)
@@ -131,9 +119,7 @@ jobs = [
     for m in METHODS
     for room in ((1,) if m == "one-hot" else (1, 1.25, 2))
 ]
-table = store.resume(
-    store.results_file("precision", profile), jobs, rounded_recall, device=device
-)
+table = store.resume(store.results_file("precision", profile), jobs, rounded_recall, device=device)
 paper = store.stored("precision", "paper") if profile == "laptop" else None
 long = table.melt(
     id_vars=["method", "room", "seed"],
@@ -160,15 +146,11 @@ for ax, room in zip(axes, (1, 1.25, 2)):
         rows = long[(long.method == method) & (long.room == room)]
         rows = rows.assign(percent=100 * rows.recall)
         if len(rows):
-            figures.plot_spread(
-                ax, rows, "at", "percent", method.split(",")[0], **look(method)
-            )
+            figures.plot_spread(ax, rows, "at", "percent", method.split(",")[0], **look(method))
     ax.set_xticks(range(len(SCHEMES)), SCHEMES, rotation=60)
     ax.set(xlabel="format of the weights", title=f"{room:g} × the smallest width")
 axes[0].set_ylabel("recall [%]")
-figure.legend(
-    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4
-)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 plt.show()
 
 # %% [markdown]
@@ -200,13 +182,7 @@ for at, method in enumerate(METHODS):
             continue
         style = look(method) | {"label": None, "linestyle": "none"}
         y, middle = len(METHODS) - at + shift, bits.median()
-        ax.errorbar(
-            middle,
-            y,
-            xerr=[[middle - bits.min()], [bits.max() - middle]],
-            capsize=3,
-            **style,
-        )
+        ax.errorbar(middle, y, xerr=[[middle - bits.min()], [bits.max() - middle]], capsize=3, **style)
         names = "/".join(s for s in SCHEMES if (rows.scheme == s).any())
         lost = f", {len(rows) - len(bits)} lose facts" * (len(bits) < len(rows))
         ax.annotate(
@@ -247,10 +223,7 @@ shown = table.groupby(["method", "room"], sort=False).agg(
     bits=("bits", "median"),
     fewest=("bits", "min"),
     most=("bits", "max"),
-    formats=(
-        "scheme",
-        lambda c: "/".join(s for s in (*SCHEMES, "none") if (c == s).any()),
-    ),
+    formats=("scheme", lambda c: "/".join(s for s in (*SCHEMES, "none") if (c == s).any())),
 )
 shown["times the floor"] = shown.bits / floor
 shown.round(1)
@@ -265,9 +238,7 @@ table[table.room == 1].groupby("method", sort=False)[columns].median().rename(
 # %%
 # NBVAL_IGNORE_OUTPUT
 if paper is not None:
-    at_scale = paper.assign(
-        bits=[fewest_bits(row)[0] for _, row in paper.iterrows()]
-    )
+    at_scale = paper.assign(bits=[fewest_bits(row)[0] for _, row in paper.iterrows()])
     print(f"stored run, n = v = {paper.n.iloc[0]}, d = {paper.d.iloc[0]}:")
     print(at_scale.groupby(["method", "room"], sort=False).bits.median().round(1))
 
@@ -276,10 +247,7 @@ if paper is not None:
 
 # %%
 print(f"the floor: {floor:.0f} bits per fact")
-print(
-    "no network is below the floor:",
-    bool((table.bits.dropna() >= floor).all()),
-)
+print("no network is below the floor:", bool((table.bits.dropna() >= floor).all()))
 
 # %%
 # NBVAL_IGNORE_OUTPUT

@@ -64,11 +64,7 @@ import factcore as fc
 from factbook import figures, store
 
 figures.use_style()
-size = {
-    "smoke": {"n": 32, "d": 12},
-    "laptop": {"n": 256, "d": 32},
-    "paper": {"n": 3072, "d": 384},
-}[profile]
+size = {"smoke": {"n": 32, "d": 12}, "laptop": {"n": 256, "d": 32}, "paper": {"n": 3072, "d": 384}}[profile]
 DATA = ["airports", "MLP layer"]
 VALUES = ["sphere", "raw", "whitened"]
 
@@ -119,11 +115,7 @@ whitened, back = fc.whiten(raw.values)
 mlp = fc.construct(fc.FactSet(raw.keys, whitened, raw.targets), seed=seed)
 root = back(torch.eye(raw.d).double()) - back(torch.zeros(1, raw.d).double())  # Σ^(1/2)
 folded = fc.GatedMLP(
-    mlp.gate_weight,
-    mlp.up,
-    torch.linalg.solve(root, mlp.down),
-    gate=mlp.gate,
-    gate_bias=mlp.gate_bias,
+    mlp.gate_weight, mlp.up, torch.linalg.solve(root, mlp.down), gate=mlp.gate, gate_bias=mlp.gate_bias
 )
 print("built for the whitened values, with the original head:")
 print(f"  as it is, it loses facts: {fc.recall(mlp, raw) < 1}")
@@ -148,27 +140,16 @@ METHODS = {
     "encoder-decoder": ("encoder-decoder", {}),
     "max-margin": ("max-margin", {}),
     "block-convex": ("block-convex", {}),
-    "trained": (
-        "trained",
-        {"steps": {"smoke": 100, "laptop": 500, "paper": 4000}[profile]},
-    ),
+    "trained": ("trained", {"steps": {"smoke": 100, "laptop": 500, "paper": 4000}[profile]}),
 }
-search = {
-    "tries": 1,
-    "resolution": 0.05,
-}  # one attempt per width, as samples differ more than attempts
+search = {"tries": 1, "resolution": 0.05}  # one attempt per width, as samples differ more than attempts
 
 
 def cost(method: str, data: str, values: str, n: int, d: int, seed: int) -> dict[str, float]:
     """Fewest parameters at 100% recall; NaN, and the recall of the widest network tried, where there is none."""
     facts = fact_set(data, values, n, d, seed).to(device)
     name, options = METHODS[method]
-    row = {
-        "n_values": facts.n_values,
-        "width": math.nan,
-        "per_fact": math.nan,
-        "recall": math.nan,
-    }
+    row = {"n_values": facts.n_values, "width": math.nan, "per_fact": math.nan, "recall": math.nan}
     most = {"hebbian": d * (d + 1), "ntk": 64 * n}.get(name)
     try:
         if most is not None:
@@ -179,11 +160,7 @@ def cost(method: str, data: str, values: str, n: int, d: int, seed: int) -> dict
         found = fc.smallest_width(facts, name, seed=seed, **search, **options)
     except ValueError:  # no width reaches it, or the method refuses these facts
         return row
-    return row | {
-        "width": found.width,
-        "per_fact": found.n_params / n,
-        "recall": found.recall,
-    }
+    return row | {"width": found.width, "per_fact": found.n_params / n, "recall": found.recall}
 
 
 SHOWN = [m for m in METHODS if profile != "smoke" or m in ("hebbian", HEBBIAN_SEPARATORS, "encoder-decoder", "trained")]
@@ -241,12 +218,7 @@ def show(table: pd.DataFrame) -> None:
                     transform=ax.get_yaxis_transform(),
                 )
         v = part.n_values.median()
-        ax.axvline(
-            math.log2(v) / 2,
-            color=figures.COLOURS["floor"],
-            linestyle="--",
-            zorder=0,
-        )
+        ax.axvline(math.log2(v) / 2, color=figures.COLOURS["floor"], linestyle="--", zorder=0)
         ax.set(
             xscale="log",
             xlim=(1.5, 5e6),
@@ -261,25 +233,10 @@ def show(table: pd.DataFrame) -> None:
     kinds = [("sphere", ".", "#7F7F7F"), ("raw", "o", "#333333")]
     for label, marker, fill in kinds + [("whitened", "o", "white")]:
         axes[0].plot(
-            [],
-            [],
-            marker,
-            color="#7F7F7F" if label == "sphere" else "#333333",
-            markerfacecolor=fill,
-            label=label,
+            [], [], marker, color="#7F7F7F" if label == "sphere" else "#333333", markerfacecolor=fill, label=label
         )
-    axes[0].plot(
-        [],
-        [],
-        "--",
-        color=figures.COLOURS["floor"],
-        label="floor, log₂(v) bits at 2 bits a parameter",
-    )
-    figure.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=4,
-    )
+    axes[0].plot([], [], "--", color=figures.COLOURS["floor"], label="floor, log₂(v) bits at 2 bits a parameter")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
 show(table)

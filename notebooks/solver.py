@@ -168,14 +168,10 @@ print(f"all {v} gaps at most 1e-6 at the default tolerance: {default.gap <= 1e-6
 
 # %%
 scores = values @ strict.separators.T  # (v, v): entry j, i is <v_j, u_i>
-inner = (scores.diagonal() - scores) / torch.cdist(
-    values, values, compute_mode="donot_use_mm_for_euclid_dist"
-)
+inner = (scores.diagonal() - scores) / torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
 inner.fill_diagonal_(torch.inf)
 checked = inner.amin(0)
-print(
-    f"lower bounds as stated: {bool((checked - strict.lower).abs().max() < 1e-12)}"
-)
+print(f"lower bounds as stated: {bool((checked - strict.lower).abs().max() < 1e-12)}")
 print(f"most others that bind within 1e-6: at most d = {d}: ", end="")
 print(bool(((inner - checked) < 1e-6).sum(0).max() <= d))
 
@@ -195,16 +191,8 @@ import time
 
 sizes = {
     "smoke": {"v": [48, 96, 192], "d": [8, 16, 32], "at": {"v": 96, "d": 16}},
-    "laptop": {
-        "v": [256, 512, 1024, 2048],
-        "d": [32, 64, 128, 256],
-        "at": {"v": 1024, "d": 64},
-    },
-    "paper": {
-        "v": [1024, 2048, 4096, 8192, 16384],
-        "d": [32, 64, 128, 256, 512],
-        "at": {"v": 4096, "d": 128},
-    },
+    "laptop": {"v": [256, 512, 1024, 2048], "d": [32, 64, 128, 256], "at": {"v": 1024, "d": 64}},
+    "paper": {"v": [1024, 2048, 4096, 8192, 16384], "d": [32, 64, 128, 256, 512], "at": {"v": 4096, "d": 128}},
 }[profile]
 
 
@@ -214,31 +202,16 @@ def solve_time(v: int, d: int, seed: int) -> dict:
     begun = time.perf_counter()
     result = fc.decodability(values)
     rho = result.rho
-    return {
-        "rho": rho,
-        "gap": result.gap,
-        "solve": round(time.perf_counter() - begun, 5),
-    }
+    return {"rho": rho, "gap": result.gap, "solve": round(time.perf_counter() - begun, 5)}
 
 
 grid = {(v, sizes["at"]["d"]) for v in sizes["v"]}
 grid |= {(sizes["at"]["v"], d) for d in sizes["d"]}
-jobs = [
-    {"v": v, "d": d, "seed": s}
-    for v, d in sorted(grid)
-    for s in range(seed, seed + 3)
-]
+jobs = [{"v": v, "d": d, "seed": s} for v, d in sorted(grid) for s in range(seed, seed + 3)]
 solve_time(64, 8, seed)  # the first call loads libraries
-table = store.resume(
-    store.results_file("solver", profile), jobs, solve_time, device=device
-)
-print(
-    f"{len(table)} runs; every gap at most 1e-6: {bool((table.gap <= 1e-6).all())}"
-)
-growth = {
-    axis: table[table[other] == sizes["at"][other]]
-    for axis, other in (("v", "d"), ("d", "v"))
-}
+table = store.resume(store.results_file("solver", profile), jobs, solve_time, device=device)
+print(f"{len(table)} runs; every gap at most 1e-6: {bool((table.gap <= 1e-6).all())}")
+growth = {axis: table[table[other] == sizes["at"][other]] for axis, other in (("v", "d"), ("d", "v"))}
 laws = {axis: fit.power_law(rows, axis, "solve") for axis, rows in growth.items()}
 benchmark = store.stored("decodability_benchmark", "laptop")
 
@@ -246,9 +219,7 @@ benchmark = store.stored("decodability_benchmark", "laptop")
 figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.9))
 for ax, (axis, other) in zip(axes, (("v", "d"), ("d", "v"))):
     rows, law = growth[axis], laws[axis]
-    figures.plot_spread(
-        ax, rows, axis, "solve", "separators", linestyle="none", label="this page"
-    )
+    figures.plot_spread(ax, rows, axis, "solve", "separators", linestyle="none", label="this page")
     ends = [rows[axis].min(), rows[axis].max()]
     ax.plot(
         ends,
@@ -260,10 +231,7 @@ for ax, (axis, other) in zip(axes, (("v", "d"), ("d", "v"))):
     smallest, largest = ends
     if benchmark is not None:
         old = benchmark[benchmark.part == f"growth in {axis}"]
-        smallest, largest = (
-            min(smallest, old[axis].min()),
-            max(largest, old[axis].max()),
-        )
+        smallest, largest = (min(smallest, old[axis].min()), max(largest, old[axis].max()))
         at = f"{other} = {old[other].iloc[0]:,}"
         ax.plot(old[axis], old.seconds, "D", color="grey", label=f"stored, {at}")
     ax.set(
@@ -274,9 +242,7 @@ for ax, (axis, other) in zip(axes, (("v", "d"), ("d", "v"))):
         ylabel="wall time [s]",
         title=f"{other} = {sizes['at'][other]:,}",
     )
-    ax.xaxis.set_major_locator(
-        ticker.FixedLocator([2**k for k in range(3, 20) if axis == "d" or k % 2])
-    )
+    ax.xaxis.set_major_locator(ticker.FixedLocator([2**k for k in range(3, 20) if axis == "d" or k % 2]))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.xaxis.set_minor_locator(ticker.NullLocator())
     ax.legend(loc="upper left")
@@ -292,13 +258,9 @@ plt.show()
 print(f"measured on {', '.join(table.device.unique())}")
 for axis, law in laws.items():
     reach = f"{axis} = {growth[axis][axis].min()} to {growth[axis][axis].max()}"
-    print(
-        f"time grows as {axis}^{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f}) over {reach}"
-    )
+    print(f"time grows as {axis}^{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f}) over {reach}")
     if benchmark is not None:
-        old = fit.power_law(
-            benchmark[benchmark.part == f"growth in {axis}"], axis, "seconds"
-        )
+        old = fit.power_law(benchmark[benchmark.part == f"growth in {axis}"], axis, "seconds")
         print(f"    stored benchmark, one run a size: {axis}^{old.exponent:.2f}")
 table.groupby(["v", "d"]).solve.agg(["min", "median", "max"]).round(4)
 
@@ -339,9 +301,7 @@ if benchmark is not None:
         for mine, row in ours.iterrows():
             times = peers.seconds[name] / row.seconds
             gap = peers.largest_gap[name] / row.largest_gap
-            print(
-                f"{name}: {times:.0f} times the time of {mine}, {gap:.2g} times its gap"
-            )
+            print(f"{name}: {times:.0f} times the time of {mine}, {gap:.2g} times its gap")
 
 # %% [markdown]
 # `only_min` is for those who want $\rho$ alone: values that cannot be the worst are left with loose bounds, which is why
@@ -354,12 +314,8 @@ if benchmark is not None:
 
 # %%
 for count, dim in ((1024, 64), (16384, 128), (65536, 128)):
-    everything, batch = (
-        rows * count * dim * 8 / 2**30 for rows in (count, min(count, 256))
-    )
-    print(
-        f"v = {count:6,}, d = {dim:3}: {everything:8,.1f} GiB for all pairs, {batch:5.2f} GiB for a batch of 256"
-    )
+    everything, batch = (rows * count * dim * 8 / 2**30 for rows in (count, min(count, 256)))
+    print(f"v = {count:6,}, d = {dim:3}: {everything:8,.1f} GiB for all pairs, {batch:5.2f} GiB for a batch of 256")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -400,12 +356,8 @@ print(f"ridge none   rho = {own.rho:.4f}, median rho_i = {own.lower.median():.4f
 for ridge in (1e-1, 1e-2, 1e-3):
     whitened, back = fc.whiten(cities, ridge=ridge)
     after = fc.decodability(whitened.to(device))
-    print(
-        f"ridge {ridge:<6g} rho = {after.rho:.4f}, median rho_i = {after.lower.median():.4f}"
-    )
-print(
-    f"the map back returns the cities: {bool((back(whitened) - cities).abs().max() < 1e-5)}"
-)
+    print(f"ridge {ridge:<6g} rho = {after.rho:.4f}, median rho_i = {after.lower.median():.4f}")
+print(f"the map back returns the cities: {bool((back(whitened) - cities).abs().max() < 1e-5)}")
 
 # %% [markdown]
 # ## When values cannot be told apart
@@ -439,9 +391,7 @@ if benchmark is not None:
         print(
             f"Stored: {name} took {peers.seconds[name] / mine.seconds:.0f} times as long; its gaps reach {error:.0e}."
         )
-    print(
-        f"Stored: {large.v:,} values in d = {large.d} took {large.seconds:.0f} s and {large.peak_gb} GiB."
-    )
+    print(f"Stored: {large.v:,} values in d = {large.d} took {large.seconds:.0f} s and {large.peak_gb} GiB.")
 
 # %% [markdown]
 # The speed comes from two facts about the problem, not from the machine: few differences bind, and a direction is checked

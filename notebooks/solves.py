@@ -68,11 +68,9 @@ import factcore as fc
 from factbook import figures, store
 
 figures.use_style()
-size = {
-    "smoke": {"n_facts": 64, "d": 16},
-    "laptop": {"n_facts": 256, "d": 32},
-    "paper": {"n_facts": 4096, "d": 128},
-}[profile]
+size = {"smoke": {"n_facts": 64, "d": 16}, "laptop": {"n_facts": 256, "d": 32}, "paper": {"n_facts": 4096, "d": 128}}[
+    profile
+]
 seeds = range(seed, seed + 3)
 facts = fc.spherical_facts(size["n_facts"], size["d"], seed=seed).to(device)
 wide = -(-6 * len(facts) // (3 * facts.d))
@@ -89,7 +87,10 @@ certificates.assign(gap_share=certificates.gap / certificates.objective).round(4
 # %%
 kept = [s["gap"] <= 0.011 * s["objective"] or s["margin"] >= 0.5 for s in mlp.solves]
 print("each solve within 1% of its minimum, or every margin at least 1/2:", all(kept))
-print("a second build is the same:", bool((mlp.down == fc.construct(facts, "block-convex", width=wide, seed=seed, solves=5).down).all()))
+print(
+    "a second build is the same:",
+    bool((mlp.down == fc.construct(facts, "block-convex", width=wide, seed=seed, solves=5).down).all()),
+)
 
 # %% [markdown]
 # The margin column is the smallest over all facts and all wrong values; above 0, every fact is stored. A solve that reaches
@@ -105,30 +106,22 @@ def cost(solves: int, n_facts: int, d: int, seed: int) -> dict:
     """Fewest parameters with this many solves; 0 solves stands for a trained network."""
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
     if solves:
-        found = fc.smallest_width(
-            facts, "block-convex", seed=seed, tries=1, solves=solves
-        )
+        found = fc.smallest_width(facts, "block-convex", seed=seed, tries=1, solves=solves)
     else:
         steps = {"smoke": 200, "laptop": 2000, "paper": 4000}[profile]
         found = fc.smallest_width(facts, "trained", seed=seed, tries=1, steps=steps)
     return {"width": found.width, "n_params": found.n_params, "recall": found.recall}
 
 
-counts = {"smoke": [1, 2, 5], "laptop": [1, 2, 3, 4, 5, 7, 10, 14]}.get(
-    profile, [1, 2, 3, 4, 5, 7, 10, 14, 20]
-)
+counts = {"smoke": [1, 2, 5], "laptop": [1, 2, 3, 4, 5, 7, 10, 14]}.get(profile, [1, 2, 3, 4, 5, 7, 10, 14, 20])
 jobs = [{"solves": k, **size, "seed": s} for k in [0, *counts] for s in seeds]
-table = store.resume(
-    store.results_file("solves", profile), jobs, cost, device=device
-)
+table = store.resume(store.results_file("solves", profile), jobs, cost, device=device)
 print(f"{len(table)} runs, smallest recall {table.recall.min():.0%}")
 paper = store.stored("solves", "paper") if profile == "laptop" else None
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Parameters per fact against the number of convex solves on a logarithmic axis: a falling curve that approaches the dashed line of trained networks."}}
 tables = [table] + ([paper] if paper is not None else [])
-figure, axes = plt.subplots(
-    1, len(tables), figsize=(6.4 * len(tables) ** 0.7, 4.4), squeeze=False
-)
+figure, axes = plt.subplots(1, len(tables), figsize=(6.4 * len(tables) ** 0.7, 4.4), squeeze=False)
 for ax, rows in zip(axes[0], tables):
     figures.plot_solves(ax, rows)
 axes[0][0].legend()

@@ -78,11 +78,9 @@ from factcore import transformer as tf
 from factcore.support.streams import stream
 
 figures.use_style()
-size = {
-    "smoke": {"n_facts": 32, "d": 32},
-    "laptop": {"n_facts": 256, "d": 64},
-    "paper": {"n_facts": 4096, "d": 512},
-}[profile]
+size = {"smoke": {"n_facts": 32, "d": 32}, "laptop": {"n_facts": 256, "d": 64}, "paper": {"n_facts": 4096, "d": 512}}[
+    profile
+]
 training = {"smoke": {"steps": 100, "batch": 64}, "laptop": {}, "paper": {"steps": 8000, "batch": 1280, "lr": 3e-3}}[
     profile
 ]
@@ -279,11 +277,7 @@ ways = [(name, sharper) for name in settings for sharper in (False, True)] + [("
 def left_of_keys(setting: str, sharpened: bool, n_facts: int, d: int, seed: int) -> dict:
     """What gets through attention, and the angles."""
     kind = "solved" if setting == "solved for" else "sharpened" if sharpened else "trained"
-    options = (
-        {}
-        if kind == "solved"
-        else {"target_recall": 2.0, **plain, **training, **settings[setting]}
-    )
+    options = {} if kind == "solved" else {"target_recall": 2.0, **plain, **training, **settings[setting]}
     model = attended(kind, n_facts, d, seed, device, **options)
     noise = us.attention_noise(model, samples=4096)
     through = float(us.arrivals(model).through.double().mean())
@@ -399,7 +393,10 @@ if profile == "smoke":
 def ablated(variant: str, schedule: str, n_facts: int, d: int, seed: int) -> dict:
     facts, other = maps(n_facts, d, seed)
     solve = lambda f: fc.construct(f, "block-convex", width=-(-4 * n_facts // d), seed=seed, strict=False)  # noqa: E731
-    model, generator = tf.FactTransformer(facts, seed=seed, residuals=variant == "with residuals"), stream(seed, "noise")
+    model, generator = (
+        tf.FactTransformer(facts, seed=seed, residuals=variant == "with residuals"),
+        stream(seed, "noise"),
+    )
     for name in variants[variant]:
         weight = getattr(model, name).requires_grad_()
         if name in ("embedding", "head"):  # untied: at random, of the norms they had
