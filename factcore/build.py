@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from factcore.facts import FactSet
 from factcore.geometry import undecodable
@@ -43,7 +42,7 @@ def construct(
     with torch.inference_mode(False), torch.enable_grad():
         for units in _widths(record, facts, width):
             mlp = build_verified(record, facts, [units], [seed], options)[0]
-            if not strict or not len(_lost(mlp)):
+            if not strict or len(mlp.lost) == 0:
                 return mlp
             if width is None and not record.finds_width:
                 check_storable(facts, mlp)
@@ -88,7 +87,7 @@ def build_verified(
 
 
 def _prepared(facts: FactSet, dtype: torch.dtype) -> tuple[FactSet, float]:
-    """The facts with entries near 1, outside of inference mode, and the factor of their keys."""
+    """The facts with entries near 1, no inference tensors, and the factor of their keys."""
     powers = [-torch.frexp(t.double().abs().amax()).exponent.clamp(-1000, 1000) for t in (facts.keys, facts.values)]
     powers = [power.where(power.abs() > ORDINARY, 0) for power in powers]
     if not any(powers) and dtype == facts.keys.dtype and not facts.keys.is_inference():
@@ -99,7 +98,7 @@ def _prepared(facts: FactSet, dtype: torch.dtype) -> tuple[FactSet, float]:
 
 def check_storable(facts: FactSet, mlp: GatedMLP) -> None:
     """ValueError when no network can store a fact that ``mlp`` lost: its value lies in the hull of the others."""
-    outside = undecodable(facts.values.double(), facts.targets[_lost(mlp)].unique(), least=LEAST)
+    outside = undecodable(facts.values.double(), facts.targets[mlp.lost].unique(), least=LEAST)
     if len(outside):
         first = int(outside[0])
         name = f" ({facts.value_names[first]!r})" if facts.value_names else ""
@@ -109,27 +108,20 @@ def check_storable(facts: FactSet, mlp: GatedMLP) -> None:
         )
 
 
-def _lost(mlp: GatedMLP) -> Tensor:
-    assert mlp.lost is not None  # build_verified has looked
-    return mlp.lost
-
-
 def _widths(record: Method, facts: FactSet, width: int | None) -> Iterator[int | None]:
     """The widths to try in turn: the one asked for, the method's own choice, or ⌈n/d⌉ and its doublings."""
     if width is not None or record.finds_width:
         yield width
         return
-    units = max(1, -(-len(facts) // facts.d))
-    while units <= max(record.most(facts), -(-len(facts) // facts.d)):
-        yield units
-        units *= 2
+    least = -(-len(facts) // facts.d)
+    yield from (least << k for k in range(64) if least << k <= max(record.most(facts), least))
 
 
 def _complaint(mlp: GatedMLP, facts: FactSet, doubled: bool) -> str:
     """What was lost, and why as far as it can be told."""
     check_storable(facts, mlp)
-    row, dtype = int(_lost(mlp)[0]), facts.keys.dtype
-    what = f"{len(_lost(mlp))} of {len(facts)} facts are lost at width {mlp.width}, the first in row {row}"
+    row, dtype = int(mlp.lost[0]), facts.keys.dtype
+    what = f"{len(mlp.lost)} of {len(facts)} facts are lost at width {mlp.width}, the first in row {row}"
     exact = "" if dtype == torch.float64 else f", or convert the facts from {dtype} to float64"
     if not facts.keys[row].any():
         return f"{what}: keys[{row}] is a row of zeros, which only gates with biases can tell; remove it"

@@ -93,9 +93,8 @@ def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
 def cut_to_leading(facts: FactSet, d: int) -> FactSet:
     """The same facts in ``d`` dimensions: keys, and values, each turned to their own d leading principal directions.
 
-    Largest second moments about the origin first; the rest is cut off, so norms shrink and close rows come closer.
-    Names are kept. ValueError unless d is from 1 to the smaller of both dimensions, and when two keys with different
-    values become one.
+    The rest is cut off, so norms shrink and close rows come closer. Names are kept. ValueError unless d is from 1 to
+    the smaller of both dimensions, and when two keys with different values become one.
     """
     check_integer("d", d, most=min(facts.d, facts.e))
     keys, values = facts.keys.double(), facts.values.double()

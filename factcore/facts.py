@@ -8,16 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from factcore.support import (
-    check_embeddings,
-    check_integer,
-    described,
-    pack_names,
-    read_safetensors,
-    stream,
-    unpack_names,
-    write_safetensors,
-)
+from factcore.support import check_embeddings, check_integer, described, files, stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +69,17 @@ class FactSet:
         """Write a safetensors file. An existing file is replaced only once the new one is complete."""
         tensors = {"keys": self.keys, "values": self.values, "targets": self.targets}
         names = {"key_names": self.key_names, "value_names": self.value_names}
-        packed = {field: pack_names(strings) for field, strings in names.items() if strings is not None}
-        write_safetensors(path, tensors | packed, {"format": "factcore-1"})
+        packed = {field: files.pack_names(strings) for field, strings in names.items() if strings is not None}
+        files.write_safetensors(path, tensors | packed, {"format": "factcore-1"})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote. ValueError when the file is missing, damaged or lacks a tensor."""
-        tensors, _ = read_safetensors(path)
+        tensors, _ = files.read_safetensors(path)
         for name in ("keys", "values", "targets"):
             if name not in tensors:
                 raise ValueError(f"{path} holds no tensor {name!r}; it has {sorted(tensors)}")
-        names = {f: unpack_names(tensors[f], path) for f in ("key_names", "value_names") if f in tensors}
+        names = {f: files.unpack_names(tensors[f], path) for f in ("key_names", "value_names") if f in tensors}
         return cls(tensors["keys"], tensors["values"], tensors["targets"].long(), **names)
 
 
@@ -149,7 +140,5 @@ def _check_contradictions(keys: Tensor, targets: Tensor) -> None:
     bad = (targets != targets[first]).nonzero().flatten()
     if len(bad):
         row, twin = int(bad[0]), int(first[bad[0]])
-        raise ValueError(
-            f"keys {twin} and {row} are the same but have different values (targets {int(targets[twin])} and "
-            f"{int(targets[row])}); {len(bad)} such row(s) in all"
-        )
+        both = f"targets {int(targets[twin])} and {int(targets[row])}"
+        raise ValueError(f"keys {twin} and {row} are the same but have different values ({both}); {len(bad)} such rows")

@@ -79,9 +79,9 @@ def _run(
     mlps = build_verified(record, facts, widths, seeds, options)
     seconds = (time.perf_counter() - begun) / len(mlps)
     for mlp, width, seed in zip(mlps, widths, seeds):
-        share = 1 - len(mlp.lost) / len(facts)  # type: ignore[arg-type]
-        row = {"width": width or mlp.width, "seed": seed, "n_params": mlp.n_params, "recall": share}
-        trials.append(row | {"seconds": seconds})
+        share = 1 - len(mlp.lost) / len(facts)
+        trial = {"width": width or mlp.width, "seed": seed, "n_params": mlp.n_params, "recall": share}
+        trials.append(trial | {"seconds": seconds})
     if target == 1.0 and all(t["recall"] < 1 for t in trials):
         check_storable(facts, mlps[-1])
     return trials

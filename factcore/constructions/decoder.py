@@ -14,6 +14,7 @@ from factcore.constructions.projection import (
     fitted_projection,
     placed_projection,
     short_projection,
+    shortest,
 )
 from factcore.facts import FactSet
 from factcore.geometry import QUICK_FROM, decodability, quick_separators
@@ -50,7 +51,17 @@ def choose_codes(facts: FactSet, kind: str, code_dim: int | None, seed: int, pro
         m = code_dim or 1
         return Codes(basis[:, :m], torch.nn.functional.normalize(values.new_ones(1, m)), values.new_ones(1))
     if kind == "projected":
-        return _projected(values, used, basis, decodability(values).separators, code_dim)
+        separators = decodability(values).separators
+
+        def attempt(m: int) -> Codes | None:
+            codes = projected_codes(values, basis[:, :m], separators)
+            return codes if m in (code_dim, len(basis)) or not len(failing(codes, used)) else None
+
+        found = (
+            shortest(attempt, 2 * (len(values) - 1).bit_length(), len(basis)) if code_dim is None else attempt(code_dim)
+        )
+        assert found is not None  # the whole basis is always taken
+        return found
     if code_dim is not None:
         return _of_length(code_dim, values, used, basis, projection)
     placed = placed_projection(values, used, facts.keys.dtype) if projection is None else None
@@ -70,25 +81,6 @@ def _of_length(code_dim: int, values: Tensor, used: Tensor, basis: Tensor, proje
 def failing(codes: Codes, used: Tensor) -> Tensor:
     """Those of the values ``used`` whose code has no clear margin."""
     return used[~(codes.margins[used] > LEAST_MARGIN)]
-
-
-def _projected(values: Tensor, used: Tensor, basis: Tensor, separators: Tensor, code_dim: int | None) -> Codes:
-    """Projected codes of ``code_dim``, or of the smallest dimension without a failure (found by bisection)."""
-    if code_dim is not None:
-        return projected_codes(values, basis[:, :code_dim], separators)
-    tried: dict[int, Codes] = {}
-
-    def fails(m: int) -> bool:
-        tried[m] = projected_codes(values, basis[:, :m], separators)
-        return len(failing(tried[m], used)) > 0
-
-    low, high, d = 0, min(len(basis), 2 * (len(values) - 1).bit_length()), len(basis)
-    while fails(high) and high < d:
-        low, high = high, min(d, high * 3 // 2 + 1)
-    while high - low > 1:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fails(middle) else (low, middle)
-    return tried[high]
 
 
 def projection_basis(d: int, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """Encoders: one gated hidden layer with enc(k_i) = c_i, solved for (paper section 4, encoder).
 
-All return the hidden layer alone: gates, up projection and, per hidden unit, the code coordinate that
-it adds to. The decoder turns that into a down projection.
+All return the hidden layer alone, with the code coordinate that each unit adds to; the decoder makes that a down
+projection.
 """
 
 import math
@@ -14,7 +14,7 @@ from factcore.mlp import GATES, GatedMLP
 from factcore.support import check_choice
 
 CANDIDATE_DIRECTIONS = 16  # random directions tried for the buckets; the one with the widest gaps at the cuts wins
-SLACK = 2  # keys that a bucket may hold beyond an equal share: room for wider gaps
+SLACK = 2  # keys by which a cut may leave the place that makes buckets equal, towards a wider gap
 RANDOM_GATE_SCALE = 4.0  # spread of ⟨g, x⟩ in standard deviations: a saturated gate conditions the solve better
 
 
@@ -67,17 +67,16 @@ def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 
     """
     (n, d), rank = keys.shape, key_rank(keys)
     count = n_buckets(n, rank, fill)
-    size = min(max(1, int(fill * rank)), -(-n // count) + SLACK)
+    slack = min(SLACK, (max(1, int(fill * rank)) + n // -count) // 2)  # a cut may move by that: no bucket overflows
     directions = torch.randn(d, CANDIDATE_DIRECTIONS, generator=generator, dtype=torch.float64).to(keys)
     directions /= directions.norm(dim=0)
     sorted_scores, orders = (keys @ directions).sort(dim=0)
-    gaps = sorted_scores.diff(dim=0).T.cpu()  # (candidates, n − 1)
-    cuts = [_widest_cuts(gap, size, count) for gap in gaps]
-    smallest = [float(gap[torch.tensor(cut) - 1].min()) if cut else 0.0 for gap, cut in zip(gaps, cuts)]
-    best = max(range(CANDIDATE_DIRECTIONS), key=smallest.__getitem__)
-    at = torch.tensor(cuts[best], dtype=torch.int64, device=keys.device)
-    scores = sorted_scores[:, best]
-    return Buckets(directions[:, best], orders[:, best], [0, *cuts[best], n], scores[at - 1], scores[at])
+    equal = torch.arange(1, count, device=keys.device)[:, None] * n // count
+    places = equal + torch.arange(-slack, slack + 1, device=keys.device)  # (cuts, places that a cut may take)
+    gaps, chosen = (sorted_scores[places] - sorted_scores[places - 1]).max(dim=1)  # (cuts, candidates)
+    best = int(gaps.amin(dim=0).argmax()) if count > 1 else 0
+    cuts, scores = places.gather(1, chosen[:, best, None])[:, 0], sorted_scores[:, best]
+    return Buckets(directions[:, best], orders[:, best], [0, *cuts.tolist(), n], scores[cuts - 1], scores[cuts])
 
 
 def encode_with_buckets(
@@ -135,10 +134,8 @@ def encode_with_random_gates(
         if residual < 1e-6:
             break
     else:
-        raise ValueError(
-            f"{most} random {gate!r} gates do not separate the {n} keys: the equations stay dependent "
-            f"(residual {float(residual):.1e}). Use another gate ('silu') or encoder='buckets'."
-        )
+        what = f"{most} random {gate!r} gates leave the {n} equations dependent (residual {float(residual):.1e})"
+        raise ValueError(f"{what}: use another gate ('silu') or encoder='buckets'")
     up = up.reshape(count, d, m).transpose(1, 2).reshape(count * m, d)
     coordinate = torch.arange(m, device=keys.device).repeat(count)
     return Encoder(gates[:count].repeat_interleave(m, dim=0), None, up, coordinate, gate, up.numel())
@@ -155,37 +152,6 @@ def smallest_solution(rows: Tensor, targets: Tensor) -> Tensor:
 
     solution = q @ torch.linalg.solve_triangular(r.mT, targets, upper=False)
     return solution + q @ torch.linalg.solve_triangular(r.mT, targets - rows @ solution, upper=False)
-
-
-def _widest_cuts(gaps: Tensor, size: int, count: int) -> list[int]:
-    """Cut n sorted keys into ``count`` buckets of at most ``size`` so that the smallest gap at a cut is largest.
-
-    A bisection over the gap that is asked for; each try takes every bucket as long as such a gap allows.
-    """
-    n, wide_enough = len(gaps) + 1, gaps.sort().values
-    low, high, best = 0, len(wide_enough), _cuts_at_gap(gaps, 0.0, size, n) or []
-    while count > 1 and high - low > 1:
-        middle = (low + high) // 2
-        cuts = _cuts_at_gap(gaps, float(wide_enough[middle]), size, n)
-        if cuts is not None and len(cuts) < count:
-            low, best = middle, cuts
-        else:
-            high = middle
-    return best
-
-
-def _cuts_at_gap(gaps: Tensor, least: float, size: int, n: int) -> list[int] | None:
-    """Fewest cuts at gaps of at least ``least`` with at most ``size`` keys between two cuts; None if impossible."""
-    # last[p] = the last allowed cut at or before position p
-    last = torch.where(gaps >= least, torch.arange(1, n), 0).cummax(dim=0).values.tolist()
-    cuts, start = [], 0
-    while n - start > size:
-        cut = last[start + size - 1]
-        if cut <= start:
-            return None
-        cuts.append(cut)
-        start = cut
-    return cuts
 
 
 def _solve_buckets(keys: Tensor, codes: Tensor, buckets: Buckets) -> Tensor:

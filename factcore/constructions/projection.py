@@ -7,6 +7,9 @@ norm 1 by least squares, in turn with the points. Whatever made D, `undecodable`
 """
 
 import math
+from collections.abc import Callable
+from functools import cache
+from typing import TypeVar
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -16,6 +19,7 @@ from torch.nn.functional import cross_entropy, embedding, normalize
 from factcore.geometry import undecodable
 from factcore.support import check_choice, progress_bar
 
+T = TypeVar("T")
 PROJECTIONS = ("equal-norms", "optimised", "random")
 LEAST_MARGIN = 1e-3  # normalised margin below which a code counts as failed: float32 would blur it
 RANK_TOLERANCE = 1e-6  # singular values below this share of the largest are rounding
@@ -35,24 +39,33 @@ def short_projection(values: Tensor, used: Tensor, basis: Tensor, kind: str | No
     """
     check_choice("projection", kind, (*PROJECTIONS, None))
 
-    def fit(m: int) -> tuple[Tensor, Tensor]:
-        down = basis[:, :m] if kind == "random" or m == len(basis) else equal_norms(values, used, basis[:, :m])
-        return down, undecodable(values @ down, used)
+    (v, d), lost = values.shape, {}
 
-    m, too_short, (v, d) = 0, 0, values.shape
-    best, lost = basis, used
-    guess = math.log2(v) * (2 if kind == "random" else 0.6 + 0.1 * max(-1.0, math.log2(v / d)))  # of random values
-    while len(lost) and m < d:
-        too_short, m = m, max(1, min(d, int(guess) if m == 0 else m + max(1, m // 8)))
-        best, lost = fit(m)
-        if too_short == 0 and len(lost) and len(undecodable(values, lost)):
-            return basis  # some value has no margin even in R^e
-    while m - 1 > too_short:
-        shorter, lost = fit(m - 1)
-        if len(lost):
-            break
-        best, m = shorter, m - 1
+    @cache
+    def attempt(m: int) -> Tensor | None:
+        down = basis[:, :m] if kind == "random" or m == d else equal_norms(values, used, basis[:, :m])
+        lost[m] = undecodable(values @ down, used)
+        return None if len(lost[m]) else down
+
+    of_random_values = math.log2(v) * (2 if kind == "random" else 0.6 + 0.1 * max(-1.0, math.log2(v / d)))
+    guess = max(1, min(d, int(of_random_values)))
+    if attempt(guess) is None and len(undecodable(values, lost[guess])):
+        return basis  # no column helps a value that lies in the hull of the others
+    if (best := shortest(attempt, guess, d)) is None:
+        return basis
     return optimised_projection(values, used, best) if kind == "optimised" else best
+
+
+def shortest(attempt: Callable[[int], T | None], guess: int, most: int) -> T | None:
+    """What ``attempt`` gives at about the smallest m up to ``most`` at which it succeeds; None where it never does."""
+    too_short, m = 0, min(most, guess)
+    found = attempt(m)
+    while found is None and m < most:
+        too_short, m = m, min(most, m + max(1, m // 8))
+        found = attempt(m)
+    while found is not None and m - 1 > too_short and (shorter := attempt(m - 1)) is not None:
+        found, m = shorter, m - 1
+    return found
 
 
 def equal_norms(values: Tensor, used: Tensor, start: Tensor) -> Tensor:

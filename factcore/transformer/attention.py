@@ -78,9 +78,8 @@ def sharpen(model: FactTransformer, *, factor: float = 16.0) -> FactTransformer:
     """Make trained attention a cleaner look-up: the same choice, less noise, no training. Returns ``model``.
 
     The learned norm is folded into the query and key projections, which leaves every score as it is, so that attention
-    mixes the plain rows instead of rows that the norm has turned; then scores are multiplied by ``factor``.
-    ValueError for factor ≤ 0 and for a model with residuals or learned value and output projections, for which the
-    norm cannot be folded.
+    mixes plain rows; then scores are multiplied by ``factor``. ValueError for factor ≤ 0 and for a model with residuals
+    or learned value and output projections, for which the norm cannot be folded.
     """
     if not factor > 0:
         raise ValueError(f"factor must be positive, got {factor}")
@@ -124,9 +123,7 @@ def certified_noise(model: FactTransformer) -> Tensor:
     _check_plain(model)
     level = model.mlp_norm.new_tensor(model.key_norm / len(model.mlp_norm) ** 0.5)
     if not (model.attention_norm == 1).all() or not (model.mlp_norm == level).all():
-        raise ValueError(
-            "the bound needs the plain norms, as solve_attention and sharpen leave the one before attention"
-        )
+        raise ValueError("the bound needs plain norms, which solve_attention and sharpen leave before attention")
     length = _table(model).norm(dim=1)
     sine = (-_worst_logits(model)).exp() * length.max() / length[: model.n_facts]
     return torch.where(sine < 1, torch.rad2deg(sine.clamp(max=1).asin()), 180.0)
