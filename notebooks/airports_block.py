@@ -54,6 +54,7 @@ from torch.nn.functional import normalize
 
 import factcore as fc
 from factbook import figures, store
+from factbook.attended import sharpen
 from factcore import transformer as tf
 from factbook import noise as us
 
