@@ -54,9 +54,9 @@ def test_a_second_run_does_only_what_is_missing(tmp_path):
     ids=lambda values: type(values[0]).__name__,
 )
 def test_parameters_come_back_by_type_and_value(tmp_path, values):
-    calls, jobs = [], [{"x": value, "at": at} for at, value in enumerate(values)]
+    calls, jobs = [], [{"x": value} for value in values]
     for _ in range(2):
-        table = store.resume(tmp_path / "t.csv", jobs, lambda x, at: calls.append(x) or {"score": 1})
+        table = store.resume(tmp_path / "t.csv", jobs, lambda x: calls.append(x) or {"score": 1})
         for got, value in zip(table.x.tolist(), values, strict=True):
             plain = value.item() if isinstance(value, np.generic) else value
             assert type(got) is type(plain) and repr(got) == repr(plain)
