@@ -14,18 +14,17 @@ import time
 import torch
 
 import factcore as fc
+from factbook import noise as us
 from factbook import store
-from factcore import attention as at
 from factcore import transformer as tf
-from factcore import usability as us
 
 
 def both(n_facts: int, d: int, seed: int, device: str) -> dict:
     """Seconds and what gets through, solved and trained."""
     facts, row = fc.spherical_facts(n_facts, d, seed=seed).to(device), {}
     find = {
-        "solved": lambda model: at.solve_attention(model, progress=False),
-        "trained": lambda model: tf.train_recall(model, facts.targets, seed=seed, progress=False),
+        "solved": lambda model: tf.solve_attention(model),
+        "trained": lambda model: tf.train_recall(model, facts.targets, seed=seed),
     }
     for name, run in find.items():
         model = tf.FactTransformer(facts, seed=seed)

@@ -37,8 +37,8 @@ from block_convex_changes import OURS
 
 import factcore as fc
 from factbook import store
-from factcore.block_convex import block_convex
-from factcore.construct import METHODS
+from factcore.constructions.block_convex import block_convex
+from factcore.methods import METHODS
 
 CHANGES = {
     "default": {},

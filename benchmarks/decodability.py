@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from factbook import store
-from factcore.decodability import decodability
+from factcore.geometry import decodability
 
 Bounds = tuple[Tensor, Tensor]  # lower, upper (v,)
 
@@ -36,7 +36,7 @@ def unit_vectors(v: int, d: int) -> Tensor:
 
 
 def ours(values: Tensor, tol: float, only_min: bool = False) -> Bounds:
-    result = decodability(values, tol=tol, only_min=only_min, progress=False)
+    result = decodability(values, tol=tol, only_min=only_min)
     return result.lower, result.upper
 
 

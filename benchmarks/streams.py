@@ -14,7 +14,7 @@ import torch
 
 import factcore as fc
 from factbook import store
-from factcore.streams import PURPOSES, SPACING
+from factcore.support.streams import PURPOSES, SPACING
 
 METHODS = {
     "ntk": ("ntk", {}),

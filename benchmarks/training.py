@@ -21,12 +21,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from factcore.batched_search import first_guess, smallest_trained_widths
 
 import factcore as fc
 from factbook import store
-from factcore.batched_search import first_guess, smallest_trained_widths
+from factcore.constructions.trained import train_many, trained
 from factcore.search import _bisect
-from factcore.training import train_many, trained
 
 
 def timed(work: Callable[[], Any], device: str) -> tuple[float, float, Any]:
@@ -97,11 +97,11 @@ def main() -> None:
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    train_many(fc.spherical_facts(16, 4).to(args.device), [2], [0], steps=2, progress=False)  # loads libraries
+    train_many(fc.spherical_facts(16, 4).to(args.device), [2], [0], steps=2)  # loads libraries
 
     def measure(part: str, n_facts: int, d: int, sets: int, tries: int, steps: int, threads: int) -> dict:
         drawn = [fc.spherical_facts(n_facts, d, seed=seed).to(args.device) for seed in range(sets)]
-        options = {"steps": steps, "progress": False}
+        options = {"steps": steps}
         if part == "networks":
             return networks(drawn, options, args.device)
         return searches(drawn, tries, options, args.device)

@@ -30,7 +30,7 @@ import torch
 
 import factcore as fc
 from factbook import store
-from factcore.training import train_many
+from factcore.constructions.trained import train_many
 
 CHOSEN = {
     "gate": "identity",
@@ -73,7 +73,7 @@ def scaled(setting: str, d: int) -> dict:
 def cost(setting: str, n_facts: int, d: int, seed: int, device: str) -> dict:
     """The smallest width of ``setting`` for one draw of n = v facts."""
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    found = fc.smallest_width(facts, "trained", seed=seed, tries=1, progress=False, **scaled(setting, d))
+    found = fc.smallest_width(facts, "trained", seed=seed, tries=1, **scaled(setting, d))
     below = max((trial["recall"] for trial in found.trials if trial["width"] == found.width - 1), default=0.0)
     result = {"width": found.width, "n_params": found.n_params, "recall": found.recall, "recall_below": below}
     return CHOSEN | CHANGES[setting] | result
@@ -83,7 +83,7 @@ def cost(setting: str, n_facts: int, d: int, seed: int, device: str) -> dict:
 def recalls(setting: str, n_facts: int, d: int, width: int, seeds: int, device: str) -> list[float]:
     """Recall at one width for draws 0, 1, … of n = v facts, trained side by side."""
     facts = [fc.spherical_facts(n_facts, d, seed=seed).to(device) for seed in range(seeds)]
-    mlps = train_many(facts, [width] * seeds, list(range(seeds)), progress=False, **scaled(setting, d))
+    mlps = train_many(facts, [width] * seeds, list(range(seeds)), **scaled(setting, d))
     return [fc.recall(mlp, drawn) for mlp, drawn in zip(mlps, facts)]
 
 

@@ -6,8 +6,7 @@ import copy
 from functools import lru_cache
 
 import factcore as fc
-from factcore.attention import sharpen, solve_attention
-from factcore.transformer import FactTransformer, train_recall
+from factcore.transformer import FactTransformer, sharpen, solve_attention, train_recall
 
 
 def attended(kind: str, n_facts: int, d: int, seed: int, device: str = "cpu", **training) -> FactTransformer:

@@ -56,9 +56,9 @@ def build_cost(
 def _measure(
     method: str, n: int, d: int, seed: int, device: str, threads: int, width: int | None, options: dict[str, Any]
 ) -> dict[str, Any]:
-    from factcore.construct import construct
+    from factcore.build import construct
     from factcore.facts import spherical_facts
-    from factcore.recall import recall
+    from factcore.scoring import recall
 
     torch.set_num_threads(threads)
     facts, width = spherical_facts(n, d, seed=seed).to(device), width or comfortable_width(method, n, d)

@@ -36,7 +36,7 @@ OTHER_LOOKS = {
 COLOURS, MARKERS, LABELS = (
     {name: look[part] for name, look in (LOOKS | CODE_LOOKS | OTHER_LOOKS).items()} for part in range(3)
 )
-# families of value embeddings (factcore.geometries)
+# families of value embeddings (factcore.data)
 GEOMETRY_COLOURS = {
     "sphere": "#000000",
     "gaussian": "#555555",

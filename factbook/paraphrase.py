@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from factcore.facts import FactSet, airport_facts, data_file, read_safetensors, unpack_lines
-from factcore.geometries import leading_directions
+from factcore.data import airport_facts, leading_directions
+from factcore.facts import FactSet
+from factcore.support.files import data_file, read_safetensors, unpack_lines
 
 
 class Questions(NamedTuple):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
-from factcore.recall import recall
+from factcore.scoring import recall
 
 SCHEMES = ("fp32", "bf16", "fp16", "fp8", "int8", "int6", "int5", "int4", "int3", "int2")
 FLOATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

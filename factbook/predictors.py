@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from factcore.decodability import decodability
+from factcore.geometry import decodability
 
 
 def predictors(values: Tensor) -> dict[str, float]:
@@ -21,7 +21,7 @@ def predictors(values: Tensor) -> dict[str, float]:
         nearest         smallest distance between two values over the root mean square distance.
     ValueError as in `decodability`. Scaling all values changes none of them.
     """
-    solved = decodability(values, progress=False)
+    solved = decodability(values)
     x = values.detach().double()
     x = x - x.mean(0)
     variance = torch.linalg.eigvalsh(x.T @ x / len(x))

@@ -7,16 +7,15 @@
 A companion to "Constructing Efficient Fact-Storing MLPs for Transformers" (arXiv 2512.00207).
 """
 
-from factcore.construct import construct
-from factcore.decodability import Decodability, decodability
-from factcore.facts import FactSet, airport_facts, spherical_facts
-from factcore.geometries import cut_to_leading, layer_facts, value_geometry
-from factcore.geometry import most_confusable, whiten
+from factcore.build import construct
+from factcore.data import airport_facts, cut_to_leading, layer_facts, value_geometry
+from factcore.facts import FactSet, spherical_facts
+from factcore.geometry import Decodability, decodability, most_confusable, whiten
 from factcore.mlp import GatedMLP
-from factcore.recall import decode, lipschitz, margins, recall
+from factcore.scoring import decode, lipschitz, margins, recall
 from factcore.search import SmallestWidth, smallest_width
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Decodability",
     "FactSet",

@@ -7,16 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from factcore.checks import check_choice
+from factcore.support.checks import check_choice
 
 GATES: dict[str, Callable[[Tensor], Tensor]] = {
     "step": lambda z: (z > 0).to(z.dtype),
     "relu": torch.relu,
     "silu": nn.functional.silu,
     "identity": lambda z: z,
-    # Hermite polynomials normalised to unit variance on a standard normal argument.
-    "hermite2": lambda z: (z * z - 1) / 2**0.5,
-    "hermite3": lambda z: (z**3 - 3 * z) / 6**0.5,
 }
 
 
@@ -29,13 +26,17 @@ def gate_and_slope(gate: str, z: Tensor) -> tuple[Tensor, Tensor]:
     return opened.detach(), slope
 
 
-class GatedMLP(nn.Module):
-    """g(x) = W_down (σ(W_gate x + b) ⊙ (W_up x)), mapping (…, d) to (…, d).
+def _frozen(weight: Tensor) -> nn.Parameter:
+    return nn.Parameter(weight.detach().clone(), requires_grad=False)
 
-    ``gate_weight`` and ``up`` are (h, d), ``down`` is (d, h), ``gate_bias`` is (h,) or None, ``gate`` names σ:
+
+class GatedMLP(nn.Module):
+    """g(x) = W_down (σ(W_gate x + b) ⊙ (W_up x)), mapping (…, d) to (…, e).
+
+    ``gate_weight`` and ``up`` are (h, d), ``down`` is (e, h), ``gate_bias`` is (h,) or None, ``gate`` names σ:
     one of `GATES`. ``up=None`` makes it the plain, ungated MLP g(x) = W_down σ(W_gate x + b). The weights are
     frozen (requires_grad is off); ``n_solved`` counts the numbers that were computed from the facts, the rest follow
-    from a seed.
+    from a seed. ``lost`` holds the rows of the facts that `construct` found lost, None before it has looked.
     """
 
     def __init__(
@@ -50,13 +51,13 @@ class GatedMLP(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("gate", gate, GATES)
-        frozen = lambda weight: nn.Parameter(weight.detach().clone(), requires_grad=False)  # noqa: E731
         self.gate = gate
-        self.gate_weight, self.down = frozen(gate_weight), frozen(down)
-        self.up = None if up is None else frozen(up)
-        self.gate_bias = None if gate_bias is None else frozen(gate_bias)
+        self.gate_weight, self.down = _frozen(gate_weight), _frozen(down)
+        self.up = None if up is None else _frozen(up)
+        self.gate_bias = None if gate_bias is None else _frozen(gate_bias)
         self.n_solved = self.n_params if n_solved is None else n_solved
         self.solves: list[dict[str, float]] = []  # of a construction by convex solves, their certificates
+        self.lost: Tensor | None = None
 
     @property
     def width(self) -> int:
@@ -65,13 +66,13 @@ class GatedMLP(nn.Module):
 
     @property
     def n_params(self) -> int:
-        """Dense count: 3dh (2dh where ungated), and h more where the gates have biases."""
+        """Dense count: (2d + e)h, or (d + e)h where ungated, and h more where the gates have biases."""
         return sum(weight.numel() for weight in self.parameters())
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-1] != self.gate_weight.shape[1]:
             raise ValueError(f"the MLP takes inputs of size {self.gate_weight.shape[1]}, got {x.shape[-1]}")
-        return self.hidden(x) @ self.down.T  # (…, d)
+        return self.hidden(x) @ self.down.T  # (…, e)
 
     def hidden(self, x: Tensor) -> Tensor:
         """The hidden units σ(W_gate x + b) ⊙ (W_up x), what the down projection gets: (…, d) to (…, h)."""

@@ -1,17 +1,24 @@
-"""The fact-storage cost of a construction: the smallest width at which it stores everything."""
+"""The fact-storage cost of a construction: the smallest width at which it stores everything. One search for all."""
 
 from __future__ import annotations
 
-import functools
+import math
 import time
-from collections.abc import Callable
+from collections import Counter
 from typing import Any, NamedTuple
 
-from factcore.facts import FactSet
-from factcore.mlp import GatedMLP
-from factcore.recall import recall
+import torch
 
-LARGEST_WIDTH = 2**18
+from factcore.build import build_verified, check_storable, checked_method
+from factcore.facts import FactSet
+from factcore.methods import Method
+
+GRID = 8  # widths tried at once where the method builds networks side by side
+# First widths of such a grid, in units of the guess. A width with room to spare is trained quickly and one without
+# takes all its steps: most of them lie above.
+FIRST = (0.85, 0.95, 1.05, 1.2, 1.4, 1.7, 2.2, 3.0)
+
+Trial = dict[str, Any]
 
 
 class SmallestWidth(NamedTuple):
@@ -21,7 +28,18 @@ class SmallestWidth(NamedTuple):
     width: int
     n_params: int
     recall: float
-    trials: list[dict[str, Any]]
+    trials: list[Trial]
+
+
+class _Rule(NamedTuple):
+    """What a search is asked, in steps of the method's width."""
+
+    target: float
+    tries: int
+    resolution: float
+    begin: int
+    most: int
+    grid: int
 
 
 def smallest_width(
@@ -33,120 +51,84 @@ def smallest_width(
     tries: int = 3,
     resolution: float = 0.02,
     start: int | None = None,
-    **options,
+    **options: Any,
 ) -> SmallestWidth:
     """Fewest hidden units with which ``construct(facts, method, …)`` reaches ``target_recall``.
 
-    Doubling (or halving) from ``start``, then bisection down to one unit or to ``resolution`` (relative), whichever
-    is coarser. A width counts as too small only after ``tries`` seeds (seed, seed + 1, …) have failed at it. Widths
-    are counted in the steps in which the method can use them (⌈n/d⌉ units for the bucket encoder). Trained networks
-    are searched a grid of widths at a time (see `smallest_trained_widths`).
-    ValueError when no width up to 2^18 suffices (for 'hebbian' 8d(d + 1)).
+    From ``start`` (by default the method's first guess) widths grow or shrink until they straddle the target; then the
+    interval is cut down to one unit or to ``resolution`` (relative), whichever is coarser. Just below the width that is
+    returned, ``tries`` seeds (seed, seed + 1, …) have failed. Widths are counted in the steps in which the method can
+    use them (⌈n/d⌉ units for the bucket encoder); methods that build networks side by side try a grid at a time. Recall
+    here is the share of facts that `construct` verifies.
+    ValueError for bad arguments, for values that no network can store, and when the widest network that is of use to
+    the method falls short.
     """
-    from factcore.batched_search import smallest_trained_widths
-    from factcore.construct import construct, units_per_coordinate  # construct's methods use this module
-    from factcore.hebbian import largest_useful_width
-
-    check_search(target_recall, tries, resolution)
-    if method == "trained":
-        searched = smallest_trained_widths(
-            [facts], target_recall=target_recall, seed=seed, tries=tries, resolution=resolution, start=start, **options
-        )
-        return searched[0]
-    trials: list[dict[str, Any]] = []
-    best: dict[int, dict[str, Any]] = {}  # per number of steps, the trial that reached the target
-
-    def run(width: int | None, seed: int) -> dict[str, Any]:
-        begun = time.perf_counter()
-        mlp = construct(facts, method, width=width, seed=seed, **options)
-        share, seconds = recall(mlp, facts), time.perf_counter() - begun
-        trial = {"width": mlp.width, "seed": seed, "n_params": mlp.n_params, "recall": share, "seconds": seconds}
-        trials.append(trial)
-        return trial
-
-    def reaches(count: int) -> bool:
-        for attempt in range(tries):
-            trial = run(count * step + shared, seed + attempt)
-            if trial["recall"] >= target_recall:
-                best[count] = trial
-                return True
-        return False
-
-    step, shared = 1, 0
-    if method == "encoder-decoder":
-        options = {"strict": False} | options
-        layout = {k: options[k] for k in ("encoder", "gate", "fill", "form") if k in options}
-        step = units_per_coordinate(facts, **layout)
-        shared = step if options.get("form") == "relu" else 0
-    if method == "one-hot":  # the keys alone decide its width, and it stores everything
-        found = run(None, seed)
-    else:
-        begin = max(1, (start or _first_guess(facts, options.get("variant", method), step)) // step)
-        most = largest_useful_width(facts) if method == "hebbian" else LARGEST_WIDTH
-        found = best[_bisect(reaches, begin, most // step, resolution)]
-    return SmallestWidth(found["width"], found["n_params"], found["recall"], trials)
+    record = checked_method(facts, method, None, seed, options)
+    _check_search(target_recall, tries, resolution)
+    step = 1 if record.fixed_width else record.step(facts, **options)
+    grid = 1 if record.build_many is None else GRID
+    begin = max(1, (start or record.guess(facts, **options)) // step)
+    rule = _Rule(target_recall, tries, resolution, begin, max(1, record.most(facts) // step), grid)
+    trials: list[Trial] = []
+    with torch.inference_mode(False), torch.enable_grad():
+        if record.fixed_width:
+            trials += _run([(None, seed)], record, facts, target_recall, options)
+        else:
+            while runs := _next_runs([t | {"width": t["width"] // step} for t in trials], rule):
+                asked = [(count * step, seed + attempt) for count, attempt in runs]
+                trials += _run(asked, record, facts, target_recall, options)
+    best = min((t for t in trials if t["recall"] >= target_recall), key=lambda trial: trial["width"])
+    return SmallestWidth(best["width"], best["n_params"], best["recall"], trials)
 
 
-def check_search(target_recall: float, tries: int, resolution: float) -> None:
+def _run(
+    asked: list[tuple[Any, int]], record: Method, facts: FactSet, target: float, options: dict[str, Any]
+) -> list[Trial]:
+    """Build a network for each (width, seed) of ``asked``; a trial's seconds are its share."""
+    begun, trials = time.perf_counter(), []
+    widths, seeds = (list(column) for column in zip(*asked))
+    mlps = build_verified(record, facts, widths, seeds, options)
+    seconds = (time.perf_counter() - begun) / len(mlps)
+    for mlp, width, seed in zip(mlps, widths, seeds):
+        share = 1 - len(mlp.lost) / len(facts)  # type: ignore[arg-type]
+        row = {"width": width or mlp.width, "seed": seed, "n_params": mlp.n_params, "recall": share}
+        trials.append(row | {"seconds": seconds})
+    if target == 1.0 and all(t["recall"] < 1 for t in trials):
+        check_storable(facts, mlps[-1])
+    return trials
+
+
+def _next_runs(trials: list[Trial], rule: _Rule) -> list[tuple[int, int]]:
+    """(count of steps, attempt) of the next round; empty when the search has ended."""
+    reached = [trial["width"] for trial in trials if trial["recall"] >= rule.target]
+    failed = Counter(trial["width"] for trial in trials if trial["recall"] < rule.target)
+    if not trials:
+        shares = FIRST if rule.grid > 1 else (1.0,)
+        return [(w, 0) for w in sorted({min(rule.most, max(1, round(share * rule.begin))) for share in shares})]
+    if not reached:
+        low = max(failed)
+        if low >= rule.most:
+            raise ValueError(f"no width up to {rule.most} (in the method's steps) reaches the target recall")
+        grown = [math.ceil(low * 1.3**k) for k in range(1, rule.grid + 1)] if rule.grid > 1 else [2 * low]
+        return [(width, 0) for width in sorted({min(rule.most, width) for width in grown})]
+    high = min(reached)
+    below = [width for width in failed if width < high]
+    sure = max((width for width in below if failed[width] >= rule.tries), default=0)
+    if high - sure <= max(1, rule.resolution * sure):
+        return []
+    if not below:  # everything has reached so far
+        smaller = [0.8**k for k in range(1, rule.grid + 1)] if rule.grid > 1 else [0.5]
+        return [(width, 0) for width in sorted({max(1, int(high * share)) for share in smaller} - {high})]
+    low = max(below)
+    step = max(1, int(rule.resolution * low), -(-(high - low) // (rule.grid + 1)))
+    between = list(range(high - step, low, -step)) or [low]
+    runs = [(width, attempt) for width in between for attempt in range(failed[width], rule.tries)]
+    return runs if rule.grid > 1 else runs[:1]
+
+
+def _check_search(target_recall: float, tries: int, resolution: float) -> None:
     """ValueError for what no search can be asked."""
     if not 0 < target_recall <= 1:
         raise ValueError(f"target_recall must lie in (0, 1], got {target_recall}")
     if tries < 1 or resolution < 0:
         raise ValueError(f"tries must be at least 1 and resolution at least 0, got {tries} and {resolution}")
-
-
-def doubles_width(most: Callable[[FactSet], int] = lambda facts: LARGEST_WIDTH):
-    """Decorates a construction ``name(facts, width, seed, *, …)``: at ``width=None`` h doubles until all is stored.
-
-    From ⌈n/d⌉ on: quick, at most twice too wide. ValueError when no h up to ``most(facts)`` stores every fact.
-    """
-
-    def decorate(build: Callable[..., GatedMLP]) -> Callable[..., GatedMLP]:
-        @functools.wraps(build)
-        def built(facts: FactSet, width: int | None, seed: int, **options) -> GatedMLP:
-            if width is not None:
-                return build(facts, width, seed, **options)
-            width = max(1, -(-len(facts) // facts.d))
-            while width <= most(facts):
-                mlp = build(facts, width, seed, **options)
-                if recall(mlp, facts) == 1.0:
-                    return mlp
-                width *= 2
-            raise ValueError(f"no width up to {most(facts)} stores all {len(facts)} facts")
-
-        return built
-
-    return decorate
-
-
-def _bisect(reaches: Callable[[int], bool], begin: int, most: int, resolution: float) -> int:
-    """Smallest count ≥ 1 at which ``reaches`` holds, taken to be monotone, to a relative ``resolution``."""
-    low, high = 0, begin
-    if reaches(begin):
-        while high > 1 and reaches(high // 2):
-            high //= 2
-        low = high // 2
-    else:
-        low, high = begin, 2 * begin
-        while not reaches(high):
-            low, high = high, 2 * high
-            if high > most:
-                raise ValueError(f"no width up to {most} (in the method's steps) reaches the target recall")
-    while high - low > max(1, resolution * low):
-        middle = (low + high) // 2
-        low, high = (low, middle) if reaches(middle) else (middle, high)
-    return high
-
-
-def _first_guess(facts: FactSet, method: str, step: int) -> int:
-    """About what a method needs on random facts, so that the search starts near its end."""
-    per_fact = {
-        "ntk": 600,
-        "hebbian": 90,
-        "whitened": 90,
-        "data-dependent": 35,
-        "raw": 430,
-        "max-margin": 25,
-        "block-convex": 6,
-    }.get(method, 30)
-    return max(step, per_fact * len(facts) // (3 * facts.d))

@@ -54,9 +54,8 @@ from torch.nn.functional import normalize
 
 import factcore as fc
 from factbook import figures, store
-from factcore import attention as at
 from factcore import transformer as tf
-from factcore import usability as us
+from factbook import noise as us
 
 figures.use_style()
 
@@ -69,12 +68,12 @@ def airports(n_facts: int) -> fc.FactSet:
 shown = {"smoke": 64, "laptop": 512, "paper": 512}[profile]
 facts, named = airports(shown), fc.airport_facts(shown)
 model = tf.FactTransformer(facts, seed=seed)
-solve = at.solve_attention(model)
+solve = tf.solve_attention(model)
 mlp = fc.construct(facts, seed=seed)
 tf.insert(model, mlp)
 print(f"attention: one convex problem in {model.key.numel():,} unknowns, converged: {solve.converged}")
 print(f"recall on sampled sequences: {tf.transformer_recall(model, facts.targets):.1%}")
-proved = round(us.certified_recall(model, facts.targets) * len(facts))
+proved = round(tf.certified_recall(model, facts.targets) * len(facts))
 print(f"keys proved to be answered right in every sequence: {proved:,} of {len(facts):,}")
 
 # %% [markdown]
@@ -106,16 +105,16 @@ def placed(n_facts: int, seed: int) -> dict:
     mlp = fc.construct(facts, seed=seed)
     built = time.perf_counter()
     model = tf.FactTransformer(facts, seed=seed)
-    at.solve_attention(model)
+    tf.solve_attention(model)
     solved = time.perf_counter()
     tf.insert(model, mlp)
     return {
         "n_params": mlp.n_params,
         "recall": tf.transformer_recall(model, facts.targets, samples=samples),
         "adaptive_recall": tf.adaptive_recall(model, fc.construct(other, seed=seed), other.targets, samples=samples),
-        "certified": us.certified_recall(model, facts.targets),
-        "noise_largest": float(at.certified_noise(model).max()),
-        "tolerance_smallest": float(us.certified_tolerance(mlp, facts).min()),
+        "certified": tf.certified_recall(model, facts.targets),
+        "noise_largest": float(tf.certified_noise(model).max()),
+        "tolerance_smallest": float(tf.certified_tolerance(mlp, facts).min()),
         "seconds_mlp": built - begin,
         "seconds_attention": solved - built,
     }
@@ -155,7 +154,7 @@ def trained(n_facts: int, lr: float, seed: int) -> dict:
         "n_params_larger": memories["recall_larger"].n_params,
         "noise": float(us.attention_noise(model, samples=samples).median()),
     }
-    at.sharpen(model)
+    tf.sharpen(model)
     row["sharp_recall"] = tf.transformer_recall(tf.insert(model, memories["recall"]), facts.targets, samples=samples)
     return row | {"sharp_noise": float(us.attention_noise(model, samples=samples).median())}
 
@@ -185,9 +184,9 @@ left.set(
     ylim=(-0.03, 1.05),
 )
 left.legend()
-angles = us.certified_tolerance(mlp, facts).sort().values.cpu()
+angles = tf.certified_tolerance(mlp, facts).sort().values.cpu()
 right.plot(angles, 1 - torch.arange(len(angles)) / len(angles), color=blue, label="the memory takes")
-right.axvline(float(at.certified_noise(model).max()), color="black", linestyle=":", label="attention leaves at most")
+right.axvline(float(tf.certified_noise(model).max()), color="black", linestyle=":", label="attention leaves at most")
 right.set(xscale="log", xlabel="angle, proved [degrees]", ylabel="share of keys", title=f"{shown} airports, one draw")
 right.legend()
 plt.show()

@@ -60,8 +60,8 @@ from matplotlib import pyplot as plt
 import factcore as fc
 from factbook import figures, fit, store
 from factbook.attended import attended
-from factcore import usability as us
-from factcore.construct import units_per_coordinate
+from factbook import noise as us
+from factcore.constructions.encoder_decoder import units_per_coordinate
 
 figures.use_style()
 sizes = {
@@ -87,7 +87,7 @@ built = {  # method: construct's name for it, its options, and parameters per fa
     "max-margin": ("max-margin", {"ridge": 1.0}, 12),
     "block-convex": ("block-convex", {}, 5),
     "data-dependent": ("hebbian", {"variant": "data-dependent"}, 12),
-    "trained": ("trained", {"progress": False}, 0),
+    "trained": ("trained", {}, 0),
 }
 
 

@@ -153,7 +153,7 @@ print("encoder-decoder width is a multiple of ceil(n/d):", bool(widths == 0))
 #
 # Up to 8,192 values the encoder-decoder optimises its projection $D$: that gives the shortest codes. Beyond, it takes
 # random columns and aims the last ones at the values that are still hidden: longer codes, but few passes over the values.
-# Codes are found by `factcore.quick_codes`: a value's own direction $w_i - \bar w$ decodes most values; the rest are told
+# Codes are found by `factcore.geometry.many`: a value's own direction $w_i - \bar w$ decodes most values; the rest are told
 # apart from their closest rivals only. Each code is checked against all values, in float32 with an allowance for rounding,
 # so that a margin found positive is positive. Code search and verification both take $v^2$ products, so the exponent must go to 2.
 #
@@ -205,7 +205,7 @@ plt.show()
 # %% [markdown]
 # ## Many trained networks at once
 #
-# A search for the smallest trained width trains many networks. `factcore.training.train_many` does it in one batched computation:
+# A search for the smallest trained width trains many networks. `factcore.constructions.trained.train_many` does it in one batched computation:
 # the same networks, faster. Processor seconds for 24 networks (8 widths × 3 draws), and for the search of the smallest
 # width of three draws, side by side and one after another, from `python benchmarks/training.py`.
 

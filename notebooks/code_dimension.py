@@ -69,14 +69,14 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, store
-from factcore.decoder import choose_codes, projection_basis
-from factcore.geometries import value_geometry
-from factcore.projection import (
+from factcore.constructions.decoder import choose_codes, projection_basis
+from factcore.data import value_geometry
+from factcore.constructions.projection import (
     aimed_projection,
     optimised_projection,
     random_projection,
 )
-from factcore.streams import stream
+from factcore.support.streams import stream
 
 figures.use_style()
 KINDS = ["projected", "random", "aimed", "optimised"]

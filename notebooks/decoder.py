@@ -58,13 +58,13 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, store
-from factcore.decoder import (
+from factcore.constructions.decoder import (
     code_margins,
     projected_codes,
     projection_basis,
     separator_codes,
 )
-from factcore.projection import aimed_projection
+from factcore.constructions.projection import aimed_projection
 
 figures.use_style()
 size = {

@@ -41,7 +41,7 @@ seed = 0
 import pandas as pd
 import torch
 
-from factcore import editing
+from factbook import editing
 
 width = 32
 model = editing.load_language_model(seed, width=width)

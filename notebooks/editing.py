@@ -65,9 +65,9 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from scipy import stats
 
-from factbook import editing_study, figures, store
-from factcore import editing
-from factcore.editing_model import fact_accuracy, perplexity
+from factbook.editing import study as editing_study, figures, store
+from factbook import editing
+from factbook.editing.model import fact_accuracy, perplexity
 
 figures.use_style()
 seeds = range(seed, seed + (1 if profile == "smoke" else 3))

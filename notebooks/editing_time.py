@@ -46,9 +46,9 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factbook import editing_study, figures, store
-from factcore import editing
-from factcore.editing_model import fact_accuracy, fact_mlp, fact_positions, perplexity
+from factbook.editing import study as editing_study, figures, store
+from factbook import editing
+from factbook.editing.model import fact_accuracy, fact_mlp, fact_positions, perplexity
 
 figures.use_style()
 seeds = range(seed, seed + (1 if profile == "smoke" else 3))

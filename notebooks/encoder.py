@@ -54,7 +54,7 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, store
-from factcore.encoder import cut_into_buckets, encode_with_buckets
+from factcore.constructions.encoder import cut_into_buckets, encode_with_buckets
 
 figures.use_style()
 d, n = 2, 11

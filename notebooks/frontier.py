@@ -60,7 +60,7 @@ import factcore as fc
 from factbook import figures, store
 from factbook.attended import attended
 from factbook.steepness import relative_lipschitz
-from factcore import usability as us
+from factbook import noise as us
 
 figures.use_style()
 size = {

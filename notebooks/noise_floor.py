@@ -58,8 +58,8 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, fit, store
-from factcore import usability as us
-from factcore.streams import stream
+from factbook import noise as us
+from factcore.support.streams import stream
 
 figures.use_style()
 sizes = {  # n for every d
@@ -82,7 +82,7 @@ memories = {  # name: method and options
     "block-convex": ("block-convex", {}),
     "encoder-decoder": ("encoder-decoder", {"encoder": "random-gates", "gate": "identity", "fill": 0.5}),
     "buckets": ("encoder-decoder", {}),
-    "trained": ("trained", {"progress": False}),
+    "trained": ("trained", {}),
 }
 if profile == "smoke":
     memories = {name: memories[name] for name in ("hebbian", "data-dependent", "block-convex", "encoder-decoder")}

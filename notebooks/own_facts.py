@@ -67,8 +67,8 @@ from safetensors import safe_open
 import factcore as fc
 from factbook import figures, store
 from factbook.paraphrase import airport_questions, airport_trial, angles, auc, roc
-from factcore.cli import main
-from factcore.memory import Memory
+from factapp.cli import main
+from factapp.memory import Memory
 
 figures.use_style()
 os.chdir(tempfile.mkdtemp())  # the files of this page
@@ -121,8 +121,8 @@ run(f"factcore ask memory.safetensors {words} --embedding query.npy")
 run("factcore inspect memory.safetensors --pairs 3")
 
 # %% [markdown]
-# From Python it is `factcore.memory.Memory.load("memory.safetensors").ask(queries)`, and the queries of texts are
-# `factcore.own_facts.embed(["Where is Schiphol?"])`: MiniLM's sentence embeddings, scaled to length 1.
+# From Python it is `factapp.memory.Memory.load("memory.safetensors").ask(queries)`, and the queries of texts are
+# `factapp.reading.embed(["Where is Schiphol?"])`: MiniLM's sentence embeddings, scaled to length 1.
 #
 # ## Export
 #

@@ -212,7 +212,7 @@ def solve_time(v: int, d: int, seed: int) -> dict:
     """Seconds of one solution (read back, so that a GPU has finished) and its largest gap."""
     values = unit_vectors(v, d, seed)
     begun = time.perf_counter()
-    result = fc.decodability(values, progress=False)
+    result = fc.decodability(values)
     rho = result.rho
     return {
         "rho": rho,

@@ -58,7 +58,7 @@ seed = 0
 #   keys, and the scores multiplied by 16, so that the softmax is nearer to a choice ([`attention.sharpen`](../book/api.md));
 # - **solved for** (ours): with the query projection left as drawn, scores are linear in the key projection, and raising the weight on the
 #   key, whatever the junk, is one convex problem, without drawing a sequence
-#   ([`attention.solve_attention`](../book/api.md)).
+#   ([`transformer.solve_attention`](../book/api.md)).
 #
 # Then each MLP is inserted and nothing is trained any more.
 
@@ -72,9 +72,8 @@ from factbook import figures, store
 from factbook.attended import attended
 from factbook.paraphrase import auc
 from factbook.steepness import relative_lipschitz
-from factcore import attention as at
 from factcore import transformer as tf
-from factcore import usability as us
+from factbook import noise as us
 
 figures.use_style()
 size = {
@@ -114,7 +113,7 @@ memories = {  # label: method, options, noise of the copies it is built with [de
     "block-convex, 12 a fact": ("block-convex", {"width": units(12)}, 0),
     "block-convex, 12 a fact, noisy copies": ("block-convex", {"width": units(12)}, 15),
     "block-convex, 18 a fact, noisy copies": ("block-convex", {"width": units(18)}, 15),
-    "trained alone, 12 a fact": ("trained", {"width": units(12), "steps": trained_steps, "progress": False}, 0),
+    "trained alone, 12 a fact": ("trained", {"width": units(12), "steps": trained_steps}, 0),
 }
 
 if profile == "smoke":
@@ -155,13 +154,13 @@ def inserted(memory: str, n_facts: int, d: int, seed: int) -> dict:
         "sharp_recall": tf.transformer_recall(sharp, facts.targets),
         "solved_recall": tf.transformer_recall(solved, facts.targets),
         "solved_adaptive": tf.adaptive_recall(solved, swapped, other.targets),
-        "solved_certified": us.certified_recall(solved, facts.targets),
-        "swap_certified": us.certified_recall(tf.insert(solved, swapped), other.targets),
-        "solved_noise": float(at.certified_noise(solved).max()),
+        "solved_certified": tf.certified_recall(solved, facts.targets),
+        "swap_certified": tf.certified_recall(tf.insert(solved, swapped), other.targets),
+        "solved_noise": float(tf.certified_noise(solved).max()),
         "lipschitz": relative_lipschitz(mlp, facts),
         "tolerance_5": float(tolerance.quantile(0.05)),
         "tolerance_50": float(tolerance.median()),
-        "certified_50": float(us.certified_tolerance(mlp, facts).median()),
+        "certified_50": float(tf.certified_tolerance(mlp, facts).median()),
         "noise_50": float(noise.median()),
         "noise_95": float(noise.quantile(0.95)),
         "sharp_noise_95": float(us.attention_noise(sharp).quantile(0.95)),
@@ -242,7 +241,7 @@ shown.round(3)
 # The longest sequence that has the best-scoring junk at every place is the worst one for a key, so the smallest weight that attention
 # ever puts on the key is known exactly, and with it an angle that the MLP's input never exceeds
 # ([`attention.certified_noise`](../book/api.md)). Where it is smaller than the angle that the MLP is proved to take
-# ([`usability.certified_tolerance`](../book/api.md)), the transformer answers *every* sequence of the task right: recall is
+# ([`transformer.certified_tolerance`](../book/api.md)), the transformer answers *every* sequence of the task right: recall is
 # proved, not sampled; in exact arithmetic, and for this task's junk.
 
 # %%

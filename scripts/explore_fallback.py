@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from factbook.figures import use_style
-from factcore.decodability import decodability
+from factcore.geometry import decodability
 
 VERTEX, INSIDE = "#0072B2", "#D55E00"  # as in book/_static/explore.css
 
@@ -37,7 +37,7 @@ def geometries(n: int = 10, beta: float = 3.0, seed: int = 3) -> dict[str, Tenso
 
 def panel(ax: Axes, name: str, values: Tensor) -> None:
     """Values (v, 2) with an arrow along the separator of every hull vertex; rho in the title."""
-    result = decodability(values, tol=1e-9, progress=False)
+    result = decodability(values, tol=1e-9)
     corner = torch.ones(len(values), dtype=torch.bool)
     corner[result.inside] = False
     middle = (values.amin(0) + values.amax(0)) / 2

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factcore as fc
-from factcore import attention as at
+from factbook import noise as us
 from factcore import transformer as tf
-from factcore import usability as us
-from factcore.recall_task import RUN
+from factcore.transformer import attention as at
+from factcore.transformer import RUN
 
 
 def solved(n=64, d=48, seed=0, dtype=torch.float32, **options):
     facts = fc.spherical_facts(n, d, seed=seed, dtype=dtype)
     model = tf.FactTransformer(facts, seed=seed)
-    return facts, model, at.solve_attention(model, progress=False, **options)
+    return facts, model, tf.solve_attention(model, **options)
 
 
 def weights_on_the_key(model, tokens):
@@ -40,14 +40,14 @@ def test_it_answers_every_sequence_with_any_map_and_no_training():
         mlp = fc.construct(fc.FactSet(facts.keys, facts.values, targets), "block-convex", width=8)
         tf.insert(model, mlp)
         assert tf.transformer_recall(model, targets) == 1.0
-        assert us.certified_recall(model, targets) == 1.0
+        assert tf.certified_recall(model, targets) == 1.0
     assert tf.adaptive_recall(model, fc.construct(facts), facts.targets) == 1.0
 
 
 def test_the_worst_weight_is_the_smallest_over_all_junk():
     """Never undercut by ten thousand drawn sequences, and reached by the one that is named."""
     facts, model, _ = solved(n=8, d=32, dtype=torch.float64, ridge=1e-2)
-    n, worst = 8, at.worst_weights(model)
+    n, worst = 8, tf.worst_weights(model)
     table = tf.rms_norm(model.embedding)
     generator, seen = torch.Generator().manual_seed(0), torch.ones(n, dtype=torch.float64)
     for _ in range(20):
@@ -101,7 +101,7 @@ def test_the_minimum_is_unique_and_a_second_solver_finds_it():
 @given(n=st.integers(1, 40), seed=st.integers(0, 9), ridge=st.sampled_from([1e-1, 1e-3, 1e-6]))
 def test_no_sequence_is_noisier_than_certified(n, seed, ridge):
     facts, model, _ = solved(n=n, d=24, seed=seed, dtype=torch.float64, ridge=ridge, most_iterations=200)
-    bound = at.certified_noise(model)
+    bound = tf.certified_noise(model)
     tokens = tf.recall_batch(n, 256, torch.Generator().manual_seed(seed))
     keys = facts.keys[tf.asked(tokens, n)]
     angle = torch.nn.functional.cosine_similarity(model.mlp_input(tokens).detach(), keys).clamp(-1, 1).acos().rad2deg()
@@ -111,17 +111,17 @@ def test_no_sequence_is_noisier_than_certified(n, seed, ridge):
 def test_nothing_is_certified_of_attention_that_has_not_learned():
     facts = fc.spherical_facts(16, 16)
     model = tf.FactTransformer(facts)
-    assert (at.certified_noise(model) == 180).all()  # untrained: no key has half of the weight
+    assert (tf.certified_noise(model) == 180).all()  # untrained: no key has half of the weight
     tf.insert(model, fc.construct(facts))
-    assert us.certified_recall(model, facts.targets) == 0.0
+    assert tf.certified_recall(model, facts.targets) == 0.0
 
 
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda f: at.solve_attention(tf.FactTransformer(f), ridge=0), "positive"),
-        (lambda f: at.certified_noise(tf.FactTransformer(f, residuals=True)), "residuals"),
-        (lambda f: us.certified_recall(tf.FactTransformer(f), f.targets), "insert one first"),
+        (lambda f: tf.solve_attention(tf.FactTransformer(f), ridge=0), "positive"),
+        (lambda f: tf.certified_noise(tf.FactTransformer(f, residuals=True)), "residuals"),
+        (lambda f: tf.certified_recall(tf.FactTransformer(f), f.targets), "insert one first"),
         (lambda f: tf.FactTransformer(fc.FactSet(1e-4 * f.keys, f.values, f.targets)), "drown"),
     ],
 )
@@ -135,32 +135,32 @@ def test_a_learned_norm_is_refused_by_the_bound_and_undone_by_the_solve():
     model = tf.FactTransformer(facts)
     model.attention_norm.data[0] = 2.0
     with pytest.raises(ValueError, match="plain norm"):
-        at.certified_noise(model)
-    at.solve_attention(model, progress=False, most_iterations=25)
-    assert len(at.certified_noise(model)) == 16
+        tf.certified_noise(model)
+    tf.solve_attention(model, most_iterations=25)
+    assert len(tf.certified_noise(model)) == 16
 
 
 def test_norms_that_have_learned_before_the_mlp_are_refused():
     facts, model, _ = solved(n=16, d=32)
     model.mlp_norm.data[0] *= 3
     with pytest.raises(ValueError, match="norm before the MLP"):
-        at.certified_noise(model)
+        tf.certified_noise(model)
 
 
 def test_a_query_of_zero_is_refused():
     model = tf.FactTransformer(fc.spherical_facts(8, 8))
     model.query.data.zero_()
     with pytest.raises(ValueError, match="draw another"):
-        at.solve_attention(model)
+        tf.solve_attention(model)
 
 
 def test_what_is_proved_is_about_the_model_not_about_the_facts_it_came_from():
     facts, model, _ = solved(n=24, d=32)
     tf.insert(model, fc.construct(facts))
-    assert us.certified_recall(model, facts.targets) == 1.0
-    assert us.certified_recall(model, facts.targets.roll(1)) == 0.0
+    assert tf.certified_recall(model, facts.targets) == 1.0
+    assert tf.certified_recall(model, facts.targets.roll(1)) == 0.0
     model.embedding.data[:24] = model.embedding.data[:24].roll(1, 0)  # now every key stands for another
-    assert us.certified_recall(model, facts.targets) == 0.0
+    assert tf.certified_recall(model, facts.targets) == 0.0
     assert tf.transformer_recall(model, facts.targets, samples=256) == 0.0
 
 
@@ -180,23 +180,23 @@ def test_a_gate_between_a_key_and_what_arrives_of_it_is_seen():
     mlp = fc.GatedMLP(gate, up, down, gate="step", gate_bias=bias)
     assert fc.recall(mlp, facts) == 1.0
     model = tf.FactTransformer(facts)
-    at.solve_attention(model, progress=False)
+    tf.solve_attention(model)
     tf.insert(model, mlp)
     seen = tf.transformer_recall(model, facts.targets, samples=512)
-    assert seen < 0.9 and us.certified_recall(model, facts.targets) <= 0.5
+    assert seen < 0.9 and tf.certified_recall(model, facts.targets) <= 0.5
 
 
 def test_sharpening_keeps_the_choice_and_removes_the_noise():
     facts = fc.spherical_facts(32, 32, dtype=torch.float64)
     model = tf.FactTransformer(facts)
-    tf.train_recall(model, facts.targets, steps=60, batch=64, progress=False)
+    tf.train_recall(model, facts.targets, steps=60, batch=64)
     tokens = tf.recall_batch(32, 512, torch.Generator().manual_seed(3))
     before, noise = weights_on_the_key(model, tokens), us.attention_noise(model).median()
-    at.sharpen(model, factor=1.0)
+    tf.sharpen(model, factor=1.0)
     torch.testing.assert_close(weights_on_the_key(model, tokens), before)
-    at.sharpen(model, factor=100.0)
+    tf.sharpen(model, factor=100.0)
     after = weights_on_the_key(model, tokens)
     assert (after[before > 0.51] > 0.98).all() and us.attention_noise(model).median() < 0.01 * noise
-    assert (at.certified_noise(model) <= 180).all()
+    assert (tf.certified_noise(model) <= 180).all()
     with pytest.raises(ValueError, match="factor"):
-        at.sharpen(model, factor=0)
+        tf.sharpen(model, factor=0)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 import factcore as fc
 from factcore import block_convex as module
 from factcore import convex
-from factcore.convex import hinge
-from factcore.max_margin import Problem, Weights, random_weights, scaled_problem
+from factcore.constructions.convex import hinge
+from factcore.constructions.max_margin import Problem, Weights, random_weights, scaled_problem
 
 few = settings(deadline=None, max_examples=25)
 gates = pytest.mark.parametrize("gate", ["identity", "silu"])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from factcore.cli import main
-from factcore.own_facts import own_facts, read_facts
+from factapp.cli import main
+from factapp.reading import own_facts, read_facts
 
 ROWS = [("Schiphol", "Amsterdam"), ("Heathrow", "London"), ("Gatwick", "London"), ("Orly", "Paris")]
 
@@ -75,7 +75,7 @@ def test_texts_are_embedded_by_the_model(files, capsys, monkeypatch):
         rows = [np.random.default_rng(list(text.lower().encode())).standard_normal(12) for text in texts]
         return torch.tensor(np.array(rows), dtype=torch.float32)
 
-    monkeypatch.setattr("factcore.own_facts.embed", embed)
+    monkeypatch.setattr("factapp.reading.embed", embed)
     assert main(["store", "facts.csv", "--key", "airport", "--value", "city", "--out", "m.safetensors"]) == 0
     capsys.readouterr()
     monkeypatch.setattr("sys.stdin", io.StringIO("orly\n\nschiphol\n"))
@@ -246,7 +246,7 @@ def test_an_interrupted_store_says_so_and_writes_nothing(files, capsys, monkeypa
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("factcore.memory.construct", interrupted)
+    monkeypatch.setattr("factapp.memory.construct", interrupted)
     assert store() == 130
     assert "factcore store: interrupted, nothing was written" in capsys.readouterr().err
     assert not (files / "m.safetensors").exists()
@@ -307,6 +307,6 @@ def test_one_fact_can_be_stored(files, capsys):
 def test_the_module_runs_and_imports_lazily(files):
     done = subprocess.run([sys.executable, "-m", "factcore", "inspect", "none"], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr == "factcore inspect: no such file: none\n"
-    heavy = ("onnx", "sentence_transformers", "factcore.memory")
-    code = f"import sys, factcore.cli; print([m for m in {heavy} if m in sys.modules])"
+    heavy = ("onnx", "sentence_transformers", "factapp.memory")
+    code = f"import sys, factapp.cli; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

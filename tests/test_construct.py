@@ -192,12 +192,12 @@ def test_ntk_at_1024_facts_within_700_000_parameters():
 
 def test_training_stores_and_stops_early():
     facts = fc.spherical_facts(64, 16)
-    mlp = fc.construct(facts, "trained", width=24, progress=False)
+    mlp = fc.construct(facts, "trained", width=24)
     assert fc.recall(mlp, facts) == brute_force_recall(mlp, facts) == 1.0
     assert mlp.n_params == 3 * 16 * 24 == mlp.n_solved
-    hopeless = fc.construct(facts, "trained", width=1, steps=50, progress=False)
+    hopeless = fc.construct(facts, "trained", width=1, steps=50)
     assert fc.recall(hopeless, facts) < 1
-    found = fc.construct(facts, "trained", progress=False)
+    found = fc.construct(facts, "trained")
     assert fc.recall(found, facts) == 1.0
 
 

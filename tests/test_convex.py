@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import factcore as fc
 from factcore import convex
-from factcore.convex import hinge, minimise
+from factcore.constructions.convex import hinge, minimise
 
 few = settings(deadline=None, max_examples=15)
 

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from factcore.decodability import decodability
-from factcore.differences import most_violated
-from factcore.geometry import most_confusable, whiten
+from factcore.geometry import decodability, most_confusable, whiten
+from factcore.geometry.differences import most_violated
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import factcore as fc
-from factcore import editing
-from factcore.editing_model import FactLanguageModel, fact_accuracy, fact_positions, perplexity
-from factcore.editing_text import COUNTRIES, HELD_OUT, RELATIONS, TEMPLATES, airport_corpus
-from factcore.editing_training import load_language_model, save_language_models, train_language_model
-from factcore.facts import data_file
+from factbook import editing
+from factbook.editing.model import FactLanguageModel, fact_accuracy, fact_positions, perplexity
+from factbook.editing.text import COUNTRIES, HELD_OUT, RELATIONS, TEMPLATES, airport_corpus
+from factbook.editing.training import load_language_model, save_language_models, train_language_model
+from factcore.support.files import data_file
 
 
 @pytest.fixture(scope="module")

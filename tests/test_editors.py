@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factcore as fc
-from factcore.editors import (
+from factbook.editing.editors import (
     alphaedit_update,
     covariance,
     memit_update,

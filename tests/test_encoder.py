@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factcore.encoder import _widest_cuts as widest_cuts
-from factcore.encoder import (
+from factcore.constructions.encoder import _widest_cuts as widest_cuts
+from factcore.constructions.encoder import (
     cut_into_buckets,
     encode_by_gradient,
     encode_with_buckets,

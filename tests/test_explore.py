@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from py_mini_racer import MiniRacer
 
-from factcore.decodability import decodability
-from factcore.geometry import most_confusable, whiten
+from factcore.geometry import decodability, most_confusable, whiten
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "book" / "_static"
@@ -55,7 +54,7 @@ def units(x, i):
 def check(js, x, tol=1e-9):
     """The script's answer for values x (v, d): its certificates, recomputed here, and factcore's bounds."""
     found = js("exploreMaths.decodability", x.tolist())
-    ours = decodability(torch.from_numpy(x), tol=tol, progress=False)
+    ours = decodability(torch.from_numpy(x), tol=tol)
     for i, item in enumerate(found["items"]):
         assert 0 <= item["lower"] <= item["upper"] <= item["lower"] + tol
         assert item["lower"] <= ours.upper[i] + 1e-9 and ours.lower[i] <= item["upper"] + 1e-9
@@ -280,4 +279,4 @@ def test_still_picture_is_what_its_script_computes():
     committed = texts((STATIC / "explore.svg").read_bytes())
     assert committed == texts(fallback.picture())
     for name, values in fallback.geometries().items():
-        assert f"{name}: ρ = {decodability(values, progress=False).rho:.3f}" in committed
+        assert f"{name}: ρ = {decodability(values).rho:.3f}" in committed

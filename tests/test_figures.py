@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from factbook.figures import CODE_LOOKS, COLOURS, GEOMETRY_COLOURS, GEOMETRY_MARKERS, LOOKS, MARKERS
-from factcore.construct import METHODS
+from factcore.methods import METHODS
 
 # Full dichromacy, on linear RGB: Machado, Oliveira and Fernandes 2009, table 1, severity 1.
 VISIONS = {

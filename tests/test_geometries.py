@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 import factcore as fc
 from factbook.predictors import predictors
-from factcore.geometries import REAL, STRENGTHS, SYNTHETIC
+from factcore.data import REAL, STRENGTHS, SYNTHETIC
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factcore as fc
-from factcore.hebbian import conjugate_gradients, features, refit_factor, ridge_readout
+from factcore.constructions.hebbian import conjugate_gradients, features, refit_factor, ridge_readout
 
 
 def double_facts(n, d, seed=0, **options):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import factcore as fc
-from factcore.export import export, formula
-from factcore.memory import Memory
+from factapp.export import export, formula
+from factapp.memory import Memory
 from factcore.mlp import GATES
 
 
@@ -150,7 +150,7 @@ def test_inspect_lists_what_solving_for_every_value_lists(v, d, spike):
 @pytest.mark.parametrize("scanned", [10**11, 0])
 def test_many_values_are_searched_around_the_closest_pairs(monkeypatch, scanned):
     for name, limit in [("MOST_SOLVED", 80), ("CLOSEST", 30), ("SCANNED", scanned)]:
-        monkeypatch.setattr(f"factcore.memory.{name}", limit)
+        monkeypatch.setattr(f"factapp.memory.{name}", limit)
     facts = named(100, 16, 100)
     values = facts.values.clone()
     values[71] = torch.nn.functional.normalize(values[12] + 0.05 * values[71], dim=0)  # one pair far closer than others

@@ -9,8 +9,8 @@ from scipy.optimize import linprog
 
 import factcore as fc
 from factcore import projection as projections
-from factcore.decoder import choose_codes, projection_basis
-from factcore.projection import (
+from factcore.constructions.decoder import choose_codes, projection_basis
+from factcore.constructions.projection import (
     PROJECTIONS,
     aimed_projection,
     fitted_projection,
@@ -19,7 +19,7 @@ from factcore.projection import (
     random_projection,
     short_projection,
 )
-from factcore.streams import stream
+from factcore.support.streams import stream
 
 
 def sphere(v, d, seed=0):

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 import factcore as fc
 from factbook.cost import build_cost, comfortable_width
 from factcore import decoder, projection, quick_codes
-from factcore.quick_codes import _Checks, _largest_margin, quick_separators
+from factcore.geometry.many import _Checks, _largest_margin, quick_separators
 
 
 def points(v, m, seed=0):

@@ -37,7 +37,7 @@ def test_blocks_do_not_matter(monkeypatch):
     facts = fc.spherical_facts(37, 8)
     mlp = fc.construct(facts)
     whole = fc.margins(mlp, facts)
-    monkeypatch.setattr(importlib.import_module("factcore.recall"), "BLOCK_ENTRIES", 100)
+    monkeypatch.setattr(importlib.import_module("factcore.scoring"), "BLOCK_ENTRIES", 100)
     torch.testing.assert_close(fc.margins(mlp, facts), whole)
 
 
@@ -83,7 +83,7 @@ def test_bisection_finds_the_smallest(true, begin):
 
 def test_smallest_width_of_each_method():
     facts = fc.spherical_facts(48, 16)
-    for method, options in [("encoder-decoder", {}), ("trained", {"steps": 300, "progress": False})]:
+    for method, options in [("encoder-decoder", {}), ("trained", {"steps": 300})]:
         found = fc.smallest_width(facts, method, **options)
         assert found.recall == 1.0
         reached = [t for t in found.trials if t["recall"] == 1.0]

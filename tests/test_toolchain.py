@@ -90,7 +90,8 @@ def test_versions_agree():
 
 
 def test_readme_and_docstring_name_every_method():
-    from factcore.construct import METHODS, construct
+    from factcore.build import construct
+    from factcore.methods import METHODS
 
     text, doc = (ROOT / "README.md").read_text(), construct.__doc__
     assert not [name for name in METHODS if f"`{name}`" not in text], 'name them under "Other ways" in README.md'

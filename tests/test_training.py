@@ -5,17 +5,17 @@ from collections import Counter
 
 import pytest
 import torch
+from factcore.batched_search import smallest_trained_widths
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factcore as fc
 from factcore import batched_search, training
-from factcore.batched_search import smallest_trained_widths
+from factcore.constructions.trained import train_many, trained
 from factcore.mlp import GATES
-from factcore.streams import stream
-from factcore.training import train_many, trained
+from factcore.support.streams import stream
 
-QUIET = {"progress": False}
+QUIET = {}
 DEFAULTS = {
     "lr": 0.2, "gate": "identity", "loss": "cross-entropy", "key_norm": None, "value_norm": 8.0, "spread": 1.0,
     "warmup": 0,

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factcore as fc
+from factbook import noise as us
 from factbook.steepness import lipschitz_at_keys
 from factcore import transformer as tf
-from factcore import usability as us
 
 
 def small(n=24, d=16, seed=0, dtype=torch.float32):
@@ -86,7 +86,7 @@ def test_insert_freezes_a_copy_in_the_model_s_dtype_and_scales_the_logits():
 @pytest.mark.parametrize("schedule", ["attention-first", "insert-first"])
 def test_training_learns_and_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path, schedule):
     facts = small(16, 16)
-    options = {"schedule": schedule, "steps": 40, "batch": 64, "check_every": 20, "seed": 1, "progress": False}
+    options = {"schedule": schedule, "steps": 40, "batch": 64, "check_every": 20, "seed": 1}
 
     def fresh():
         return tf.insert(tf.FactTransformer(facts), fc.construct(facts, "block-convex", width=8))
@@ -138,7 +138,7 @@ def test_only_attention_learns_unless_asked():
         (lambda f: tf.train_recall(tf.FactTransformer(f), f.targets, lr=0), "positive"),
         (lambda f: us.noisy_copies(f, 100.0, 2), "degrees"),
         (lambda f: us.noise_floor(torch.nn.Identity(), f, f.keys), r"\(draws, 24, 16\), got \(24, 16\)"),
-        (lambda f: us.certified_tolerance(fc.construct(f, form="relu"), f), "certificate"),
+        (lambda f: tf.certified_tolerance(fc.construct(f, form="relu"), f), "certificate"),
     ],
 )
 def test_bad_input_is_named(call, message):
@@ -216,7 +216,7 @@ def test_no_random_direction_loses_a_key_sooner_to_first_order(method):
 def test_what_is_certified_holds_in_every_direction_that_is_tried(method, options):
     facts = small(32, 8, dtype=torch.float64)
     mlp = fc.construct(facts, method, **options)
-    proved = us.certified_tolerance(mlp, facts)
+    proved = tf.certified_tolerance(mlp, facts)
     # the ends of a ReLU's ramp stand at keys: nothing can be proved for those
     assert (proved >= 0).all() and (proved > 0).double().mean() > (0.3 if options.get("gate") == "relu" else 0.99)
     for seed in range(200):
@@ -244,7 +244,7 @@ def test_facts_stored_with_noisy_copies_are_stored_around_the_keys():
 def test_arrivals_are_what_the_transformer_reads():
     facts = small(64, 16)
     model = tf.FactTransformer(facts, seed=2)
-    tf.train_recall(model, facts.targets, steps=30, batch=64, progress=False)
+    tf.train_recall(model, facts.targets, steps=30, batch=64)
     mlp = fc.construct(facts, "block-convex", width=16, seed=0)
     arrived = us.arrivals(model, samples=2048, seed=5)
     tf.insert(model, mlp)

@@ -12,7 +12,7 @@ from types import ModuleType
 import factbook
 import factcore
 from factcore import attention, editing, recall_task, transformer, usability
-from factcore.construct import METHODS
+from factcore.methods import METHODS
 
 DOCUMENTED = (transformer, recall_task, attention, usability, editing)  # modules whose functions are listed, too
 

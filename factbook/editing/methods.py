@@ -1,0 +1,152 @@
+"""What `factbook.editing.edit` can do to a fact MLP: swap it, or change weights as known editors do.
+
+Every method takes the request, an `Edit`, and returns the new MLP; the old one is left alone. Weight editors change the
+down projection and are told what attention brings in the training templates.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from factbook.editing.editors import (
+    alphaedit_update,
+    covariance,
+    memit_update,
+    null_space_projector,
+    rome_update,
+    wanted_outputs,
+)
+from factbook.editing.model import FactLanguageModel, fact_mlp, fact_positions
+from factcore.mlp import GatedMLP
+from factcore.support.checks import check_choice
+
+REPLAYED = 64  # unedited facts in a step of fine-tuning with replay
+CONTEXTS = 6  # training templates, evenly spread, in which an editor optimises the output that it wants
+
+
+class Edit(NamedTuple):
+    """What an editor is told: value tokens ``targets`` (n,) of all facts of a relation, and which ``rows`` change."""
+
+    model: FactLanguageModel
+    relation: str
+    targets: Tensor
+    rows: Tensor
+    seed: int
+
+    @property
+    def mlp(self) -> GatedMLP:
+        mlp = self.model.facts[self.relation]
+        assert isinstance(mlp, GatedMLP)
+        return mlp
+
+
+def swap(told: Edit, *, construction: str = "block-convex", **options) -> GatedMLP:
+    """The fact MLP as a whole, written anew by ``construct(all facts, construction, **options)``: no gradient."""
+    return fact_mlp(told.model.fact_set(told.relation, told.targets), construction, seed=told.seed, **options)
+
+
+def finetune(told: Edit, *, steps: int = 25, lr: float = 0.05, weights: str = "down", replay: bool = False) -> GatedMLP:
+    """Adam on the cross-entropy of the new facts in the training templates, `CONTEXTS` of them drawn per step.
+
+    weights: 'down' (the matrix that the other editors change) or 'all'. replay: `REPLAYED` unedited facts, drawn anew
+    for every step, take part.
+    """
+    check_choice("weights", weights, ("down", "all"))
+    mlp, others = copy.deepcopy(told.mlp), torch.arange(len(told.targets))
+    others = others[~torch.isin(others, told.rows)]
+    learned = [p.requires_grad_() for p in ([mlp.down] if weights == "down" else mlp.parameters())]
+    optimiser = torch.optim.Adam(learned, lr=lr)
+    generator = torch.Generator().manual_seed(told.seed)
+    brought = fact_positions(told.model, told.relation, False).brought
+    for _ in range(steps):
+        which = torch.randperm(brought.shape[1], generator=generator)[:CONTEXTS]
+        again = others[torch.randperm(len(others), generator=generator)[:REPLAYED]] if replay else others[:0]
+        rows = torch.cat([told.rows, again])
+        optimiser.zero_grad()
+        scores = told.model.logits(mlp(brought[rows][:, which]))
+        cross_entropy(scores.flatten(0, 1), told.targets[rows].repeat_interleave(len(which))).backward()
+        optimiser.step()
+    return mlp.requires_grad_(False)
+
+
+def rome(
+    told: Edit, *, steps: int = 25, lr: float = 0.5, clip: float | None = None, weight_decay: float = 0.0
+) -> GatedMLP:
+    """One rank-one change per fact, one after another, each sparing the facts that are not edited (`rome_update`)."""
+    keys, wanted, preserved = _request(told, steps=steps, lr=lr, clip=clip, weight_decay=weight_decay)
+    c, weight = covariance(preserved), told.mlp.down.double()
+    for key, value in zip(keys, wanted):  # a later change disturbs earlier ones: that is the method
+        weight = rome_update(weight, c, key, value)
+    return _with_down(told.mlp, weight)
+
+
+def memit(
+    told: Edit, *, steps: int = 25, lr: float = 0.5, clip: float | None = None, weight_of_old: float = 150.0
+) -> GatedMLP:
+    """All facts in one least squares problem with λ = ``weight_of_old`` (`memit_update`)."""
+    keys, wanted, preserved = _request(told, steps=steps, lr=lr, clip=clip)
+    weight = memit_update(told.mlp.down, covariance(preserved), keys, wanted, weight_of_old=weight_of_old)
+    return _with_down(told.mlp, weight)
+
+
+def alphaedit(
+    told: Edit, *, steps: int = 25, lr: float = 0.5, clip: float | None = None, tol: float = 1e-2, ridge: float = 1e-2
+) -> GatedMLP:
+    """A ridge regression in the null space of the keys that are not edited (`alphaedit_update`).
+
+    ``tol`` decides what counts as null, relative to the largest eigenvalue; ``ridge`` is relative to the mean square
+    of an edited key, so that neither depends on the scale of the hidden units.
+    """
+    keys, wanted, preserved = _request(told, steps=steps, lr=lr, clip=clip)
+    projector = null_space_projector(preserved, tol)
+    size = float(keys.double().square().sum(dim=1).mean())
+    return _with_down(told.mlp, alphaedit_update(told.mlp.down, projector, keys, wanted, ridge=ridge * size))
+
+
+def no_op(told: Edit) -> GatedMLP:
+    """Nothing changes."""
+    return told.mlp
+
+
+def chance(told: Edit) -> GatedMLP:
+    """An MLP that gives airports outputs at random: what a model scores that knows nothing."""
+    shape, generator = told.mlp.down.shape, torch.Generator().manual_seed(told.seed)
+    values = told.model.corpus.values[told.relation]
+    picks = values[torch.randint(len(values), (shape[1],), generator=generator)]
+    mlp = copy.deepcopy(told.mlp)
+    mlp.gate_weight.data = torch.randn(shape[::-1], generator=generator).to(mlp.down)
+    mlp.down.data = told.model.head()[picks].T.contiguous().to(mlp.down)
+    return mlp
+
+
+def _request(told: Edit, **options) -> tuple[Tensor, Tensor, Tensor]:
+    """Of edited facts the mean hidden units in the training templates (e, h) and the outputs wanted (e, d).
+
+    And the hidden units (p, h) of all other facts, one row a template.
+    """
+    hidden = told.mlp.hidden(fact_positions(told.model, told.relation, False).brought)
+    others = torch.ones(len(hidden), dtype=torch.bool).index_fill_(0, told.rows, False)
+    if not others.any():
+        raise ValueError("every fact is edited: weight editors need facts to preserve; use method='swap'")
+    keys = hidden[told.rows]  # (e, t, h)
+    outputs = keys[:, :: max(1, keys.shape[1] // CONTEXTS)] @ told.mlp.down.T
+    wanted = wanted_outputs(told.model.logits, outputs, told.targets[told.rows], **options)
+    return keys.mean(dim=1), wanted, hidden[others].flatten(0, 1)
+
+
+def _with_down(mlp: GatedMLP, weight: Tensor) -> GatedMLP:
+    """A copy of ``mlp`` with another down projection."""
+    mlp = copy.deepcopy(mlp)
+    mlp.down.data = weight.to(mlp.down)
+    return mlp
+
+
+METHODS: dict[str, Callable[..., GatedMLP]] = {
+    f.__name__: f for f in (swap, finetune, rome, memit, alphaedit, no_op, chance)
+}

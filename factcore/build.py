@@ -1,0 +1,151 @@
+"""`construct`: one entry for every way to build a fact-storing MLP, and the one verification of what they build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from factcore.facts import FactSet
+from factcore.geometry.many import undecodable
+from factcore.methods import METHODS, Method
+from factcore.mlp import GatedMLP
+from factcore.scoring import lost_rows
+from factcore.support.checks import check_choice, check_integer, check_options
+from factcore.support.streams import stream
+
+ORDINARY = 20  # powers of two around 1 in which facts are left at their scale
+LEAST = 1e-6  # margin below which a value counts as one that no output can pick
+SHORT = (torch.float16, torch.bfloat16)  # built in float32, then cast
+
+
+def construct(
+    facts: FactSet,
+    method: str = "encoder-decoder",
+    *,
+    width: int | None = None,
+    seed: int = 0,
+    strict: bool = True,
+    **options: Any,
+) -> GatedMLP:
+    """Build an MLP that stores ``facts`` and verify it: every fact decodes, by more than its rounding error.
+
+    method: 'one-hot', 'ntk', 'hebbian', 'encoder-decoder', 'max-margin', 'block-convex' or 'trained'; the docstring
+    of the function of that name (`encoder_decoder`, `one_hot` …) states the formula and the ``options``. ``width`` is
+    the number of hidden units allowed; None takes as few as the method finds it needs, or doubles them until nothing is
+    lost. The same seed gives the same network. float16 and bfloat16 facts are built for in float32 and verified as the
+    cast network decodes them.
+
+    ValueError for an unknown method or option, for a width that has no room at all, and when facts are lost, with their
+    count, the first row and the reason. ``strict=False`` returns the network all the same, the rows in ``mlp.lost``.
+    """
+    record = checked_method(facts, method, width, seed, options)
+    with torch.inference_mode(False), torch.enable_grad():
+        for units in _widths(record, facts, width):
+            mlp = build_verified(record, facts, [units], [seed], options)[0]
+            if not strict or not len(_lost(mlp)):
+                return mlp
+            if width is None and not record.finds_width:
+                check_storable(facts, mlp)
+        raise ValueError(_complaint(mlp, facts, width is None and not record.finds_width))
+
+
+def checked_method(facts: FactSet, method: str, width: int | None, seed: int, options: dict[str, Any]) -> Method:
+    """The record of ``method``; ValueError for what no construction can be asked."""
+    if not isinstance(facts, FactSet):
+        raise ValueError(f"facts must be a FactSet, got {type(facts).__name__}")
+    check_choice("method", method, METHODS)
+    if width is not None:
+        check_integer("width", width)
+    stream(seed, "weights")  # names a seed that is none
+    check_options(method, METHODS[method].build, options)
+    return METHODS[method]
+
+
+def build_verified(
+    record: Method, facts: FactSet, widths: Sequence[int | None], seeds: Sequence[int], options: dict[str, Any]
+) -> list[GatedMLP]:
+    """A network for each of ``widths`` and ``seeds``, its lost rows in ``mlp.lost``; built together where that is had.
+
+    Constructions get facts with entries near 1, so that nothing overflows or drowns whatever their scale: keys and
+    values times exact powers of two, unless they are of ordinary scale. The keys' factor returns in the weights, the
+    values' factor changes no decision.
+    """
+    dtype = facts.keys.dtype
+    prepared, scale = _prepared(facts, torch.float32 if dtype in SHORT else dtype)
+    if record.build_many is None:
+        mlps = [record.build(prepared, width, seed, **options) for width, seed in zip(widths, seeds)]
+    else:
+        mlps = record.build_many(prepared, widths, seeds, **options)
+    for mlp in mlps:
+        for weight in (mlp.gate_weight, mlp.up) if scale != 1.0 else ():
+            if weight is not None:
+                weight.mul_(scale)
+        mlp.to(dtype)
+        if mlp.lost is None or dtype in SHORT:
+            mlp.lost = lost_rows(mlp, facts)
+    return mlps
+
+
+def _prepared(facts: FactSet, dtype: torch.dtype) -> tuple[FactSet, float]:
+    """The facts with entries near 1, outside of inference mode, and the factor of their keys."""
+    powers = [-torch.frexp(t.double().abs().amax()).exponent.clamp(-1000, 1000) for t in (facts.keys, facts.values)]
+    powers = [power.where(power.abs() > ORDINARY, 0) for power in powers]
+    if not any(powers) and dtype == facts.keys.dtype and not facts.keys.is_inference():
+        return facts, 1.0
+    keys, values = (torch.ldexp(t.double(), power).to(dtype) for t, power in zip((facts.keys, facts.values), powers))
+    return replace(facts, keys=keys, values=values, targets=facts.targets.clone()), 2.0 ** int(powers[0])
+
+
+def check_storable(facts: FactSet, mlp: GatedMLP) -> None:
+    """ValueError when no network can store a fact that ``mlp`` lost: its value lies in the hull of the others."""
+    outside = undecodable(facts.values.double(), facts.targets[_lost(mlp)].unique(), least=LEAST)
+    if len(outside):
+        first = int(outside[0])
+        name = f" ({facts.value_names[first]!r})" if facts.value_names else ""
+        raise ValueError(
+            f"{len(outside)} of {facts.n_values} values cannot be decoded, the first is values[{first}]{name}: it lies "
+            f"in (or too near) the convex hull of the others, so no output can pick it"
+        )
+
+
+def _lost(mlp: GatedMLP) -> Tensor:
+    assert mlp.lost is not None  # build_verified has looked
+    return mlp.lost
+
+
+def _widths(record: Method, facts: FactSet, width: int | None) -> Iterator[int | None]:
+    """The widths to try in turn: the one asked for, the method's own choice, or ⌈n/d⌉ and its doublings."""
+    if width is not None or record.finds_width:
+        yield width
+        return
+    units = max(1, -(-len(facts) // facts.d))
+    while units <= max(record.most(facts), -(-len(facts) // facts.d)):
+        yield units
+        units *= 2
+
+
+def _complaint(mlp: GatedMLP, facts: FactSet, doubled: bool) -> str:
+    """What was lost, and why as far as it can be told."""
+    check_storable(facts, mlp)
+    row, dtype = int(_lost(mlp)[0]), facts.keys.dtype
+    what = f"{len(_lost(mlp))} of {len(facts)} facts are lost at width {mlp.width}, the first in row {row}"
+    exact = "" if dtype == torch.float64 else f", or convert the facts from {dtype} to float64"
+    if not facts.keys[row].any():
+        return f"{what}: keys[{row}] is a row of zeros, which only gates with biases can tell; remove it"
+    if (twin := _twin(facts, row)) is not None:
+        return f"{what}: keys[{row}] and keys[{twin}] nearly coincide or are parallel; remove one of them{exact}"
+    if doubled:
+        return f"no width up to {mlp.width} stores all {len(facts)} facts, and this method gains nothing beyond: {what}"
+    return f"{what}; allow more width{exact}"
+
+
+def _twin(facts: FactSet, row: int) -> int | None:
+    """A key of another value whose direction is, to the precision of the facts, that of ``row``."""
+    keys = torch.nn.functional.normalize(facts.keys.double() / facts.keys.double().abs().amax(), dim=1)
+    apart = (keys - keys[row]).norm(dim=1).where(facts.targets != facts.targets[row], torch.inf)
+    nearest = int(apart.argmin())
+    return nearest if float(apart[nearest]) < 100 * torch.finfo(facts.keys.dtype).eps ** 0.5 else None

@@ -1,0 +1,250 @@
+"""Encoders: one gated hidden layer with enc(k_i) = c_i, exactly or by training (paper section 4, encoder).
+
+All return the hidden layer alone: gates, up projection and, per hidden unit, the code coordinate that
+it adds to. The decoder turns that into a down projection.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from factcore.mlp import GATES, GatedMLP
+from factcore.support.checks import check_choice
+
+CANDIDATE_DIRECTIONS = 16  # random directions tried for the buckets; the one with the widest gaps at the cuts wins
+RANDOM_GATE_SCALE = 4.0  # spread of ⟨g, x⟩ in standard deviations: a saturated gate conditions the solve better
+
+
+class Encoder(NamedTuple):
+    """enc(x)_c = Σ over the units j with ``coordinate[j] == c`` of σ(⟨gate_weight_j, x⟩ + gate_bias_j) ⟨up_j, x⟩."""
+
+    gate_weight: Tensor  # (h, d)
+    gate_bias: Tensor | None  # (h,)
+    up: Tensor  # (h, d)
+    coordinate: Tensor  # (h,) int64
+    gate: str
+    n_solved: int
+
+    def followed_by(self, projection: Tensor) -> GatedMLP:
+        """D enc(x), with D the ``projection`` (e, m)."""
+        down = projection[:, self.coordinate]
+        solved = self.n_solved + projection.numel()  # D counts, though a random one would follow from the seed
+        return GatedMLP(self.gate_weight, self.up, down, gate=self.gate, gate_bias=self.gate_bias, n_solved=solved)
+
+
+class Buckets(NamedTuple):
+    """Keys sorted along ``direction`` and cut: bucket b holds ``order[starts[b]:starts[b + 1]]``."""
+
+    direction: Tensor  # (d,)
+    order: Tensor  # (n,) int64
+    starts: list[int]  # n_buckets + 1 positions
+    below: Tensor  # (n_buckets − 1,) ⟨direction, k⟩ of the last key before each cut
+    above: Tensor  # (n_buckets − 1,) and of the first key after it
+
+
+def key_rank(keys: Tensor) -> int:
+    """Dimensions that the keys span: as many fit into one linear system. Below d for embeddings that were centred."""
+    n, d = keys.shape
+    return max(1, int(torch.linalg.matrix_rank(keys.double(), rtol=1e-7))) if n > d else d
+
+
+def n_buckets(n_keys: int, rank: int, fill: float = 1.0) -> int:
+    """⌈n / (fill · rank)⌉: buckets of at most fill·rank keys, one linear system each; rank = d for generic keys."""
+    if not 0 < fill <= 1:
+        raise ValueError(f"fill must lie in (0, 1], got {fill}")
+    return math.ceil(n_keys / max(1, int(fill * rank)))
+
+
+def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 1.0) -> Buckets:
+    """Random buckets of at most fill·rank keys, cut where neighbours along a random direction lie farthest apart.
+
+    A gate must tell the keys on both sides of a cut apart, so the smallest gap at a cut limits the precision; of
+    `CANDIDATE_DIRECTIONS` directions the one with the largest smallest gap is kept.
+    """
+    (n, d), rank = keys.shape, key_rank(keys)
+    size, count = max(1, int(fill * rank)), n_buckets(n, rank, fill)
+    directions = torch.randn(d, CANDIDATE_DIRECTIONS, generator=generator, dtype=torch.float64).to(keys)
+    directions /= directions.norm(dim=0)
+    sorted_scores, orders = (keys @ directions).sort(dim=0)
+    gaps = sorted_scores.diff(dim=0).T.cpu()  # (candidates, n − 1)
+    cuts = [_widest_cuts(gap, size, count) for gap in gaps]
+    smallest = [
+        float(gap[torch.tensor(cut, dtype=torch.int64) - 1].min()) if cut else 0.0 for gap, cut in zip(gaps, cuts)
+    ]
+    best = max(range(CANDIDATE_DIRECTIONS), key=smallest.__getitem__)
+    at = torch.tensor(cuts[best], dtype=torch.int64, device=keys.device)
+    scores = sorted_scores[:, best]
+    return Buckets(directions[:, best], orders[:, best], [0, *cuts[best], n], scores[at - 1], scores[at])
+
+
+def encode_with_buckets(
+    keys: Tensor, codes: Tensor, generator: torch.Generator, *, gate: str = "step", fill: float = 1.0
+) -> Encoder:
+    """The bucket gadget: h = m·⌈n/d⌉ units (twice that with ``gate="relu"``), O(nd² + ndm) work, float64.
+
+    Bucket b solves S_b k_i = c_i for its own keys. Step gates 1[⟨g, x⟩ > t_b] open one after another, so unit b
+    carries a_b = S_b − S_{b−1} and the open units add up to S_b: the sum telescopes and no error accumulates.
+    With ``gate="relu"`` a step becomes a ramp over the gap at the cut, the difference of two ReLUs.
+
+    keys (n, d) distinct and codes (n, m), both float64.
+    """
+    d, m = keys.shape[1], codes.shape[1]
+    buckets = cut_into_buckets(keys, generator, fill=fill)
+    solutions = _solve_buckets(keys, codes, buckets)  # (B, m, d)
+    steps = torch.cat([solutions[:1], solutions.diff(dim=0)])
+    n_solved, count = steps.numel() + len(buckets.below), len(steps)
+    weight, offset = buckets.direction.expand(count - 1, d), -(buckets.below + buckets.above) / 2
+    if gate == "relu":
+        width = buckets.above - buckets.below
+        weight = (weight / width[:, None]).repeat(2, 1)
+        offset = torch.cat([-buckets.below / width, -buckets.above / width])
+        steps = torch.cat([steps, -steps[1:]])
+    elif gate != "step":
+        raise ValueError(f"the bucket encoder has gates 'step' and 'relu', got {gate!r}")
+    weight = torch.cat([keys.new_zeros(1, d), weight])  # the first bucket's gate is always open
+    bias = torch.cat([keys.new_ones(1), offset])
+    weight, bias = (per_bucket.repeat_interleave(m, dim=0) for per_bucket in (weight, bias))
+    coordinate = torch.arange(m, device=keys.device).repeat(len(steps))
+    return Encoder(weight, bias, steps.reshape(-1, d), coordinate, gate, n_solved)
+
+
+def encode_with_random_gates(
+    keys: Tensor, codes: Tensor, generator: torch.Generator, *, gate: str = "silu", fill: float = 1.0
+) -> Encoder:
+    """Random gates: with G drawn at random, enc(k_i) = c_i is linear in A; the smallest A is taken, float64.
+
+    p = ⌈n / (fill·d)⌉ gates of m units each, h = m·p; where they leave the n equations dependent (a ReLU or a step is
+    shut for half of the keys), gates are added until they are not. One n × pd system: O(n³), for n up to 10⁴.
+
+    keys (n, d) distinct and codes (n, m), both float64.
+    """
+    (n, d), m = keys.shape, codes.shape[1]
+    check_choice("gate", gate, GATES)
+    least = n_buckets(n, key_rank(keys), fill)
+    most = 2 * least + 8
+    scale = RANDOM_GATE_SCALE / keys.norm(dim=1).mean()
+    gates = scale * torch.randn(most, d, generator=generator, dtype=torch.float64).to(keys)
+    for count in range(least, most + 1):
+        opened = GATES[gate](keys @ gates[:count].T)  # (n, p)
+        features = (opened[:, :, None] * keys[:, None, :]).reshape(n, count * d)
+        up = smallest_solution(features, codes)  # (pd, m)
+        residual = (features @ up - codes).abs().amax() / codes.abs().amax()
+        if residual < 1e-6:
+            break
+    else:
+        raise ValueError(
+            f"{most} random {gate!r} gates do not separate the {n} keys: the equations stay dependent "
+            f"(residual {float(residual):.1e}). Use another gate ('silu') or encoder='buckets'."
+        )
+    up = up.reshape(count, d, m).transpose(1, 2).reshape(count * m, d)
+    coordinate = torch.arange(m, device=keys.device).repeat(count)
+    return Encoder(gates[:count].repeat_interleave(m, dim=0), None, up, coordinate, gate, up.numel())
+
+
+@torch.enable_grad()
+def encode_by_gradient(
+    keys: Tensor,
+    codes: Tensor,
+    generator: torch.Generator,
+    *,
+    gate: str = "identity",
+    fill: float = 1.0,
+    steps: int = 2000,
+    lr: float = 0.1,
+) -> Encoder:
+    """Gates and up projection by gradient steps: full-batch Adam on the squared error of the codes, cosine decay.
+
+    enc(x)_c = Σ_j ⟨g_cj, x⟩⟨a_cj, x⟩ over p = ⌈n / (2·fill·d)⌉ units: each has 2d free numbers where one of the closed
+    forms has d, so half as many units have as many unknowns as equations. How close to the codes the steps come is not
+    guaranteed; a lower ``fill`` brings them closer. h = m·p.
+
+    keys (n, d) of about one norm and codes (n, m), both float64. ValueError for another gate than 'identity'.
+    """
+    if gate != "identity":
+        raise ValueError(f"the encoder by gradient steps is bilinear: gate must be 'identity', got {gate!r}")
+    (n, d), m = keys.shape, codes.shape[1]
+    units = n_buckets(n, 2 * key_rank(keys), fill)
+    scale, spread = d**0.5 / keys.norm(dim=1).mean(), codes.square().mean().sqrt()
+    size = torch.tensor([d**-0.5, (d * units) ** -0.5], dtype=torch.float64)  # outputs then begin at about 1
+    weights = torch.randn(2, m * units, d, generator=generator, dtype=torch.float64) * size[:, None, None]
+    weights = weights.to(keys).requires_grad_()
+    optimiser = torch.optim.Adam([weights], lr=lr * d**-0.5)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(steps):
+        gates, up = (scale * keys) @ weights.mT
+        loss = ((gates * up).view(n, m, units).sum(dim=2) - codes / spread).square().mean()
+        (weights.grad,) = torch.autograd.grad(loss, weights)
+        optimiser.step()
+        decay.step()
+    gates, up = scale * weights.detach()
+    coordinate = torch.arange(m, device=keys.device).repeat_interleave(units)
+    return Encoder(gates, None, spread * up, coordinate, "identity", weights.numel())
+
+
+def smallest_solution(rows: Tensor, targets: Tensor) -> Tensor:
+    """The X of least Frobenius norm with rows @ X = targets, for (…, s, d) rows, s ≤ d, of full rank.
+
+    By a QR factorisation of rowsᵀ, so that the condition number is not squared. Zero rows with zero targets are
+    padding and ask for nothing. One step of iterative refinement follows.
+    """
+    q, r = torch.linalg.qr(rows.mT)  # (…, d, s), (…, s, s)
+    padding = (rows == 0).all(dim=-1)
+    r = r + torch.diag_embed(padding.to(rows.dtype))
+
+    def solve(right: Tensor) -> Tensor:
+        return q @ torch.linalg.solve_triangular(r.mT, right, upper=False)
+
+    solution = solve(targets)
+    return solution + solve(targets - rows @ solution)
+
+
+def _widest_cuts(gaps: Tensor, size: int, count: int) -> list[int]:
+    """Cut n sorted keys into ``count`` buckets of at most ``size`` so that the smallest gap at a cut is largest.
+
+    A bisection over the gap that is asked for; each try takes every bucket as long as such a gap allows.
+    """
+    n = len(gaps) + 1
+    if count == 1:
+        return []
+    wide_enough = gaps.sort().values
+    low, high, best = 0, len(wide_enough), _cuts_at_gap(gaps, 0.0, size, n) or []
+    while high - low > 1:
+        middle = (low + high) // 2
+        cuts = _cuts_at_gap(gaps, float(wide_enough[middle]), size, n)
+        if cuts is not None and len(cuts) < count:
+            low, best = middle, cuts
+        else:
+            high = middle
+    return best
+
+
+def _cuts_at_gap(gaps: Tensor, least: float, size: int, n: int) -> list[int] | None:
+    """Fewest cuts at gaps of at least ``least`` with at most ``size`` keys between two cuts; None if impossible."""
+    positions = torch.arange(1, n)
+    # last[p] = the last allowed cut at or before position p
+    last = torch.where(gaps >= least, positions, 0).cummax(dim=0).values.tolist()
+    cuts, start = [], 0
+    while n - start > size:
+        cut = last[start + size - 1]
+        if cut <= start:
+            return None
+        cuts.append(cut)
+        start = cut
+    return cuts
+
+
+def _solve_buckets(keys: Tensor, codes: Tensor, buckets: Buckets) -> Tensor:
+    """S_b (B, m, d): the smallest matrix with S_b k_i = c_i for every key of bucket b."""
+    sizes = torch.tensor(buckets.starts, device=keys.device).diff()
+    slot = torch.arange(int(sizes.max()), device=keys.device)
+    index = (torch.tensor(buckets.starts[:-1], device=keys.device)[:, None] + slot).clamp_max(len(keys) - 1)
+    member = (slot < sizes[:, None])[..., None]  # (B, s, 1)
+    rows = buckets.order[index]
+    blocks = [
+        smallest_solution(keys[r] * keep, codes[r] * keep).mT for r, keep in zip(rows.split(16), member.split(16))
+    ]
+    return torch.cat(blocks)

@@ -1,0 +1,29 @@
+"""The NTK-style associative memory of Nichani et al. 2024 (arXiv 2412.06538): one averaged update, no solve."""
+
+from __future__ import annotations
+
+import torch
+
+from factcore.facts import FactSet
+from factcore.mlp import GatedMLP
+from factcore.support.blocks import row_blocks
+from factcore.support.streams import stream
+
+
+def ntk(facts: FactSet, width: int, seed: int) -> GatedMLP:
+    """g(x) = D ((Gx) ⊙ (Ax)) with G and D random and A = (1/h) Σ_i ((G k_i) ⊙ Dᵀ v_f(i)) k_iᵀ.
+
+    The Hermite polynomial φ of the paper is that of degree 1, the identity, as in the published code; G (h, d) is
+    Gaussian, D (e, h) has unit columns. It stores everything only when h is large: a network too narrow loses facts.
+    """
+    generator, n = stream(seed, "weights"), len(facts)
+    gates = torch.randn(width, facts.d, generator=generator, dtype=torch.float64)
+    directions = torch.randn(facts.e, width, generator=generator, dtype=torch.float64)
+    directions = torch.nn.functional.normalize(directions, dim=0).to(facts.keys)
+    # A key of norm r has gate arguments of spread r: rescale so that φ meets a standard normal.
+    gates = (gates / facts.keys.double().norm(dim=1).mean().cpu()).to(facts.keys)
+    up = torch.zeros_like(gates)
+    for rows in row_blocks(n, width, facts.keys.device):
+        keys, values = facts.keys[rows], facts.values[facts.targets[rows]]
+        up += ((keys @ gates.T) * (values @ directions)).T @ keys  # (h, d)
+    return GatedMLP(gates, up / width, directions, gate="identity", n_solved=up.numel())

@@ -1,0 +1,167 @@
+"""Attention solved for, not trained: one convex problem finds the key projection, and a bound holds for every sequence.
+
+With the query projection fixed, the score of a token at a place is linear in the key projection W:
+
+    s(e, t) = ⟨e W, q_t⟩ / √d,      q_t the query turned to place t
+
+so raising the weight that attention puts on the key is a convex problem. No sequence is drawn: the junk vocabulary is
+finite, so at each place the worst junk is known, and with it a bound for all the sequences of the recall task.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, softplus
+
+from factcore.constructions.convex import minimise
+from factcore.transformer.model import FactTransformer, rms_norm, rotate
+from factcore.transformer.task import JUNK, LENGTH, RUN
+
+PLACES = range(LENGTH - 2 - RUN[1], LENGTH - 1 - RUN[0])  # where the key may stand, from the left
+
+
+class AttentionSolve(NamedTuple):
+    """The convex objective, its certified gap above the minimum, the smallest weight on a key, and iterations."""
+
+    objective: float
+    gap: float
+    smallest_weight: float  # that a key has in any sequence of the task
+    iterations: int
+    converged: bool  # the gap is at most tol · objective
+
+
+def solve_attention(
+    model: FactTransformer,
+    *,
+    ridge: float = 1e-8,
+    tol: float = 1e-2,
+    most_iterations: int = 2000,
+) -> AttentionSolve:
+    """Set the key projection of ``model`` so that attention finds the key among the junk; nothing is trained.
+
+    Minimises over W, in float64 and by L-BFGS,
+
+        Φ(W) = mean_{i,p} log(1 + Σ_{t,j} exp(s(j, t) − s(i, p))) + (ridge / 2) ‖W‖²,
+
+    i the keys, p the places where a key may stand, and j all junk at each place t of the longest sequence around it,
+    and Q: each term bounds −log of the weight of key i at place p whatever the junk, and Φ averages them. Φ is strongly
+    convex, so the answer is unique and within ‖∇Φ‖² / (2 ridge) of the minimum. Stops when that gap is at most
+    ``tol`` · Φ, or unconverged after ``most_iterations`` or when rounding ends the progress. The query projection stays
+    as drawn, scaled so that ‖q_t‖ = √d; the norm before attention becomes the plain one. No fact enters, only
+    embeddings. ValueError for options out of range and for a query projection that is zero or not finite.
+    """
+    if not ridge > 0 or not tol > 0 or most_iterations < 1:
+        raise ValueError(f"ridge, tol and most_iterations must be positive, got {(ridge, tol, most_iterations)}")
+    with torch.no_grad():
+        model.attention_norm.fill_(1.0)
+        size = _turned_queries(model).norm(dim=1).mean()
+        if not 0 < size < torch.inf:
+            raise ValueError(f"the query of Q has norm {float(size):g} after its projection: draw another")
+        model.query.div_(size.to(model.query))
+        table, queries = _table(model), normalize(_turned_queries(model), dim=1)
+
+    @torch.enable_grad()
+    def evaluate(at: Tensor) -> tuple[Tensor, Tensor, float]:
+        weights = at.detach().requires_grad_()
+        key, rest = _scores(table @ weights @ queries.T, model.n_facts, worst=False)
+        loss = softplus(rest - key).mean() + ridge / 2 * weights.square().sum()
+        return loss.detach(), torch.autograd.grad(loss, weights)[0], -math.inf
+
+    start = table.new_zeros(table.shape[1], table.shape[1])
+    solve = minimise(evaluate, start=start, curvature=ridge, tol=tol, most=most_iterations)
+    with torch.no_grad():
+        model.key.copy_(solve.theta)
+    smallest, converged = float(worst_weights(model).min()), solve.gap <= tol * solve.objective
+    return AttentionSolve(solve.objective, solve.gap, smallest, solve.iterations, converged)
+
+
+@torch.no_grad()
+def sharpen(model: FactTransformer, *, factor: float = 16.0) -> FactTransformer:
+    """Make trained attention a cleaner look-up: the same choice, less noise, no training. Returns ``model``.
+
+    The learned norm is folded into the query and key projections, which leaves every score as it is, so that attention
+    mixes the plain rows instead of rows that the norm has turned; then scores are multiplied by ``factor``.
+    ValueError for factor ≤ 0 and for a model with residuals or learned value and output projections, for which the
+    norm cannot be folded.
+    """
+    if not factor > 0:
+        raise ValueError(f"factor must be positive, got {factor}")
+    _check_plain(model)
+    model.query.mul_(model.attention_norm[:, None])
+    model.key.mul_(factor * model.attention_norm[:, None])
+    model.attention_norm.fill_(1.0)
+    return model
+
+
+def _check_plain(model: FactTransformer) -> None:
+    eye = torch.eye(model.value.shape[0]).to(model.value)
+    if model.residuals or not (torch.equal(model.value, eye) and torch.equal(model.output, eye)):
+        raise ValueError("this needs a model without residuals, with the identity as value and output projection")
+
+
+@torch.no_grad()
+def worst_weights(model: FactTransformer) -> Tensor:
+    """Per key (n,) the smallest weight that attention puts on it in any sequence of the task, exactly.
+
+    The worst sequence is the longest one that has, at each place, the junk with the largest score.
+    """
+    return torch.sigmoid(_worst_logits(model))
+
+
+def _worst_logits(model: FactTransformer) -> Tensor:
+    """log a / (1 − a) of that weight, (n,)."""
+    queries = _turned_queries(model)
+    key, rest = _scores(_table(model) @ model.key.double() @ queries.T, model.n_facts, worst=True)
+    return (key - rest).amin(dim=1)
+
+
+@torch.no_grad()
+def certified_noise(model: FactTransformer) -> Tensor:
+    """Per key (n,) an angle in degrees that the MLP's input never exceeds, in any sequence that asks for the key.
+
+    With weight a on the key, the input is along a k + (1 − a) r, r a mean of other rows, all of one norm but for
+    rounding: sin θ ≤ (1 − a) / a · max ‖row‖ / ‖k‖. An MLP whose `certified_tolerance` is larger at every key
+    answers every sequence right (`certified_recall`). 180 where the bound says nothing.
+    In exact arithmetic. ValueError for a model with residuals, or with norms or projections other than the plain ones.
+    """
+    _check_plain(model)
+    ones = torch.ones_like(model.attention_norm)
+    if not torch.equal(model.attention_norm, ones):
+        raise ValueError("the bound needs the plain norm before attention, as solve_attention and sharpen leave it")
+    level = model.mlp_norm.new_full((), model.key_norm / len(ones) ** 0.5)
+    if not torch.equal(model.mlp_norm, level.expand_as(model.mlp_norm)):
+        raise ValueError("the bound needs the plain norm before the MLP")
+    length = _table(model).norm(dim=1)
+    sine = (-_worst_logits(model)).exp() * length.max() / length[: model.n_facts]
+    return torch.where(sine < 1, torch.rad2deg(sine.clamp(max=1).asin()), 180.0)
+
+
+def _table(model: FactTransformer) -> Tensor:
+    """What attention sees of each token, normed in the model's dtype: (n + 18, d) in float64."""
+    return (rms_norm(model.embedding.detach()) * model.attention_norm.detach()).double()
+
+
+def _turned_queries(model: FactTransformer) -> Tensor:
+    """q_t / √d (LENGTH, d): the query of Q at the last place, turned back by RoPE so that s(e, t) = ⟨e W, q_t⟩ / √d."""
+    table = _table(model)
+    query = (table[model.n_facts + JUNK] @ model.query.detach().double()).expand(1, LENGTH, -1).contiguous()
+    turns = model.turns.to(torch.complex128)
+    return rotate(query, turns[-1:] * turns.conj())[0] / table.shape[1] ** 0.5
+
+
+def _scores(scores: Tensor, n: int, *, worst: bool) -> tuple[Tensor, Tensor]:
+    """Of all scores (n + 18, LENGTH): those of key i at place p (n, P), and log Σ exp of what stands around it (P,).
+
+    Around it: one junk token at each place, the one with the largest score (``worst``) or all of them (smooth, larger).
+    """
+    junk = scores[n : n + JUNK]
+    around = junk.amax(dim=0) if worst else junk.logsumexp(dim=0)  # (LENGTH,)
+    rest = []
+    for place in PLACES:
+        others = torch.cat([around[place - RUN[1] : place], around[place + 1 : -1], scores[n + JUNK, -1:]])
+        rest.append(others.logsumexp(dim=0))
+    return scores[:n, list(PLACES)], torch.stack(rest)

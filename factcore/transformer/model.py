@@ -1,0 +1,146 @@
+"""A one-layer transformer that looks facts up in an MLP (paper section 5).
+
+    junk … junk  K  junk … junk  Q   →  the value of K
+
+One head of attention finds the key K among the junk and hands it to the MLP; the MLP, written down beforehand, turns it
+into its value. Attention is all that learns.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize, scaled_dot_product_attention
+
+from factcore.facts import FactSet
+from factcore.support.streams import stream
+from factcore.transformer.task import JUNK, LENGTH
+
+ROPE_BASE = 10_000.0
+GAP = 5.0  # of logits: `insert` scales them so that, at half of the keys, the best value leads by this much
+
+
+class FactTransformer(nn.Module):
+    """Embedding → RMSNorm → attention → RMSNorm → MLP → scores of the values; no residual around either.
+
+    The embeddings of the key tokens are the keys of ``facts`` and the head is its values, both frozen. Attention's
+    value and output projections are the identity, so what reaches the MLP is a mixture of embeddings; the second norm
+    gives it the norm of a key. Only the query and key projections and the first norm learn. The options undo this
+    recipe piece by piece, to see which pieces it needs: ``residuals`` adds both residuals, ``train_mlp_norm`` and
+    ``train_projections`` unfreeze the second norm and the value and output projections, ``tied=False`` makes
+    embeddings and head random and lets them learn.
+
+    ValueError unless keys and values have one dimension d, an even one (RoPE turns pairs), and all keys have one norm
+    (RMSNorm leaves directions only), not a tiny one.
+    """
+
+    turns: Tensor
+
+    def __init__(
+        self,
+        facts: FactSet,
+        *,
+        seed: int = 0,
+        residuals: bool = False,
+        train_mlp_norm: bool = False,
+        train_projections: bool = False,
+        tied: bool = True,
+    ) -> None:
+        super().__init__()
+        n, d, norms = len(facts), facts.d, facts.keys.norm(dim=1)
+        self.key_norm = float(norms.mean())
+        if self.key_norm**2 < 1e3 * d * torch.finfo(facts.keys.dtype).eps:
+            raise ValueError(f"keys of norm {self.key_norm:.1e} drown in the rounding of RMSNorm; normalise them first")
+        if facts.e != d:
+            raise ValueError(f"the MLP stands in a stream of one size, but keys have d = {d} and values e = {facts.e}")
+        if d % 2:
+            raise ValueError(f"RoPE turns pairs of coordinates, so d must be even, got {d}")
+        uneven = ((norms - self.key_norm).abs() > 1e-3 * self.key_norm).nonzero().flatten()
+        if len(uneven):
+            raise ValueError(
+                f"keys must have one norm, as RMSNorm keeps only their direction: row {int(uneven[0])} has "
+                f"{float(norms[uneven[0]]):.4g}, the mean is {self.key_norm:.4g}; normalise the keys first"
+            )
+        generator = stream(seed, "transformer")
+
+        def draw(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=generator, dtype=torch.float64).to(facts.keys)
+
+        others = self.key_norm * normalize(draw(JUNK + 2, d), dim=1)  # junk, Q and the padding
+        self.n_facts, self.residuals = n, residuals
+        self.embedding = nn.Parameter(torch.cat([facts.keys, others]), requires_grad=not tied)  # (n + 18, d)
+        self.head = nn.Parameter(facts.values.clone(), requires_grad=not tied)  # (v, d)
+        if not tied:
+            self.embedding.data = self.key_norm * normalize(draw(n + JUNK + 2, d), dim=1)
+            self.head.data = normalize(draw(facts.n_values, d), dim=1)
+        self.attention_norm = nn.Parameter(facts.keys.new_ones(d))
+        # Small at first: attention that is sharp before it is right gets no gradient from the keys it misses.
+        self.query, self.key = (nn.Parameter(0.1 * draw(d, d) / d**0.5) for _ in range(2))
+        eye = torch.eye(d).to(facts.keys)
+        self.value = nn.Parameter(eye, requires_grad=train_projections)
+        self.output = nn.Parameter(eye.clone(), requires_grad=train_projections)
+        self.mlp_norm = nn.Parameter(facts.keys.new_full((d,), self.key_norm / d**0.5), requires_grad=train_mlp_norm)
+        self.mlp: nn.Module = nn.Identity()
+        self.logit_scale = 1.0
+        turns = rope_turns(LENGTH, d).to(facts.keys.device, facts.keys.dtype.to_complex())
+        self.register_buffer("turns", turns, persistent=False)
+
+    def mlp_input(self, tokens: Tensor) -> Tensor:
+        """What the MLP gets at the last place of each sequence, (b, T) → (b, d): a key, if attention works."""
+        # Every token is normed and projected once, however often it stands in the batch.
+        table = rms_norm(self.embedding) * self.attention_norm  # (n + 18, d)
+        keys = rotate((table @ self.key)[tokens], self.turns)  # (b, T, d)
+        query = rotate((table @ self.query)[tokens[:, -1:]], self.turns[-1:])  # (b, 1, d)
+        seen = (tokens != len(table) - 1)[:, None]  # (b, 1, T): not the padding
+        values = (table @ self.value)[tokens]
+        mixed = scaled_dot_product_attention(query, keys, values, attn_mask=seen)[:, 0] @ self.output  # (b, d)
+        if self.residuals:
+            mixed = mixed + self.embedding[tokens[:, -1]] * (mixed.shape[1] ** 0.5 / self.key_norm)
+        return rms_norm(mixed) * self.mlp_norm
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Scores of the values at the last place of each sequence, (b, T) → (b, v)."""
+        x = self.mlp_input(tokens)
+        out = self.mlp(x)
+        return self.logit_scale * (out + x if self.residuals else out) @ self.head.T
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """x · √d / ‖x‖ along the last axis."""
+    return nn.functional.rms_norm(x, x.shape[-1:])
+
+
+def rope_turns(length: int, d: int) -> Tensor:
+    """What RoPE multiplies each pair of coordinates with at each place, complex (length, d/2)."""
+    frequency = ROPE_BASE ** (-torch.arange(0, d, 2, dtype=torch.float64) / d)
+    angle = torch.arange(length)[:, None] * frequency
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def rotate(x: Tensor, turns: Tensor) -> Tensor:
+    """RoPE: each pair of coordinates of x (b, T, d), read as a complex number, times its turn (T, d/2)."""
+    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2)
+
+
+def insert(model: FactTransformer, mlp: nn.Module, *, trainable: bool = False) -> FactTransformer:
+    """Put a copy of ``mlp`` into ``model``, in the model's dtype and on its device, frozen unless ``trainable``.
+
+    Logits are rescaled so that at half of the keys the best value leads the second by `GAP`; this changes no answer
+    and gives every construction the same softmax to learn through. Returns ``model``. ValueError where the MLP does
+    not map (…, d) to (…, d).
+    """
+    like, n = model.embedding, model.n_facts
+    mlp = copy.deepcopy(mlp).to(device=like.device, dtype=like.dtype)
+    d = like.shape[1]
+    with torch.no_grad():
+        out = mlp(like[: min(n, 4096)])
+        if out.shape[1:] != (d,):
+            raise ValueError(f"the MLP must map (b, {d}) to (b, {d}), its output has shape {tuple(out.shape)}")
+        best = (out @ model.head.T).topk(min(2, len(model.head)), dim=1).values
+    gap = float((best[:, 0] - best[:, -1]).median())
+    model.logit_scale = GAP / gap if 0 < gap < float("inf") else 1.0
+    model.mlp = mlp.requires_grad_(trainable)
+    return model
