@@ -36,7 +36,7 @@ unexport MPLBACKEND PYTHONPATH PYTHONHOME
 
 help: ## This list
 	@echo "make TARGET [NAME=value ...]"
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do \
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do \
 	  printf '  %-11s %s\n' "$$name" "$$text"; done
 	@printf 'Notebooks: %s. Profiles: smoke, laptop, paper.\n' '$(NOTEBOOKS)'
 
