@@ -57,7 +57,7 @@ def resume(
     keys, names, where = _checked(jobs), list(jobs[0]), device_name(device)
     done = _done(path, names)
     for name, column in zip(names, zip(*done, *keys)):
-        if len(kinds := {kind for kind, _ in column}) > 1:
+        if len(kinds := {kind for kind, _ in column}) > 1 and kinds != {"int", "float"}:
             raise ValueError(f"parameter {name!r} is {sorted(kinds)} in the jobs and {path}: a column holds one type")
     if missing := {key: job for key, job in zip(keys, jobs) if key not in done}:
         with _locked(path):  # told now, not when the first run has taken its hours
@@ -65,7 +65,11 @@ def resume(
     _run_all(path, missing, lambda job: _row(job, run, where))
     table = read_table(path, key=names)
     position = {key: at for at, key in enumerate(_keys(path, names))}
-    return table.iloc[[position[key] for key in keys]].reset_index(drop=True)
+    table = table.iloc[[position[key] for key in keys]].reset_index(drop=True)
+    for name, kinds in zip(names, ({kind for kind, _ in column} for column in zip(*keys))):
+        if "int" in kinds and table[name].dtype == float:  # read beside floats an int is one, in the table it is not
+            table[name] = pd.Series([job[name] for job in jobs], dtype=object if "float" in kinds else None)
+    return table
 
 
 def _run_all(path: Path, missing: dict[Key, dict[str, Any]], row: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -124,21 +128,16 @@ def read_table(path: Path, *, key: Sequence[str] = ()) -> pd.DataFrame:
     unknown |= ~(pd.to_numeric(table.seconds, errors="coerce") >= 0)
     if unknown.any():
         raise ValueError(f"{path}, row {int(unknown.argmax()) + 1}: not all of {PROVENANCE} are given; delete that row")
-    _check_profile(path, table)
+    folder = path.parent.name
+    told = folder in PROFILES and "profile" in table.columns  # tables begun without the column go on without
+    for at in table.index[table.profile != folder] if told else []:
+        raise ValueError(f"{path}, row {at + 1}: its profile is {table.profile[at]!r}; it does not belong in {folder}/")
     keys = _keys(path, key) if key else []
     if len({*keys}) < len(keys):
         ((job, _),) = Counter(keys).most_common(1)
         at = [row for row, other in enumerate(keys, 1) if other == job]
         raise ValueError(f"{path} has the same job, {dict(zip(key, job))}, in rows {at}: keep one of them")
     return table
-
-
-def _check_profile(path: Path, table: pd.DataFrame) -> None:
-    """ValueError when a row of results/<profile>/ says that it is of another profile; without the column, none does."""
-    folder = path.parent.name
-    told = folder in PROFILES and "profile" in table.columns
-    for at in table.index[table.profile != folder] if told else []:
-        raise ValueError(f"{path}, row {at + 1}: its profile is {table.profile[at]!r}; it does not belong in {folder}/")
 
 
 def stored(name: str, profile: str = "paper") -> pd.DataFrame | None:
