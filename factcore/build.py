@@ -1,7 +1,5 @@
 """`construct`: one entry for every way to build a fact-storing MLP, and the one verification of what they build."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,12 +8,11 @@ import torch
 from torch import Tensor
 
 from factcore.facts import FactSet
-from factcore.geometry.many import undecodable
+from factcore.geometry import undecodable
 from factcore.methods import METHODS, Method
 from factcore.mlp import GatedMLP
 from factcore.scoring import lost_rows
-from factcore.support.checks import check_choice, check_integer, check_options
-from factcore.support.streams import stream
+from factcore.support import check_choice, check_integer, check_options, stream
 
 ORDINARY = 20  # powers of two around 1 in which facts are left at their scale
 LEAST = 1e-6  # margin below which a value counts as one that no output can pick

@@ -1,13 +1,11 @@
 """The one network that every construction returns (paper section 2)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from factcore.support.checks import check_choice
+from factcore.support import check_choice
 
 GATES: dict[str, Callable[[Tensor], Tensor]] = {
     "step": lambda z: (z > 0).to(z.dtype),
