@@ -63,13 +63,13 @@ def finetune(told: Edit, *, steps: int = 25, lr: float = 0.05, weights: str = "d
     learned = [p.requires_grad_() for p in ([mlp.down] if weights == "down" else mlp.parameters())]
     optimiser = torch.optim.Adam(learned, lr=lr)
     generator = torch.Generator().manual_seed(told.seed)
-    brought = fact_positions(told.model, told.relation, False).brought
+    attention_output = fact_positions(told.model, told.relation, False).attention_output
     for _ in range(steps):
-        which = torch.randperm(brought.shape[1], generator=generator)[:CONTEXTS]
+        which = torch.randperm(attention_output.shape[1], generator=generator)[:CONTEXTS]
         again = others[torch.randperm(len(others), generator=generator)[:REPLAYED]] if replay else others[:0]
         rows = torch.cat([told.rows, again])
         optimiser.zero_grad()
-        scores = told.model.logits(mlp(brought[rows][:, which]))
+        scores = told.model.logits(mlp(attention_output[rows][:, which]))
         cross_entropy(scores.flatten(0, 1), told.targets[rows].repeat_interleave(len(which))).backward()
         optimiser.step()
     return mlp.requires_grad_(False)
@@ -130,7 +130,7 @@ def _request(told: Edit, **options) -> tuple[Tensor, Tensor, Tensor]:
 
     And the hidden units (p, h) of all other facts, one row a template.
     """
-    hidden = told.mlp.hidden(fact_positions(told.model, told.relation, False).brought)
+    hidden = told.mlp.hidden(fact_positions(told.model, told.relation, False).attention_output)
     others = torch.ones(len(hidden), dtype=torch.bool).index_fill_(0, told.rows, False)
     if not others.any():
         raise ValueError("every fact is edited: weight editors need facts to preserve; use method='swap'")
