@@ -172,7 +172,7 @@ def test_alphaedit_moves_no_preserved_output():
     wide = load_language_model(0, method="hebbian", width=1024)
     new = editing.draw_edits(wide, 3, seed=3)
     edited = editing.edit(wide, new, method="alphaedit", tol=1e-8)
-    at = fact_positions(wide, "city", held_out=False).brought
+    at = fact_positions(wide, "city", held_out=False).attention_output
     rows = [row for row, token in enumerate(wide.corpus.airports.tolist()) if wide.corpus.words[token] not in new]
     before, after = (m.facts["city"](at[rows]) for m in (wide, edited))
     assert float((after - before).norm(dim=-1).max()) < 0.02 * float(before.norm(dim=-1).mean())

@@ -12,7 +12,7 @@ learned. The corpus and ``targets`` stay on the CPU; whatever is computed follow
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from factcore.transformer import rms_norm, rope_turns, rotate
 EXPERT_RANK = 32  # hidden units of the language expert
 ROUTER_WIDTH = 64
 NUMBERS = 2**21  # in a block of sentences on a CPU, so that it stays in the cache
+PER_FACT = 24  # parameters of block-convex MLPs, unless a width is given: as in the published study
 STATED = 0.5  # of the training templates: a fact that more of them produce is one that the model states
 
 
@@ -62,7 +63,9 @@ class FactLanguageModel(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.facts = nn.ModuleDict({relation: nn.Identity() for relation in RELATIONS})
         self.targets = dict(corpus.targets)
-        self.seen: dict[tuple[str, bool, torch.device], FactPositions] = {}  # what the fact MLPs get: no edit changes it
+        self.seen: dict[
+            tuple[str, bool, torch.device], FactPositions
+        ] = {}  # what the fact MLPs get: no edit changes it
         turns = rope_turns(corpus.filler.shape[1], d).to(torch.complex64)
         self.register_buffer("turns", turns, persistent=False)
 
@@ -183,8 +186,8 @@ def perplexity(model: FactLanguageModel) -> float:
         which, rows = corpus.template_numbers(relation, held_out=True), torch.arange(len(corpus))
         texts.append(corpus.sentences(relation, corpus.targets[relation], rows, which[rows % len(which)])[0])
     text = torch.cat(texts).to(model.device)
-    for rows in row_blocks(len(text), text.shape[1] * len(corpus.words), model.device, entries=NUMBERS):
-        before, following = text[rows, :-1], text[rows, 1:]
+    for lines in row_blocks(len(text), text.shape[1] * len(corpus.words), model.device, entries=NUMBERS):
+        before, following = text[lines, :-1], text[lines, 1:]
         words = (following > 0) & (following < len(corpus.number))
         attention_output, scores = model.attend(before)
         logits = model.logits(model.expert_outputs(attention_output[words], scores[words].argmax(dim=-1)))
@@ -200,18 +203,25 @@ def insert(model: FactLanguageModel, relation: str, mlp: nn.Module) -> FactLangu
     return model
 
 
-def fact_mlp(facts: FactSet, construction: str, *, seed: int = 0, **options) -> GatedMLP:
+def fact_mlp(facts: FactSet, construction: str, *, seed: int = 0, **options: Any) -> GatedMLP:
     """``construct(facts, construction, …)`` with outputs at the keys of norm √d on average.
 
-    The norm behind the MLP makes the model blind to that scale; editors, whose steps have a length, are not.
-    ValueError when a fact is lost, unless ``strict=False``.
+    'block-convex' gets `PER_FACT` parameters a fact unless a ``width`` is among the options. The norm behind the MLP
+    makes the model blind to the scale of outputs; editors, whose steps have a length, are not. ValueError when a fact
+    is lost, unless ``strict=False``.
     """
+    if construction == "block-convex":
+        options = {"width": max(1, PER_FACT * len(facts) // (3 * facts.d))} | options
     mlp = construct(facts, construction, seed=seed, **options)
     mlp.down.data *= facts.d**0.5 / mlp(facts.keys).norm(dim=1).mean()
     return mlp
 
 
-def write_facts(model: FactLanguageModel, method: str = "block-convex", *, seed: int = 0, **options) -> None:
-    """Replace both fact MLPs by ``construct(facts, method, **options)`` of the facts that ``model`` states now."""
-    for relation in RELATIONS:
-        insert(model, relation, fact_mlp(model.fact_set(relation), method, seed=seed, **options))
+def write_facts(model: FactLanguageModel, method: str = "block-convex", *, seed: int = 0, **options: Any) -> None:
+    """Replace both fact MLPs by ``construct(facts, method, **options)`` of the facts that ``model`` states now.
+
+    ValueError when a fact is lost, unless ``strict=False``; the model is then as it was.
+    """
+    written = {relation: fact_mlp(model.fact_set(relation), method, seed=seed, **options) for relation in RELATIONS}
+    for relation, mlp in written.items():
+        insert(model, relation, mlp)

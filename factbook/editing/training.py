@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +104,7 @@ def load_language_model(
     path: str | Path | None = None,
     method: str = "block-convex",
     device: str | torch.device = "cpu",
-    **options,
+    **options: Any,
 ) -> FactLanguageModel:
     """A trained model, by default one of those shipped in data/ (256 airports, d = 64, seeds 0, 1 and 2).
 
