@@ -1,4 +1,4 @@
-"""Questions in other words: the stored paraphrases of airports, and how well "I don't know" tells strangers apart."""
+"""Questions in other words: the stored paraphrases of airports, and how well "I don't know" tells held-out queries apart."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Trial(NamedTuple):
 
     facts: FactSet
     asked: Tensor  # (kinds, n, d) paraphrases of the keys
-    strangers: Tensor  # (kinds, u, d) the same paraphrases of airports that are not stored
-    stranger_keys: Tensor  # (u, d) their names
+    held_out: Tensor  # (kinds, u, d) the same paraphrases of airports that are not stored
+    held_out_keys: Tensor  # (u, d) their names
     off_topic: Tensor  # (o, d)
 
 

@@ -65,15 +65,15 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from scipy import stats
 
-from factbook.editing import study as editing_study, figures, store
-from factbook import editing
+from factbook import editing, figures, store
+from factbook.editing import study as editing_study
 from factbook.editing.model import fact_accuracy, perplexity
 
 figures.use_style()
 seeds = range(seed, seed + (1 if profile == "smoke" else 3))
 width = 32  # 24 parameters per fact, as in the published study (16,384 facts, d = 256, h = 512)
 shares = {"smoke": (0.1,)}.get(profile, (1 / 256, 0.01, 0.05, 0.1, 0.25, 0.5))
-model = editing_study.base_model("block-convex", width, seed)
+model = editing_study.base_model("block-convex", width, seed, device)
 corpus = model.corpus
 print(f"{len(corpus)} airports, {len(corpus.values['city'])} cities, {len(corpus.values['country'])} countries, {len(corpus.number)} words")
 for row in range(3):
@@ -99,10 +99,10 @@ pd.DataFrame(known, index=["training templates", "paraphrases"]).round(4)
 # the others, and told all facts, like swapping.
 
 # %%
-run = partial(editing_study.edit_row, tune=profile != "smoke")
+run = partial(editing_study.edit_row, tune=profile != "smoke", device=device)
 path = store.results_file("editing", profile)
-reference = store.resume(path, editing_study.edit_jobs(("no_op", "chance"), [width], [0.1], seeds, "block-convex"), run, device=device)
-table = store.resume(path, editing_study.edit_jobs(editing_study.EDITORS, [width], shares, seeds, "block-convex"), run, device=device)
+reference = store.resume(path, editing_study.edit_jobs(("no_op", "chance"), [width], [0.1], seeds, "block-convex"), run, device=str(model.device))
+table = store.resume(path, editing_study.edit_jobs(editing_study.EDITORS, [width], shares, seeds, "block-convex"), run, device=str(model.device))
 tenth = table[table.share == 0.1].set_index(["method", "seed"])
 swapped = tenth.loc["swap"]
 print(f"{len(table)} edits; a tenth of the facts: {swapped.edited.iloc[0]}")
@@ -179,7 +179,7 @@ wide = store.resume(
     store.results_file("editing_width", profile),
     editing_study.edit_jobs(editing_study.EDITORS, widths, [0.1], seeds, "block-convex"),
     run,
-    device=device,
+    device=str(model.device),
 )
 both = pd.concat([table[table.share == 0.1], wide]).drop_duplicates(["method", "width", "seed"])
 print(f"{len(wide)} edits in MLPs of {', '.join(map(str, widths))} hidden units")

@@ -35,7 +35,10 @@ def rome_update(weight: Tensor, c: Tensor, key: Tensor, value: Tensor, *, ridge:
     w, keys, values = _checked(weight, key[None], value[None])
     k, v = keys[0], values[0]
     check_number("ridge", ridge, zero=True)
-    direction = _solved(_raised(_checked_covariance(c, len(k)), ridge), k[:, None], "c", "a ridge above 0")[:, 0]
+    c = _checked_covariance(c, len(k))
+    if ridge == 0 and int(rank := torch.linalg.matrix_rank(c, hermitian=True)) < len(c):
+        raise ValueError(f"c has rank {int(rank)}, not {len(c)}, and cannot be inverted: it needs a ridge above 0")
+    direction = torch.linalg.solve(_raised(c, ridge), k)
     seen = float(k @ direction)
     if not seen > 0:
         raise ValueError(f"keyᵀ c⁻¹ key is {seen:.3g}, not positive: c is no covariance, or the key is too small")
@@ -50,7 +53,7 @@ def memit_update(weight: Tensor, c: Tensor, keys: Tensor, values: Tensor, *, wei
     w, k, v = _checked(weight, keys, values)
     check_number("weight_of_old", weight_of_old)
     normal = _raised(weight_of_old * _checked_covariance(c, k.shape[1]) + k.T @ k, 1e-9)
-    return w + _solved(normal, k.T @ (v - k @ w.T), "weight_of_old · c + keysᵀ keys", "other keys").T
+    return w + torch.linalg.solve(normal, k.T @ (v - k @ w.T)).T
 
 
 def null_space_projector(keys: Tensor, tol: float) -> Tensor:
@@ -70,7 +73,7 @@ def alphaedit_update(weight: Tensor, projector: Tensor, keys: Tensor, values: Te
     check_number("ridge", ridge)
     p = _checked_square("projector", projector, k.shape[1])
     seen = k.T @ k @ p + ridge * torch.eye(len(p), dtype=w.dtype, device=w.device)
-    step = _solved(seen.T, p @ k.T @ (v - k @ w.T), "keysᵀ keys projector + ridge", "a larger ridge").T
+    step = torch.linalg.solve(seen.T, p @ k.T @ (v - k @ w.T)).T
     return w + step @ p  # P is idempotent: projecting again only removes rounding errors
 
 
@@ -140,7 +143,9 @@ def _checked(weight: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tens
 
 def _checked_covariance(c: Tensor, h: int) -> Tensor:
     c = _checked_square("c", c, h)
-    if not float(c.diagonal().amax()) > 0:
+    if (c.diagonal() < 0).any():
+        raise ValueError("c is no covariance: its diagonal has negative entries")
+    if not c.any():
         raise ValueError("the covariance c of the preserved keys is zero: there is nothing to preserve")
     return c
 
@@ -150,14 +155,6 @@ def _checked_square(name: str, matrix: Tensor, h: int) -> Tensor:
     if matrix.shape != (h, h):
         raise ValueError(f"{name} must have shape {(h, h)}, as keys have {h} entries, got {described(matrix)}")
     return matrix.double()
-
-
-def _solved(matrix: Tensor, right: Tensor, name: str, cure: str) -> Tensor:
-    """matrix⁻¹ right; ValueError where that is not finite."""
-    solution, info = torch.linalg.solve_ex(matrix, right)
-    if int(info) or not bool(solution.isfinite().all()):
-        raise ValueError(f"{name} is singular: it needs {cure}")
-    return solution
 
 
 def _raised(matrix: Tensor, share: float) -> Tensor:
