@@ -94,7 +94,7 @@ pd.DataFrame(known, index=["training templates", "paraphrases"]).round(4)
 #
 # *Swap* writes a new MLP for the whole table, `block-convex` with the same 32 hidden units. The weight editors change the down
 # projection of the old one: ROME by one rank-one update per fact, MEMIT by one least squares problem, AlphaEdit in the null space
-# of what must stay. Each is tried at up to 45 settings (steps, learning rate, clipping, λ, tolerance), *on the very edit that is
+# of what must stay. Each is tried at up to 69 settings (steps, learning rate, clipping, λ, tolerance), *on the very edit that is
 # reported*, and the best score counts: that favours the baselines. Fine-tuning comes twice: told the edited facts only, like
 # the others, and told all facts, like swapping.
 

@@ -109,9 +109,9 @@ def alphaedit(
     *,
     steps: int = 100,
     lr: float = 0.05,
-    clip: float | None = 0.75,
-    tol: float = 0.2,
-    ridge: float = 1e-2,
+    clip: float | None = None,
+    tol: float = 0.4,
+    ridge: float = 0.3,
 ) -> GatedMLP:
     """A ridge regression in the null space of the keys that are not edited (`alphaedit_update`).
 

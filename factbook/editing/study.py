@@ -22,22 +22,19 @@ from factbook.editing.training import load_language_model
 
 STEPS = {"steps": (10, 25, 100), "lr": (0.5, 0.05, 0.005)}
 CLIP = (None, 1.0, 0.75, 0.5)
-TOLS = (1e-6, 1e-4, 1e-2, 0.1, 0.2, 0.4)
+NULL = {"tol": (1e-6, 1e-2, 0.1, 0.2, 0.4, 0.8), "ridge": (1e-4, 1e-2, 0.1, 0.3, 1.0)}
 # Per editor, groups of options: one group's settings are all tried, then the next group's at the best so far.
 GRIDS: dict[str, list[dict[str, tuple[Any, ...]]]] = {
     "finetune": [STEPS | {"lr": (0.5, 0.05, 0.005, 0.0005), "weights": ("down", "all")}],  # 0.005 was best, at the edge
     "finetune with replay": [STEPS | {"weights": ("down", "all")}],
     "rome": [STEPS, {"clip": CLIP, "weight_decay": (0.0, 0.00015, 0.0015)}],
     "memit": [STEPS, {"clip": CLIP, "weight_of_old": (0.1, 1.0, 15.0, 150.0, 1500.0, 15000.0)}],
-    "alphaedit": [
-        STEPS,
-        {"clip": (None, 0.75, 0.25), "tol": (1e-6, 1e-4, 1e-2, 0.1, 0.2, 0.4), "ridge": (1e-4, 1e-2, 1.0)},
-    ],
+    "alphaedit": [STEPS, {"clip": (None, 0.75)} | NULL],
 }
 START: dict[str, dict[str, Any]] = {  # where the first group is tried
     "rome": {"clip": None},
     "memit": {"clip": None, "weight_of_old": 15.0},
-    "alphaedit": {"clip": 0.75, "tol": 0.2, "ridge": 1e-2},
+    "alphaedit": {"clip": None, "tol": 0.4, "ridge": 0.3},
 }
 REPLAY_LR = 0.05  # of fine-tuning on all facts, untuned
 WEIGHT_EDITORS = ("memit", "alphaedit", "rome", "finetune")  # what they are told is the edited facts alone

@@ -208,10 +208,10 @@ def test_one_fact_is_edited_by_default(model, method, seed):
 
 
 @pytest.mark.parametrize(
-    "method, least", [("swap", 0.97), ("finetune", 0.8), ("rome", 0.5), ("memit", 0.5), ("alphaedit", 0.35)]
+    "method, least", [("swap", 0.97), ("finetune", 0.8), ("rome", 0.5), ("memit", 0.5), ("alphaedit", 0.45)]
 )
 def test_a_tenth_of_the_facts_is_edited_by_default_about_as_well_as_it_can_be(model, new_facts, method, least):
-    """Of three models and draws the worst score of a setting chosen on the edit itself: 0.85, 0.49, 0.57, 0.32."""
+    """The study's worst of three models, each at the setting that suits its edit best: 0.98, 0.86, 0.49, 0.60, 0.49."""
     assert editing.evaluate_edit(model, new_facts, method=method).score > least
 
 
