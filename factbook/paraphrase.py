@@ -1,4 +1,4 @@
-"""Questions in other words: stored paraphrases of airports, and how well "I don't know" tells held-out queries apart."""
+"""Questions in other words: stored paraphrases of airports; how well "I don't know" tells held-out queries apart."""
 
 from __future__ import annotations
 

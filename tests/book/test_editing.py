@@ -308,13 +308,12 @@ def test_rome_changes_the_down_matrix_alone_and_by_rank_one(model):
 def test_alphaedit_moves_no_preserved_output():
     wide = load_language_model(0, method="hebbian", width=1024)
     new = editing.draw_edits(wide, 3, seed=3)
-    with pytest.warns(UserWarning, match="3 of 3 edits"):  # so strict a null space holds too little of the new keys
-        edited = editing.edit(wide, new, method="alphaedit", tol=1e-8)
+    edited = editing.edit(wide, new, method="alphaedit", tol=1e-8, ridge=1e-4)
     at = fact_positions(wide, "city", held_out=False).attention_output
     rows = [row for row, token in enumerate(wide.corpus.airports.tolist()) if wide.corpus.words[token] not in new]
     before, after = (m.facts["city"](at[rows]) for m in (wide, edited))
-    assert float((after - before).norm(dim=-1).max()) < 0.02 * float(before.norm(dim=-1).mean())
-    assert not torch.equal(edited.facts["city"].down, wide.facts["city"].down)
+    assert float((after - before).norm(dim=-1).max()) < 0.002 * float(before.norm(dim=-1).mean())
+    assert editing.not_taken(wide, new) == list(new) and editing.not_taken(edited, new) == []
 
 
 @pytest.mark.parametrize(
