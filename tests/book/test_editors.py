@@ -107,6 +107,7 @@ def test_hidden_units_are_gate_times_up_one_by_one(gate, ungated):
 
 W, OLD, NEW, VALUES = memory(3, 6, 2, seed=0)
 C, P = covariance(OLD), null_space_projector(OLD[:4], 1e-9)
+INDEFINITE = torch.block_diag(W.new_tensor([[1, 2], [2, 1]]), torch.eye(4, dtype=W.dtype))
 HEAD, LABELS = torch.eye(2, dtype=torch.float64), torch.tensor([0, 1, 0])
 
 
