@@ -1,7 +1,5 @@
 """The pairs of values that are hardest to tell apart."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -15,8 +15,6 @@ About d of the v - 1 differences matter at the optimum. Each value keeps a short
 Step 3 can cycle; values still open after `_FAST_STEPS` + d/4 steps go to Wolfe's algorithm (Wolfe 1976), which cannot.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from dataclasses import dataclass
@@ -25,9 +23,7 @@ import torch
 from torch import Tensor
 
 from factcore.geometry.differences import Differences, most_violated, unit
-from factcore.support.blocks import block_size
-from factcore.support.checks import check_embeddings
-from factcore.support.progress import progress_bar
+from factcore.support import block_size, check_embeddings, progress_bar
 
 _FAST_STEPS = 12  # plus d // 4; few values that need more ever converge this way
 _TINY = 1e-140  # of the largest entry: the squares of smaller ones underflow
@@ -42,7 +38,6 @@ class Decodability:
     separators: Tensor  # (v, d) float64 unit rows; where lower is 0, the best direction met
     inside: Tensor  # (k,) int64, rows with upper <= tol: not vertices of the hull (exact duplicates included)
     duplicates: list[list[int]]  # groups of two or more rows that coincide exactly
-    iterations: int  # largest number of steps any value took
 
     @property
     def rho(self) -> float:
@@ -61,12 +56,7 @@ class Decodability:
 
 
 def decodability(
-    values: Tensor,
-    *,
-    tol: float = 1e-6,
-    only_min: bool = False,
-    which: Tensor | None = None,
-    enough: float = math.inf,
+    values: Tensor, *, tol: float = 1e-6, only_min: bool = False, which: Tensor | None = None, enough: float = math.inf
 ) -> Decodability:
     """Bounds on rho_i and a separator for every row of `values` (v, d), with upper - lower <= tol.
 
@@ -95,7 +85,6 @@ def decodability(
         lower=x.new_full((len(x),), -1.0),
         upper=x.new_ones(len(x)),
         direction=torch.eye(1, x.shape[1], dtype=x.dtype, device=x.device).repeat(len(x), 1),
-        steps=torch.zeros_like(size),
         ceiling=0.0 if (size[asked] > 1).any() else 1.0,
         tol=tol,
         prune=only_min,
@@ -117,7 +106,6 @@ def decodability(
         separators=best.direction[group],
         inside=(upper <= tol).nonzero()[:, 0],
         duplicates=[rows.tolist() for rows in twins.split(size[size > 1].tolist())] if len(twins) else [],
-        iterations=int(best.steps.max()),
     )
 
 
@@ -152,7 +140,6 @@ class _Best:
     lower: Tensor
     upper: Tensor
     direction: Tensor
-    steps: Tensor
     ceiling: float  # smallest upper bound
     tol: float
     prune: bool
@@ -163,7 +150,6 @@ class _Best:
         self.direction[rows[better]] = direction[better]
         self.lower[rows] = torch.maximum(lower, self.lower[rows])
         self.upper[rows] = torch.minimum(upper, self.upper[rows])
-        self.steps[rows] += 1
         self.ceiling = min(self.ceiling, float(self.upper[rows].min()))
 
     def is_open(self, rows: Tensor) -> Tensor:

@@ -1,13 +1,11 @@
 """Whitening of value embeddings: what it does to decodability (paper section 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from factcore.support.checks import check_embeddings
+from factcore.support import check_embeddings
 
 
 def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -28,8 +26,7 @@ def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor
     rank = int((variance > variance.max() * x.shape[1] * torch.finfo(x.dtype).eps).sum())
     if rank < x.shape[1]:
         raise ValueError(f"the covariance of values has rank {rank} of {x.shape[1]}: pass ridge > 0 (say 1e-3)")
-    root = (axes * variance.sqrt()) @ axes.T
-    inverse_root = (axes / variance.sqrt()) @ axes.T
+    root, inverse_root = (axes * variance.sqrt()) @ axes.T, (axes / variance.sqrt()) @ axes.T
 
     def unwhiten(whitened: Tensor) -> Tensor:
         return (whitened.double() @ root + mean).to(values.dtype)

@@ -1,7 +1,5 @@
 """The one place that writes and reads files: whole or not at all, through links, with the mode that was there."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
