@@ -1,7 +1,5 @@
 """Questions in other words: stored paraphrases of airports; how well "I don't know" tells held-out queries apart."""
 
-from __future__ import annotations
-
 import json
 from typing import NamedTuple
 
@@ -11,7 +9,7 @@ from torch.nn.functional import normalize
 
 from factcore.data import airport_facts, leading_directions
 from factcore.facts import FactSet
-from factcore.support.files import data_file, read_safetensors, unpack_lines
+from factcore.support import data_file, read_safetensors, unpack_lines
 
 
 class Questions(NamedTuple):

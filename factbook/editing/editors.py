@@ -5,8 +5,6 @@ of another shape, with NaN or infinite entries, or that leaves the problem witho
 al. 2022, arXiv 2202.05262), MEMIT (Meng et al. 2023, arXiv 2210.07229), AlphaEdit (Fang et al. 2025, arXiv 2410.02355).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -14,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from factcore.support.checks import check_embeddings, check_integer, described
+from factcore.support import check_embeddings, check_integer, described
 
 
 def covariance(keys: Tensor) -> Tensor:

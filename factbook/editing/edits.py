@@ -1,7 +1,5 @@
 """Edit facts of a language model: check the request, leave out what is stated already, and tell what did not take."""
 
-from __future__ import annotations
-
 import copy
 import difflib
 import warnings
@@ -14,8 +12,7 @@ from torch import nn
 from factbook.editing.methods import CONTROLS, METHODS, Edit
 from factbook.editing.model import STATED, FactLanguageModel, fact_accuracy, insert
 from factbook.editing.text import RELATIONS
-from factcore.support.checks import check_choice, check_integer, check_options
-from factcore.support.streams import stream
+from factcore.support import check_choice, check_integer, check_options, stream
 
 NAMED = 20  # airports in a warning, at most
 

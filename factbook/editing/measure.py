@@ -1,7 +1,5 @@
 """How an edit went: what the edited model states, what else moved, seconds and memory."""
 
-from __future__ import annotations
-
 import ctypes
 import time
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ down projection and are told the attention output in the training templates. The
 found best on models of `PER_FACT` parameters a fact; MLPs with more room take other ones better.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -26,7 +24,7 @@ from factbook.editing.editors import (
 )
 from factbook.editing.model import FactLanguageModel, fact_mlp, fact_positions
 from factcore.mlp import GatedMLP
-from factcore.support.checks import check_choice, check_integer
+from factcore.support import check_choice, check_integer
 
 REPLAYED = 64  # unedited facts in a step of fine-tuning with replay
 CONTEXTS = 6  # training templates, evenly spread, in which an editor optimises the output that it wants
@@ -105,13 +103,7 @@ def memit(
 
 
 def alphaedit(
-    told: Edit,
-    *,
-    steps: int = 100,
-    lr: float = 0.05,
-    clip: float | None = None,
-    tol: float = 0.4,
-    ridge: float = 0.3,
+    told: Edit, *, steps: int = 100, lr: float = 0.05, clip: float | None = None, tol: float = 0.4, ridge: float = 0.3
 ) -> GatedMLP:
     """A ridge regression in the null space of the keys that are not edited (`alphaedit_update`).
 

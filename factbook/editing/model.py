@@ -9,8 +9,6 @@ others to a small language expert. Embeddings and output rows of names are fixed
 learned. The corpus and ``targets`` stay on the CPU; whatever is computed follows the device of the model.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 
@@ -22,8 +20,7 @@ from factbook.editing.text import RELATIONS, Corpus
 from factcore.build import construct
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
-from factcore.support.blocks import row_blocks
-from factcore.support.checks import check_choice, check_integer
+from factcore.support import check_choice, check_integer, row_blocks
 from factcore.transformer import rms_norm, rope_turns, rotate
 
 EXPERT_RANK = 32  # hidden units of the language expert

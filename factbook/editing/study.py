@@ -4,8 +4,6 @@ The settings of an editor are chosen on the very edit that is reported. That fla
 choose; a baseline is owed no less. A swap that loses facts is recorded with the facts it lost, not refused.
 """
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Iterable, Mapping

@@ -7,8 +7,6 @@ not supported. An example, with the position that must produce a fact marked:
                                        ^ predicts the city
 """
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import dataclass, field
 
@@ -16,8 +14,7 @@ import torch
 from torch import Tensor
 
 from factcore.data import airport_facts
-from factcore.support.checks import check_integer
-from factcore.support.files import data_file, read_safetensors, unpack_lines
+from factcore.support import check_integer, data_file, read_safetensors, unpack_lines
 
 RELATIONS = ("city", "country")
 CONTEXT = 8  # words of a sentence that may stand before a fact

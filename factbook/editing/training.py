@@ -1,7 +1,5 @@
 """Train the language model of the editing study around fact MLPs that were written down; save and load it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,9 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from factbook.editing.model import FactLanguageModel, write_facts
 from factbook.editing.text import RELATIONS, Corpus, airport_corpus
-from factcore.support.checks import check_integer
-from factcore.support.files import data_file, read_safetensors, write_safetensors
-from factcore.support.progress import progress_bar
+from factcore.support import check_integer, data_file, progress_bar, read_safetensors
+from factcore.support.files import write_safetensors
 
 FORMAT = "factcore-language-models-2"  # in 1, RoPE's pairs of coordinates lay d/2 apart
 

@@ -143,11 +143,7 @@ def wanted(outputs=VALUES[:, None], targets=LABELS, **options):
         (alphaedit, {"keys": spoilt(NEW, 0.0)}, r"1 key\(s\) are zero, the first in row 0"),
         *[(update, {"c": -C}, "c is no covariance: its diagonal has negative") for update in (rome, memit)],
         (rome, {"c": INDEFINITE, "key": W.new_tensor([1, -1, 0, 0, 0, 0])}, "is -2, not positive: c is no covariance"),
-        (
-            rome,
-            {"c": torch.outer(NEW[1], NEW[1]), "ridge": 0.0},
-            "c has rank 1, not 6.*needs a ridge above 0",
-        ),
+        (rome, {"c": torch.outer(NEW[1], NEW[1]), "ridge": 0.0}, "c has rank 1, not 6.*needs a ridge above 0"),
         (rome, {"c": spoilt(C)}, "c has NaN"),
         *[(update, {"w": spoilt(W)}, "weight has NaN") for update in (rome, memit, alphaedit)],
         *[(update, {"keys": spoilt(NEW, torch.inf)}, "keys has NaN or infinite") for update in (memit, alphaedit)],
