@@ -215,6 +215,7 @@ both.pivot_table(index="method", columns="width", values="score", aggfunc="media
 #   not on the edits that led to it; the time is much the same ([next page](editing_time.ipynb)).
 # - **Perplexity** hardly moves with any editor: the router sends ordinary words elsewhere.
 #
-# What is missing to a score of 1 is the same for all: in some paraphrases attention brings the wrong word, and no MLP can mend that.
+# What is missing to a score of 1 is the same for all: in some paraphrases the attention output is not that of the airport, and no MLP
+# can mend that.
 # Limits: names are single tokens; the last word before a name says what is asked; one layer. In 32 units AlphaEdit did best at the
-# largest tolerance tried, with hardly a null space left to speak of; a finer grid there might add to its score.
+# largest tolerances, 0.4 and 0.8, where next to nothing is left of its null space and the ridge alone spares the other facts.

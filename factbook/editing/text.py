@@ -85,8 +85,8 @@ class Corpus:
 def airport_corpus(n_facts: int = 256, *, n_filler: int = 2000, n_held_out: int = 200, seed: int = 0) -> Corpus:
     """``n_facts`` airports with the city that each serves and the country that it lies in, and filler sentences.
 
-    The airports are those of `airport_facts(n_facts)`; two airports of one name are told apart by no test, and there
-    are none. The same seed gives the same filler. ValueError for sizes out of range.
+    The airports are those of `airport_facts(n_facts)`, whose names all differ. The same seed gives the same filler.
+    ValueError for sizes out of range.
     """
     facts = airport_facts(n_facts)
     check_integer("n_filler", n_filler)
