@@ -140,7 +140,5 @@ def _check_contradictions(keys: Tensor, targets: Tensor) -> None:
     bad = (targets != targets[first]).nonzero().flatten()
     if len(bad):
         row, twin = int(bad[0]), int(first[bad[0]])
-        raise ValueError(
-            f"keys {twin} and {row} are the same but have different values (targets {int(targets[twin])} and "
-            f"{int(targets[row])}); {len(bad)} such row(s) in all"
-        )
+        both = f"targets {int(targets[twin])} and {int(targets[row])}"
+        raise ValueError(f"keys {twin} and {row} are the same but have different values ({both}); {len(bad)} such rows")

@@ -154,7 +154,7 @@ def trained(n_facts: int, lr: float, seed: int) -> dict:
         "n_params_larger": memories["recall_larger"].n_params,
         "noise": float(us.attention_noise(model, samples=samples).median()),
     }
-    tf.sharpen(model)
+    sharpen(model)
     row["sharp_recall"] = tf.transformer_recall(tf.insert(model, memories["recall"]), facts.targets, samples=samples)
     return row | {"sharp_noise": float(us.attention_noise(model, samples=samples).median())}
 

@@ -1,7 +1,7 @@
 """Encoders: one gated hidden layer with enc(k_i) = c_i, solved for (paper section 4, encoder).
 
-All return the hidden layer alone: gates, up projection and, per hidden unit, the code coordinate that
-it adds to. The decoder turns that into a down projection.
+All return the hidden layer alone, with the code coordinate that each unit adds to; the decoder makes that a down
+projection.
 """
 
 import math
@@ -134,10 +134,8 @@ def encode_with_random_gates(
         if residual < 1e-6:
             break
     else:
-        raise ValueError(
-            f"{most} random {gate!r} gates do not separate the {n} keys: the equations stay dependent "
-            f"(residual {float(residual):.1e}). Use another gate ('silu') or encoder='buckets'."
-        )
+        what = f"{most} random {gate!r} gates leave the {n} equations dependent (residual {float(residual):.1e})"
+        raise ValueError(f"{what}: use another gate ('silu') or encoder='buckets'")
     up = up.reshape(count, d, m).transpose(1, 2).reshape(count * m, d)
     coordinate = torch.arange(m, device=keys.device).repeat(count)
     return Encoder(gates[:count].repeat_interleave(m, dim=0), None, up, coordinate, gate, up.numel())

@@ -12,7 +12,7 @@ from factcore.support import check_choice, stream
 
 VARIANTS = ("raw", "whitened", "data-dependent")
 TARGETS = ("values", "separators")
-CG_STEPS, CG_TOLERANCE = 200, 1e-5  # the refits only have to be good features: the readout is solved exactly
+CG_STEPS, CG_TOL = 200, 1e-5  # the refits only have to be good features: the readout is solved exactly
 
 
 def largest_useful_width(facts: FactSet) -> int:
@@ -98,22 +98,17 @@ def refit_factor(
 
 
 def conjugate_gradients(
-    apply: Callable[[Tensor], Tensor],
-    right: Tensor,
-    diagonal: Tensor,
-    *,
-    steps: int = CG_STEPS,
-    tolerance: float = CG_TOLERANCE,
+    apply: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, *, steps: int = CG_STEPS, tol: float = CG_TOL
 ) -> Tensor:
     """Solve apply(X) = right, apply linear, symmetric and positive definite, preconditioned by its ``diagonal``.
 
-    Stops at a residual of ``tolerance`` relative to ``right``, or after ``steps`` steps.
+    Stops at a residual of ``tol`` relative to ``right``, or after ``steps`` steps.
     """
     solution, residual = torch.zeros_like(right), right.clone()
     scaled = residual / diagonal
     direction, product = scaled.clone(), (residual * scaled).sum()
     for _ in range(steps):
-        if residual.norm() <= tolerance * right.norm():
+        if residual.norm() <= tol * right.norm():
             break
         image = apply(direction)
         length = product / (direction * image).sum()

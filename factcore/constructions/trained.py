@@ -1,7 +1,4 @@
-"""MLPs trained to store facts, the bar that constructions are measured against: one, or many at once.
-
-Every width and seed of a search goes into one batched computation.
-"""
+"""MLPs trained to store facts, the bar that constructions are measured against: one, or many at once."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -56,10 +53,9 @@ def train_many(
 ) -> list[GatedMLP]:
     """The networks `trained` gives for each of ``widths`` and ``seeds``, one by one, trained side by side.
 
-    Narrower ones are padded with units whose weights are zero, which have zero gradients and stay zero, and a network
-    that stores everything is taken out of the batch. Only rounding can differ, and on the CPUs tried it does not either
-    (see `PAD`). Logits are worked on in blocks, never all at once.
-    ValueError for lists that do not fit together and for options out of range, before any training.
+    Narrower ones are padded with units of zero weights, which have zero gradients and stay zero; a network that stores
+    everything leaves the batch. Only rounding can differ (see `PAD`). ValueError for lists that do not fit together and
+    for options out of range, before any training.
     """
     _check_training(widths, seeds, steps, lr, gate, value_norm)
     (n, d), e = facts.keys.shape, facts.e

@@ -11,10 +11,8 @@ from factcore.support import check_embeddings
 def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """(V - mean) S^(-1/2) and the map back, with S the covariance of `values` (v, d) plus a ridge.
 
-    ridge is a share of the mean variance, S = cov + ridge * tr(cov) / d * I; 0 makes the covariance I.
-    The map back takes whitened rows (..., d) to the original space. Both keep the dtype of `values`.
-
-    Raises ValueError for a singular S (v <= d, or values in a proper subspace): give a ridge.
+    ridge is a share of the mean variance, S = cov + ridge * tr(cov) / d * I; 0 makes the covariance I. The map back
+    takes whitened rows (..., d). Both keep the dtype of `values`. ValueError for a singular S: give a ridge.
     """
     check_embeddings("values", values)
     if ridge < 0:

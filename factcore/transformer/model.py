@@ -89,10 +89,8 @@ def _one_norm(facts: FactSet) -> float:
         raise ValueError(f"keys of norm {norm:.1e} drown in the rounding of RMSNorm; normalise them first")
     uneven = ((norms - norm).abs() > 1e-3 * norm).nonzero().flatten()
     if len(uneven):
-        raise ValueError(
-            f"keys must have one norm, as RMSNorm keeps only their direction: row {int(uneven[0])} has "
-            f"{float(norms[uneven[0]]):.4g}, the mean is {norm:.4g}; normalise the keys first"
-        )
+        found = f"row {int(uneven[0])} has {float(norms[uneven[0]]):.4g}, the mean is {norm:.4g}"
+        raise ValueError(f"keys must have one norm, as RMSNorm keeps directions only: {found}; normalise them")
     return norm
 
 
@@ -117,9 +115,8 @@ def rotate(x: Tensor, turns: Tensor) -> Tensor:
 def insert(model: FactTransformer, mlp: nn.Module, *, trainable: bool = False) -> FactTransformer:
     """Put a copy of ``mlp`` into ``model``, in the model's dtype and on its device, frozen unless ``trainable``.
 
-    Logits are rescaled so that at half of the keys the best value leads the second by `GAP`; this changes no answer
-    and gives every construction the same softmax to learn through. Returns ``model``. ValueError where the MLP does
-    not map (…, d) to (…, d).
+    Logits are rescaled so that at half of the keys the best value leads by `GAP`: no answer changes, and attention
+    learns through the same softmax. Returns ``model``. ValueError where the MLP does not map (…, d) to (…, d).
     """
     like, n = model.embedding, model.n_facts
     mlp = copy.deepcopy(mlp).to(device=like.device, dtype=like.dtype)
