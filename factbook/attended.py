@@ -4,6 +4,8 @@ import copy
 from functools import lru_cache
 from typing import Any
 
+import torch
+
 import factcore as fc
 from factcore.transformer import FactTransformer, check_plain, solve_attention, train_recall
 
