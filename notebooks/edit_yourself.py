@@ -48,7 +48,7 @@ import torch
 from factbook import editing
 
 width = 32
-model = editing.load_language_model(seed, width=width)
+model = editing.load_language_model(seed, width=width, device=device)
 corpus = model.corpus
 airports = [corpus.words[token] for token in corpus.airports.tolist()]
 cities = sorted(corpus.words[token] for token in corpus.values["city"].tolist())

@@ -235,7 +235,7 @@ def trial(method: str, n: int, unknown: int, d: int, seed: int) -> dict[str, flo
     row = {"per_fact": d if memory is None else memory.mlp.n_params / n, "recall_key": recall_of_keys(answer, facts)}
     off = answer(given.off_topic)[1]
     hits, margin, strange = {}, {}, {}
-    for kind, queries, others in zip(KINDS, given.asked, given.strangers):
+    for kind, queries, others in zip(KINDS, given.asked, given.held_out):
         value, margin[kind] = answer(queries)
         hits[kind], strange[kind] = value == facts.targets, answer(others)[1]
         row[f"recall {kind}"] = float(hits[kind].double().mean())
