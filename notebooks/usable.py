@@ -28,10 +28,14 @@
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
-if importlib.util.find_spec("factcore") is None:  # on Colab: fetch the package, its data and its stored results
-    source, checkout = "https://github.com/factcore/factcore", "factcore-checkout"
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", source, checkout], check=True)
+found = importlib.util.find_spec("factcore")  # any folder of that name is found; the package's has a facts.py
+if not (found and found.origin and Path(found.origin).with_name("facts.py").is_file()):
+    # on Colab: fetch the package, its data and its stored results
+    source, version = "https://github.com/factcore/factcore", "v0.2.0"
+    checkout = str(Path("factcore-checkout").resolve())
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", "--branch", version, source, checkout], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", checkout], check=True)
     sys.path.insert(0, checkout)
 
@@ -55,7 +59,7 @@ seed = 0
 #
 # - **trained** with the identity in the MLP's place, to return the key (AdamW; the paper's second schedule);
 # - **trained and sharpened** (ours): the same, its learned norm then folded into the projections, which keeps all scores and mixes plain
-#   keys, and the scores multiplied by 16, so that the softmax is nearer to a choice ([`transformer.sharpen`](../book/api.md));
+#   keys, and the scores multiplied by 16, so that the softmax is nearer to a choice ([`factbook.attended.sharpen`](../book/api.md));
 # - **solved for** (ours): with the query projection left as drawn, scores are linear in the key projection, and raising the weight on the
 #   key, whatever the junk, is one convex problem, without drawing a sequence
 #   ([`transformer.solve_attention`](../book/api.md)).
