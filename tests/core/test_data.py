@@ -19,7 +19,7 @@ import factcore as fc
 from factbook.predictors import predictors
 from factcore.data import REAL, STRENGTHS, SYNTHETIC
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def spectrum(values: torch.Tensor) -> torch.Tensor:
