@@ -54,6 +54,8 @@ class RecallTraining(NamedTuple):
     history: list[dict[str, float]]
 
 
+@torch.inference_mode(False)  # learning needs what these modes leave out
+@torch.enable_grad()
 def train_recall(
     model: FactTransformer,
     targets: Tensor,
@@ -80,6 +82,11 @@ def train_recall(
         raise ValueError(f"targets must have shape ({model.n_facts},), one per key, got {tuple(targets.shape)}")
     if min(steps, batch) < 1 or not lr > 0:
         raise ValueError(f"steps, batch and lr must be positive, got {(steps, batch, lr)}")
+    if model.query.is_inference():
+        raise ValueError(
+            "the model was built inside torch.inference_mode, so its weights cannot learn; build it outside"
+        )
+    targets = targets.clone()
     learning = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learning, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.999))
     generator, every = stream(seed, "training"), -(-steps // LOOKS)
