@@ -83,9 +83,7 @@ def train_recall(
     if min(steps, batch) < 1 or not lr > 0:
         raise ValueError(f"steps, batch and lr must be positive, got {(steps, batch, lr)}")
     if model.query.is_inference():
-        raise ValueError(
-            "the model was built inside torch.inference_mode, so its weights cannot learn; build it outside"
-        )
+        raise ValueError("the model was built inside torch.inference_mode, so it cannot learn; build it outside")
     targets = targets.clone()
     learning = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learning, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.999))
