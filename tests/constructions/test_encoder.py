@@ -121,7 +121,8 @@ def test_cuts_are_the_widest_by_brute_force(gaps, size):
 
 @pytest.mark.parametrize("s, d", [(1, 1), (3, 3), (4, 9)])
 def test_smallest_solution_against_the_pseudoinverse(s, d):
-    rows, targets = torch.randn(5, s, d, dtype=torch.float64), torch.randn(5, s, 2, dtype=torch.float64)
+    draw = lambda *shape: torch.randn(*shape, generator=generator(s), dtype=torch.float64)  # noqa: E731
+    rows, targets = draw(5, s, d), draw(5, s, 2)
     rows[0, -1], targets[0, -1] = 0, 0  # padding asks for nothing
     expected = torch.linalg.pinv(rows) @ targets
     torch.testing.assert_close(smallest_solution(rows, targets), expected, rtol=1e-6, atol=1e-8)

@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import factcore as fc
-from factcore import projection as projections
+from factcore.constructions import projection as projections
 from factcore.constructions.decoder import choose_codes, projection_basis
 from factcore.constructions.projection import (
     PROJECTIONS,
     aimed_projection,
     fitted_projection,
-    hidden_values,
     optimised_projection,
     random_projection,
     short_projection,
 )
+from factcore.geometry import undecodable
 from factcore.support.streams import stream
 
 
@@ -53,13 +53,13 @@ def test_every_value_is_a_vertex_by_a_linear_program(v, d, seed):
     assert lengths == sorted(lengths), "optimised <= aimed <= random"
 
 
-def test_hidden_values_are_those_without_a_linear_program():
+def test_undecodable_are_those_without_a_linear_program():
     values = sphere(30, 6)
     projected = values @ basis(6)[:, :3]
     expected = [i for i in range(30) if not is_vertex(projected.numpy(), i)]
     assert 0 < len(expected) < 30
-    assert hidden_values(projected, torch.arange(30)).tolist() == expected
-    assert len(hidden_values(projected, torch.tensor(expected[:0], dtype=torch.int64))) == 0
+    assert undecodable(projected, torch.arange(30)).tolist() == expected
+    assert len(undecodable(projected, torch.tensor(expected[:0], dtype=torch.int64))) == 0
 
 
 def test_optimised_halves_the_aimed_length():
@@ -74,8 +74,8 @@ def test_fitting_decodes_what_the_start_hides():
     values, everything = sphere(128, 32), torch.arange(128)
     before = basis(32)[:, :6]
     after = fitted_projection(values, everything, before)
-    assert len(hidden_values(values @ before, everything)) > 20
-    assert len(hidden_values(values @ after, everything)) == 0
+    assert len(undecodable(values @ before, everything)) > 20
+    assert len(undecodable(values @ after, everything)) == 0
     assert torch.equal(after, fitted_projection(values, everything, before))
 
 
@@ -112,7 +112,7 @@ def test_the_smallest_dimensions(kind, d):
     if d == 1:
         three = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)  # the middle one lies between the others
         assert short_projection(three, torch.arange(3), basis(1), kind).shape == (1, 1)
-        assert hidden_values(three, torch.arange(3)).tolist() == [1]
+        assert undecodable(three, torch.arange(3)).tolist() == [1]
     if d == 2:
         angles = torch.arange(7, dtype=torch.float64)
         circle = torch.stack([angles.cos(), angles.sin()], dim=1)
@@ -144,7 +144,8 @@ def test_construct_stores_everything_in_float32(kind):
     facts = fc.spherical_facts(200, 24, seed=2)
     mlp = fc.construct(facts, projection=kind)
     assert fc.recall(mlp, facts) == 1.0
-    m = short_projection(facts.values.double(), torch.arange(200), basis(24), kind).shape[1]
+    drawn = projection_basis(24, stream(0, "projection"))
+    m = short_projection(facts.values.double(), torch.arange(200), drawn, kind).shape[1]
     assert mlp.width == m * -(-200 // 24)
 
 
@@ -154,17 +155,17 @@ def test_a_given_length_is_kept_and_met_where_the_search_meets_it():
     for m in (shortest, shortest + 1):
         mlp = fc.construct(facts, code_dim=m)
         assert mlp.width == 7 * m and fc.recall(mlp, facts) == 1.0
-    with pytest.raises(ValueError, match="cannot be decoded"):
+    with pytest.raises(ValueError, match=r"of 100 facts are lost at width \d+, the first in row"):
         fc.construct(facts, code_dim=shortest, projection="random")
-    plain = choose_codes(facts, "separators", shortest, 0, strict=False, projection="random")
-    torch.testing.assert_close(plain.projection, projection_basis(16, stream(0, "weights"))[:, :shortest])
+    plain = choose_codes(facts, "separators", shortest, 0, projection="random")
+    torch.testing.assert_close(plain.projection, projection_basis(16, stream(0, "projection"))[:, :shortest])
 
 
 def test_random_is_the_first_length_at_which_nothing_is_hidden():
     values, everything = sphere(80, 12), torch.arange(80)
     m = random_projection(values, everything, basis(12)).shape[1]
-    assert len(hidden_values(values @ basis(12)[:, :m], everything)) == 0
-    assert len(hidden_values(values @ basis(12)[:, : m - 1], everything)) > 0
+    assert len(undecodable(values @ basis(12)[:, :m], everything)) == 0
+    assert len(undecodable(values @ basis(12)[:, : m - 1], everything)) > 0
 
 
 @pytest.mark.parametrize(
