@@ -171,7 +171,7 @@ def test_one_value_only_has_nothing_to_solve():
 @few
 @given(seed=st.integers(0, 99), size=st.integers(1, 12), decades=st.floats(0, 4))
 def test_a_quadratic_is_solved_as_closely_as_the_certificate_says(seed, size, decades):
-    """½ θᵀHθ − bᵀθ + 1 with H of smallest eigenvalue κ: the minimiser by a linear solve, for any problem, not hinges."""
+    """½ θᵀHθ − bᵀθ + 1 with H of smallest eigenvalue κ: the minimiser by a linear solve, no hinge in it."""
     basis = torch.linalg.qr(normal(size, size, seed=seed))[0]
     stretch = 10 ** torch.linspace(0, decades, size, dtype=torch.float64)
     hessian, right = basis @ stretch.diag() @ basis.T, normal(size, seed=seed + 1)

@@ -44,9 +44,8 @@ def test_a_is_the_one_minimiser_that_scipy_finds(gate):
 
 def test_order_of_facts_repeated_keys_and_the_place_of_the_values_do_not_matter():
     facts = double_facts(30, 8, n_values=12)
-    build = lambda f: fc.construct(f, "max-margin", width=12, ridge=0.1, tol=1e-9, strict=False)(
-        double_facts(5, 8, 9).keys
-    )  # noqa: E731
+    exact, queries = {"width": 12, "ridge": 0.1, "tol": 1e-9, "strict": False}, double_facts(5, 8, 9).keys
+    build = lambda f: fc.construct(f, "max-margin", **exact)(queries)  # noqa: E731
     plain = build(facts)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
     twice = torch.cat([order, order[:4]])
