@@ -93,7 +93,10 @@ def test_the_solve_for_d_is_exact_in_its_own_coordinates(gate, monkeypatch):
 
 @few
 @given(
-    gate=st.sampled_from(["identity", "silu"]), seed=st.integers(0, 99), width=st.integers(1, 6), count=st.integers(0, 3)
+    gate=st.sampled_from(["identity", "silu"]),
+    seed=st.integers(0, 99),
+    width=st.integers(1, 6),
+    count=st.integers(0, 3),
 )
 def test_an_average_is_the_direction_in_which_outputs_grow_towards_their_values(gate, seed, width, count):
     """By autograd of Σ_i ⟨g(k_i), v_f(i)⟩; for bilinear units of norm 1 that sum then never falls."""
