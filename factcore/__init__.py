@@ -16,23 +16,7 @@ from factcore.scoring import decode, lipschitz, margins, recall
 from factcore.search import SmallestWidth, smallest_width
 
 __version__ = "0.2.0"
-__all__ = [
-    "Decodability",
-    "FactSet",
-    "GatedMLP",
-    "SmallestWidth",
-    "airport_facts",
-    "construct",
-    "cut_to_leading",
-    "decodability",
-    "decode",
-    "layer_facts",
-    "lipschitz",
-    "margins",
-    "most_confusable",
-    "recall",
-    "smallest_width",
-    "spherical_facts",
-    "value_geometry",
-    "whiten",
-]
+__all__ = ["FactSet", "airport_facts", "cut_to_leading", "layer_facts", "spherical_facts", "value_geometry"]
+__all__ += ["Decodability", "decodability", "most_confusable", "whiten"]
+__all__ += ["GatedMLP", "SmallestWidth", "construct", "smallest_width"]
+__all__ += ["decode", "lipschitz", "margins", "recall"]

@@ -1,23 +1,20 @@
 """`construct`: one entry for every way to build a fact-storing MLP, and the one verification of what they build."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from factcore.facts import FactSet
-from factcore.geometry.many import undecodable
+from factcore.geometry import undecodable
 from factcore.methods import METHODS, Method
 from factcore.mlp import GatedMLP
 from factcore.scoring import lost_rows
-from factcore.support.checks import check_choice, check_integer, check_options
-from factcore.support.streams import stream
+from factcore.support import check_choice, check_integer, check_options, stream
 
 ORDINARY = 20  # powers of two around 1 in which facts are left at their scale
+LEAST = 1e-6  # margin below which a value counts as one that no output can pick
 SHORT = (torch.float16, torch.bfloat16)  # built in float32, then cast
 
 
@@ -43,15 +40,13 @@ def construct(
     """
     record = checked_method(facts, method, width, seed, options)
     with torch.inference_mode(False), torch.enable_grad():
-        mlp = None
         for units in _widths(record, facts, width):
-            mlp = build_verified(record, facts, units, seed, options)
-            if not strict or len(mlp.lost) == 0:  # type: ignore[arg-type]
+            mlp = build_verified(record, facts, [units], [seed], options)[0]
+            if not strict or len(mlp.lost) == 0:
                 return mlp
             if width is None and not record.finds_width:
                 check_storable(facts, mlp)
-        assert mlp is not None
-        raise ValueError(_complaint(mlp, facts, width, record))
+        raise ValueError(_complaint(mlp, facts, width is None and not record.finds_width))
 
 
 def checked_method(facts: FactSet, method: str, width: int | None, seed: int, options: dict[str, Any]) -> Method:
@@ -66,50 +61,33 @@ def checked_method(facts: FactSet, method: str, width: int | None, seed: int, op
     return METHODS[method]
 
 
-def build_verified(record: Method, facts: FactSet, width: int | None, seed: int, options: dict[str, Any]) -> GatedMLP:
-    """The network of one width, its lost rows in ``mlp.lost``."""
-    prepared, scale = _prepared(facts)
-    mlp = record.build(prepared, width, seed, **options)
-    return finish(mlp, facts, scale)
-
-
-def build_verified_many(
-    record: Method, facts: FactSet, widths: list[int], seeds: list[int], options: dict[str, Any]
+def build_verified(
+    record: Method, facts: FactSet, widths: Sequence[int | None], seeds: Sequence[int], options: dict[str, Any]
 ) -> list[GatedMLP]:
-    """The networks of several widths and seeds, built together where the method can."""
-    if record.build_many is None:
-        return [build_verified(record, facts, width, seed, options) for width, seed in zip(widths, seeds)]
-    prepared, scale = _prepared(facts)
-    return [finish(mlp, facts, scale) for mlp in record.build_many(prepared, widths, seeds, **options)]
+    """A network for each of ``widths`` and ``seeds``, its lost rows in ``mlp.lost``; built together where that is had.
 
-
-def finish(mlp: GatedMLP, facts: FactSet, scale: float) -> GatedMLP:
-    """``mlp``, built for keys times ``scale``, as the network of ``facts`` in their dtype, verified."""
-    dtype, lost = facts.keys.dtype, mlp.lost
-    if scale != 1.0:
-        mlp.gate_weight.mul_(scale)
-        if mlp.up is not None:
-            mlp.up.mul_(scale)
-    mlp = mlp.to(dtype)
-    mlp.lost = lost_rows(mlp, facts) if lost is None or dtype in SHORT else lost
-    return mlp
-
-
-def check_storable(facts: FactSet, mlp: GatedMLP) -> None:
-    """ValueError when no network can store a fact that ``mlp`` lost: its value lies in the hull of the others."""
-    assert mlp.lost is not None
-    hidden = undecodable(facts.values.double(), facts.targets[mlp.lost].unique(), least=1e-6)
-    if len(hidden):
-        raise ValueError(_hull_complaint(facts, hidden))
-
-
-def _prepared(facts: FactSet) -> tuple[FactSet, float]:
-    """The facts as constructions get them, and the factor of their keys: entries near 1, by exact powers of two.
-
-    So that nothing overflows or drowns whatever the scale of the facts; the values' factor changes no decision. Facts
-    of ordinary scale, dtype and kind are handed on as they are.
+    Constructions get facts with entries near 1, so that nothing overflows or drowns whatever their scale: keys and
+    values times exact powers of two, unless they are of ordinary scale. The keys' factor returns in the weights, the
+    values' factor changes no decision.
     """
-    dtype = torch.float32 if facts.keys.dtype in SHORT else facts.keys.dtype
+    dtype = facts.keys.dtype
+    prepared, scale = _prepared(facts, torch.float32 if dtype in SHORT else dtype)
+    if record.build_many is None:
+        mlps = [record.build(prepared, width, seed, **options) for width, seed in zip(widths, seeds)]
+    else:
+        mlps = record.build_many(prepared, widths, seeds, **options)
+    for mlp in mlps:
+        for weight in (mlp.gate_weight, mlp.up) if scale != 1.0 else ():
+            if weight is not None:
+                weight.mul_(scale)
+        mlp.to(dtype)
+        if mlp.lost is None or dtype in SHORT:
+            mlp.lost = lost_rows(mlp, facts)
+    return mlps
+
+
+def _prepared(facts: FactSet, dtype: torch.dtype) -> tuple[FactSet, float]:
+    """The facts with entries near 1, no inference tensors, and the factor of their keys."""
     powers = [-torch.frexp(t.double().abs().amax()).exponent.clamp(-1000, 1000) for t in (facts.keys, facts.values)]
     powers = [power.where(power.abs() > ORDINARY, 0) for power in powers]
     if not any(powers) and dtype == facts.keys.dtype and not facts.keys.is_inference():
@@ -118,46 +96,40 @@ def _prepared(facts: FactSet) -> tuple[FactSet, float]:
     return replace(facts, keys=keys, values=values, targets=facts.targets.clone()), 2.0 ** int(powers[0])
 
 
+def check_storable(facts: FactSet, mlp: GatedMLP) -> None:
+    """ValueError when no network can store a fact that ``mlp`` lost: its value lies in the hull of the others."""
+    outside = undecodable(facts.values.double(), facts.targets[mlp.lost].unique(), least=LEAST)
+    if len(outside):
+        first = int(outside[0])
+        name = f" ({facts.value_names[first]!r})" if facts.value_names else ""
+        raise ValueError(
+            f"{len(outside)} of {facts.n_values} values cannot be decoded, the first is values[{first}]{name}: it lies "
+            f"in (or too near) the convex hull of the others, so no output can pick it"
+        )
+
+
 def _widths(record: Method, facts: FactSet, width: int | None) -> Iterator[int | None]:
     """The widths to try in turn: the one asked for, the method's own choice, or ⌈n/d⌉ and its doublings."""
     if width is not None or record.finds_width:
         yield width
         return
-    units = max(1, -(-len(facts) // facts.d))
-    while units <= max(record.most(facts), -(-len(facts) // facts.d)):
-        yield units
-        units *= 2
+    least = -(-len(facts) // facts.d)
+    yield from (least << k for k in range(64) if least << k <= max(record.most(facts), least))
 
 
-def _complaint(mlp: GatedMLP, facts: FactSet, width: int | None, record: Method) -> str:
+def _complaint(mlp: GatedMLP, facts: FactSet, doubled: bool) -> str:
     """What was lost, and why as far as it can be told."""
-    lost = mlp.lost
-    assert lost is not None
-    row = int(lost[0])
-    if len(hidden := undecodable(facts.values.double(), facts.targets[lost].unique())):
-        return _hull_complaint(facts, hidden)
-    what = f"{len(lost)} of {len(facts)} facts are lost at width {mlp.width}, the first in row {row}"
+    check_storable(facts, mlp)
+    row, dtype = int(mlp.lost[0]), facts.keys.dtype
+    what = f"{len(mlp.lost)} of {len(facts)} facts are lost at width {mlp.width}, the first in row {row}"
+    exact = "" if dtype == torch.float64 else f", or convert the facts from {dtype} to float64"
     if not facts.keys[row].any():
-        return f"{what}: its key is a row of zeros, which only gates with biases can tell; remove it"
+        return f"{what}: keys[{row}] is a row of zeros, which only gates with biases can tell; remove it"
     if (twin := _twin(facts, row)) is not None:
-        return (
-            f"{what}: keys[{row}] and keys[{twin}] nearly coincide or are parallel and cannot be told apart in "
-            f"{facts.keys.dtype}; remove one, or convert the facts to float64"
-        )
-    if width is None and not record.finds_width:
+        return f"{what}: keys[{row}] and keys[{twin}] nearly coincide or are parallel; remove one of them{exact}"
+    if doubled:
         return f"no width up to {mlp.width} stores all {len(facts)} facts, and this method gains nothing beyond: {what}"
-    return f"{what}; allow more width" + (
-        "" if facts.keys.dtype == torch.float64 else f", or convert the facts from {facts.keys.dtype} to float64"
-    )
-
-
-def _hull_complaint(facts: FactSet, hidden: Tensor) -> str:
-    first = int(hidden[0])
-    name = f" ({facts.value_names[first]!r})" if facts.value_names else ""
-    return (
-        f"{len(hidden)} of {facts.n_values} values cannot be decoded, the first is values[{first}]{name}: it lies in "
-        f"(or too near) the convex hull of the others, so no output can pick it"
-    )
+    return f"{what}; allow more width{exact}"
 
 
 def _twin(facts: FactSet, row: int) -> int | None:

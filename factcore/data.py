@@ -1,7 +1,5 @@
 """Real facts, a language model's layer, and value embeddings of many shapes (paper section 3)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,28 +9,31 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from factcore.facts import FactSet
-from factcore.support.checks import check_choice, check_integer
-from factcore.support.files import data_file, read_safetensors, unpack_lines
-from factcore.support.streams import stream
+from factcore.support import check_choice, check_integer, data_file, read_safetensors, stream, unpack_lines
 
+RELATIONS = ("city", "country", "iata")
+SYNTHETIC = ("sphere", "gaussian", "spiked", "clusters", "low-rank", "norms", "power-law")
 STRENGTHS = {"spiked": 1.5, "clusters": 0.5, "low-rank": 0.1, "norms": 0.3, "power-law": 1.0}  # the defaults
 INPUTS, OUTPUTS = ("inputs", "input_scales"), ("outputs", "output_scales")  # tensors of minilm_mlp.safetensors
 
 
-def airport_facts(n_facts: int | None = None) -> FactSet:
-    """Real facts: airport name → the city it serves, as float32 MiniLM sentence embeddings (d = 384), unit norm.
+def airport_facts(n_facts: int | None = None, *, relation: str = "city") -> FactSet:
+    """Real facts: airport name → its city, country or IATA code, as float32 MiniLM embeddings (d = 384), unit norm.
 
-    Read from ``data/airports.safetensors`` (source, licence and date: data/README.md). ``n_facts`` takes that many
-    airports, the same ones every time, and only their cities.
+    relation: 'city' (7,007 airports, 6,453 cities; a name often gives its city away), 'country' (233: many keys, few
+    values) or 'iata' (one code per airport, which no name gives away). Read from ``data/`` (sources, licences, dates:
+    data/README.md). ``n_facts`` takes that many airports, the same ones every time, and only their values.
     """
-    tensors, _ = read_safetensors(data_file("airports.safetensors"))
-    facts = FactSet(
-        normalize(tensors["keys"].float(), dim=1),
-        normalize(tensors["values"].float(), dim=1),
-        tensors["targets"].long(),
-        unpack_lines(tensors["key_names"]),
-        unpack_lines(tensors["value_names"]),
-    )
+    check_choice("relation", relation, RELATIONS)
+    airports, _ = read_safetensors(data_file("airports.safetensors"))
+    others, _ = read_safetensors(data_file("airport_relations.safetensors"))
+    values, targets, names = {
+        "city": (airports["values"], airports["targets"], airports["value_names"]),
+        "country": (others["country_values"], others["country_targets"], others["country_names"]),
+        "iata": (others["iata_values"], torch.arange(len(airports["keys"])), airports["iata"]),
+    }[relation]
+    keys, values = (normalize(rows.float(), dim=1) for rows in (airports["keys"], values))
+    facts = FactSet(keys, values, targets.long(), unpack_lines(airports["key_names"]), unpack_lines(names))
     if n_facts is None:
         return facts
     check_integer("n_facts", n_facts, most=len(facts))
@@ -55,12 +56,11 @@ def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength:
         airports    sentence embeddings of city names (unit norm).
         tokens      whole words of a language model's token table.
         mlp-inputs, mlp-outputs    what goes into, and comes out of, the MLP in the middle of that model.
-    Real rows have 384 entries. For d < 384 the sample is rotated to its own d leading principal directions (largest
-    second moments about the origin) and the rest is cut off: the best d-dimensional picture of it, as uneven as the
-    sample. Norms and mean are kept.
+    Real rows have 384 entries. For d < 384 the sample is turned to its own d leading principal directions (largest
+    second moments about the origin) and the rest is cut off. Norms and mean are kept.
 
-    ValueError for an unknown name, sizes that are not positive integers, a strength that is negative or not finite,
-    a strength for a geometry that has none, and more rows or dimensions than the real data have.
+    ValueError for an unknown name, sizes that are no positive integers, a strength that is negative, not finite or of
+    no use to the geometry, and more rows or dimensions than the real data have.
     """
     check_choice("name", name, (*SYNTHETIC, *REAL))
     check_integer("n_values", n_values)
@@ -72,9 +72,7 @@ def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength:
     generator = stream(seed, "facts")
     if name in REAL:
         return _sample(name, n_values, d, generator)
-    if name in STRENGTHS:
-        return SYNTHETIC[name](n_values, d, generator, STRENGTHS[name] if strength is None else strength)
-    return SYNTHETIC[name](n_values, d, generator)
+    return _synthetic(name, n_values, d, generator, STRENGTHS.get(name, 0.0) if strength is None else strength)
 
 
 def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
@@ -95,9 +93,8 @@ def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
 def cut_to_leading(facts: FactSet, d: int) -> FactSet:
     """The same facts in ``d`` dimensions: keys, and values, each turned to their own d leading principal directions.
 
-    Largest second moments about the origin first; the rest is cut off, so norms shrink and close rows come closer.
-    Names are kept. ValueError unless d is from 1 to the smaller of both dimensions, and when two keys with different
-    values become one.
+    The rest is cut off, so norms shrink and close rows come closer. Names are kept. ValueError unless d is from 1 to
+    the smaller of both dimensions, and when two keys with different values become one.
     """
     check_integer("d", d, most=min(facts.d, facts.e))
     keys, values = facts.keys.double(), facts.values.double()
@@ -105,42 +102,35 @@ def cut_to_leading(facts: FactSet, d: int) -> FactSet:
     return replace(facts, keys=keys.to(facts.keys.dtype), values=values.to(facts.values.dtype))
 
 
-def _normal(rows: int, d: int, generator: torch.Generator) -> Tensor:
-    return torch.randn(rows, d, generator=generator, dtype=torch.float64)
+def _synthetic(name: str, v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
+    """The synthetic geometries of `value_geometry`."""
 
+    def normal(rows: int, columns: int) -> Tensor:
+        return torch.randn(rows, columns, generator=generator, dtype=torch.float64)
 
-def _sphere(v: int, d: int, generator: torch.Generator) -> Tensor:
-    return normalize(_normal(v, d, generator), dim=1)
+    def sphere(rows: int, columns: int) -> Tensor:
+        return normalize(normal(rows, columns), dim=1)
 
-
-def _gaussian(v: int, d: int, generator: torch.Generator) -> Tensor:
-    return _normal(v, d, generator) / math.sqrt(d)
-
-
-def _spiked(v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
-    spike = _sphere(1, d, generator)
-    return normalize(_sphere(v, d, generator) + strength * _normal(v, 1, generator) * spike, dim=1)
-
-
-def _clusters(v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
-    centres = _sphere(round(math.sqrt(v)), d, generator)
-    return normalize(centres[torch.arange(v) % len(centres)] + strength * _gaussian(v, d, generator), dim=1)
-
-
-def _low_rank(v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
-    rank = -(-d // 4)
-    subspace = torch.linalg.qr(_normal(d, rank, generator)).Q
-    return _sphere(v, rank, generator) @ subspace.T + strength * _gaussian(v, d, generator)
-
-
-def _norms(v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
-    return _sphere(v, d, generator) * (strength * _normal(v, 1, generator)).exp()
-
-
-def _power_law(v: int, d: int, generator: torch.Generator, strength: float) -> Tensor:
-    basis = torch.linalg.qr(_normal(d, d, generator)).Q
-    spread = torch.arange(1, d + 1, dtype=torch.float64) ** (-strength / 2)
-    return normalize(_normal(v, d, generator) * spread @ basis.T, dim=1)
+    match name:
+        case "sphere":
+            return sphere(v, d)
+        case "gaussian":
+            return normal(v, d) / math.sqrt(d)
+        case "spiked":
+            spike = sphere(1, d)
+            return normalize(sphere(v, d) + strength * normal(v, 1) * spike, dim=1)
+        case "clusters":
+            centres = sphere(round(math.sqrt(v)), d)
+            return normalize(centres[torch.arange(v) % len(centres)] + strength * (normal(v, d) / math.sqrt(d)), dim=1)
+        case "low-rank":
+            subspace = torch.linalg.qr(normal(d, -(-d // 4))).Q
+            return sphere(v, subspace.shape[1]) @ subspace.T + strength * (normal(v, d) / math.sqrt(d))
+        case "norms":
+            return sphere(v, d) * (strength * normal(v, 1)).exp()
+        case _:  # power-law
+            basis = torch.linalg.qr(normal(d, d)).Q
+            spread = torch.arange(1, d + 1, dtype=torch.float64) ** (-strength / 2)
+            return normalize(normal(v, d) * spread @ basis.T, dim=1)
 
 
 def _dequantised(file: str, rows: str, scales: str) -> Tensor:
@@ -162,15 +152,6 @@ def leading_directions(rows: Tensor, d: int) -> Tensor:
     return torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -d:].flip(1)
 
 
-SYNTHETIC: dict[str, Callable[..., Tensor]] = {
-    "sphere": _sphere,
-    "gaussian": _gaussian,
-    "spiked": _spiked,
-    "clusters": _clusters,
-    "low-rank": _low_rank,
-    "norms": _norms,
-    "power-law": _power_law,
-}
 REAL: dict[str, Callable[[], Tensor]] = {
     "airports": lambda: normalize(read_safetensors(data_file("airports.safetensors"))[0]["values"].double(), dim=1),
     "tokens": lambda: _dequantised("minilm_tokens.safetensors", "rows", "scales"),

@@ -1,16 +1,14 @@
 """Fact sets: keys, values and the map between them (paper section 2)."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from factcore.support.checks import check_embeddings, check_integer, described
-from factcore.support.files import pack_names, read_safetensors, unpack_names, write_safetensors
-from factcore.support.streams import stream
+from factcore.support import check_embeddings, check_integer, described, files, stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +33,8 @@ class FactSet:
         for field in ("keys", "values"):
             object.__setattr__(self, field, getattr(self, field).detach())
         for field, rows in (("key_names", len(self.keys)), ("value_names", len(self.values))):
-            names = getattr(self, field)
-            if names is None:
-                continue
-            if len(names) != rows:
-                raise ValueError(f"{field} has {len(names)} strings for {rows} rows")
-            wrong = next((i for i, name in enumerate(names) if not isinstance(name, str)), None)
-            if wrong is not None:
-                raise ValueError(f"{field}[{wrong}] must be a string, got {names[wrong]!r}")
-            object.__setattr__(self, field, tuple(names))
+            if getattr(self, field) is not None:
+                object.__setattr__(self, field, _checked_names(field, getattr(self, field), rows))
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -62,37 +53,33 @@ class FactSet:
     def n_values(self) -> int:
         return len(self.values)
 
-    def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> FactSet:
+    def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Self:
         """The same facts on another device or in another floating dtype."""
-        return replace(
-            self,
-            keys=self.keys.to(device=device, dtype=dtype),
-            values=self.values.to(device=device, dtype=dtype),
-            targets=self.targets.to(device=device),
-        )
+        keys, values = (rows.to(device=device, dtype=dtype) for rows in (self.keys, self.values))
+        return replace(self, keys=keys, values=values, targets=self.targets.to(device=device))
 
-    def subset(self, rows: Tensor) -> FactSet:
+    def subset(self, rows: Tensor) -> Self:
         """The facts in ``rows`` (int64 indices), with the values they use and no others."""
         used, targets = torch.unique(self.targets[rows], return_inverse=True)
-        names = _picked(self.key_names, rows), _picked(self.value_names, used)
-        return FactSet(self.keys[rows], self.values[used], targets, *names)
+        keys = self.key_names and tuple(self.key_names[row] for row in rows.tolist())
+        values = self.value_names and tuple(self.value_names[row] for row in used.tolist())
+        return type(self)(self.keys[rows], self.values[used], targets, keys, values)
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file. An existing file is replaced only once the new one is complete."""
         tensors = {"keys": self.keys, "values": self.values, "targets": self.targets}
-        for field in ("key_names", "value_names"):
-            if (names := getattr(self, field)) is not None:
-                tensors[field] = pack_names(names)
-        write_safetensors(path, tensors, {"format": "factcore-1"})
+        names = {"key_names": self.key_names, "value_names": self.value_names}
+        packed = {field: files.pack_names(strings) for field, strings in names.items() if strings is not None}
+        files.write_safetensors(path, tensors | packed, {"format": "factcore-1"})
 
     @classmethod
-    def load(cls, path: str | Path) -> FactSet:
+    def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote. ValueError when the file is missing, damaged or lacks a tensor."""
-        tensors, _ = read_safetensors(path)
+        tensors, _ = files.read_safetensors(path)
         for name in ("keys", "values", "targets"):
             if name not in tensors:
                 raise ValueError(f"{path} holds no tensor {name!r}; it has {sorted(tensors)}")
-        names = {f: unpack_names(tensors[f], path) for f in ("key_names", "value_names") if f in tensors}
+        names = {f: files.unpack_names(tensors[f], path) for f in ("key_names", "value_names") if f in tensors}
         return cls(tensors["keys"], tensors["values"], tensors["targets"].long(), **names)
 
 
@@ -114,16 +101,21 @@ def spherical_facts(
     return FactSet(keys.to(dtype), values.to(dtype), targets)
 
 
-def _picked(names: tuple[str, ...] | None, rows: Tensor) -> tuple[str, ...] | None:
-    return None if names is None else tuple(names[row] for row in rows.tolist())
-
-
 def distinct_keys(facts: FactSet) -> tuple[Tensor, Tensor]:
     """The keys without repetitions in float64 (n', d), and a row of the fact set for each (n',)."""
     distinct, group = torch.unique(facts.keys, dim=0, return_inverse=True)
     rows = torch.empty(len(distinct), dtype=torch.int64, device=group.device)
     rows[group] = torch.arange(len(group), device=group.device)
     return distinct.double(), rows
+
+
+def _checked_names(field: str, names: Sequence[str], rows: int) -> tuple[str, ...]:
+    if len(names) != rows:
+        raise ValueError(f"{field} has {len(names)} strings for {rows} rows")
+    for row, name in enumerate(names):
+        if not isinstance(name, str):
+            raise ValueError(f"{field}[{row}] must be a string, got {name!r}")
+    return tuple(names)
 
 
 def _check_tensors(keys: Tensor, values: Tensor, targets: Tensor) -> None:
@@ -137,9 +129,7 @@ def _check_tensors(keys: Tensor, values: Tensor, targets: Tensor) -> None:
         raise ValueError(f"targets must be int64, got {targets.dtype}: convert with .long()")
     if not keys.device == values.device == targets.device:
         raise ValueError(f"keys, values, targets are on {keys.device}, {values.device}, {targets.device}")
-    bad = ((targets < 0) | (targets >= len(values))).nonzero().flatten()
-    if len(bad):
-        row = int(bad[0])
+    for row in ((targets < 0) | (targets >= len(values))).nonzero().flatten()[:1].tolist():
         raise ValueError(f"targets[{row}] = {int(targets[row])} is out of range for {len(values)} values")
 
 
@@ -150,7 +140,5 @@ def _check_contradictions(keys: Tensor, targets: Tensor) -> None:
     bad = (targets != targets[first]).nonzero().flatten()
     if len(bad):
         row, twin = int(bad[0]), int(first[bad[0]])
-        raise ValueError(
-            f"keys {twin} and {row} are the same but have different values (targets {int(targets[twin])} and "
-            f"{int(targets[row])}); {len(bad)} such row(s) in all"
-        )
+        both = f"targets {int(targets[twin])} and {int(targets[row])}"
+        raise ValueError(f"keys {twin} and {row} are the same but have different values ({both}); {len(bad)} such rows")

@@ -1,13 +1,12 @@
 """The one network that every construction returns (paper section 2)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from factcore.support.checks import check_choice
+from factcore.support import check_choice
 
 GATES: dict[str, Callable[[Tensor], Tensor]] = {
     "step": lambda z: (z > 0).to(z.dtype),
@@ -26,10 +25,6 @@ def gate_and_slope(gate: str, z: Tensor) -> tuple[Tensor, Tensor]:
     return opened.detach(), slope
 
 
-def _frozen(weight: Tensor) -> nn.Parameter:
-    return nn.Parameter(weight.detach().clone(), requires_grad=False)
-
-
 class GatedMLP(nn.Module):
     """g(x) = W_down (σ(W_gate x + b) ⊙ (W_up x)), mapping (…, d) to (…, e).
 
@@ -38,6 +33,11 @@ class GatedMLP(nn.Module):
     frozen (requires_grad is off); ``n_solved`` counts the numbers that were computed from the facts, the rest follow
     from a seed. ``lost`` holds the rows of the facts that `construct` found lost, None before it has looked.
     """
+
+    gate_weight: Tensor
+    up: Tensor | None
+    down: Tensor
+    gate_bias: Tensor | None
 
     def __init__(
         self,
@@ -52,12 +52,12 @@ class GatedMLP(nn.Module):
         super().__init__()
         check_choice("gate", gate, GATES)
         self.gate = gate
-        self.gate_weight, self.down = _frozen(gate_weight), _frozen(down)
-        self.up = None if up is None else _frozen(up)
-        self.gate_bias = None if gate_bias is None else _frozen(gate_bias)
+        for name, weight in {"gate_weight": gate_weight, "up": up, "down": down, "gate_bias": gate_bias}.items():
+            frozen = None if weight is None else nn.Parameter(weight.detach().clone(), requires_grad=False)
+            self.register_parameter(name, frozen)
         self.n_solved = self.n_params if n_solved is None else n_solved
         self.solves: list[dict[str, float]] = []  # of a construction by convex solves, their certificates
-        self.lost: Tensor | None = None
+        self.lost: Any = None  # (k,) int64
 
     @property
     def width(self) -> int:

@@ -1,16 +1,13 @@
 """Does an MLP store the facts, by how much, and how steep is it there (paper section 2)."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
-from factcore.support.blocks import row_blocks
-from factcore.support.progress import progress_bar
+from factcore.support import block_size, progress_bar, row_blocks
 
 NEAR = 1e-6  # values whose squared distance is below this share of their squared norms are subtracted, not multiplied
 LOOKED_AT = 4096  # facts of smallest margin whose rounding error is measured at a time
@@ -30,7 +27,8 @@ def margins(mlp: Network, facts: FactSet, *, normalised: bool = False) -> Tensor
     ``normalised`` divides by ‖g(k_i)‖·‖v_f(i) − v_j‖ first, so that margins lie in [−1, 1].
     """
     of_outputs = normalised_margins if normalised else output_margins
-    bar = progress_bar(list(_blocks(mlp, facts)), "margins", unit="block")
+    size = max(facts.n_values, getattr(mlp, "width", 1))  # numbers a key: its scores, its hidden units
+    bar = progress_bar(list(row_blocks(len(facts), size, facts.keys.device)), "margins", unit="block")
     blocks = [of_outputs(mlp(facts.keys[rows]), facts.targets[rows], facts.values) for rows in bar]
     return torch.cat(blocks).to(facts.keys.dtype)
 
@@ -69,19 +67,17 @@ def normalised_margins(outputs: Tensor, targets: Tensor, values: Tensor) -> Tens
 def lost_rows(mlp: GatedMLP, facts: FactSet) -> Tensor:
     """Rows of ``facts`` that ``mlp`` loses (k,) int64: the one verification of every construction.
 
-    A fact is kept when its margin, computed in the dtype of the facts, exceeds what an error of the size of its own
-    rounding error could undo. That error is the distance to the same network in float64, summed in reverse order. It is
-    measured from the smallest margins on, up to where the margins are larger than any error met.
+    A fact is kept when its margin, in the dtype of the facts, exceeds twice the largest rounding error of its scores:
+    their distance to those of the same network in float64, summed in reverse order. It is measured from the smallest
+    margins on, up to where the margins are larger than any error met.
     """
     margin = margins(mlp, facts)
     lost = ~(margin > 0)  # NaN is lost, too
-    centred = facts.values.double() - facts.values.double().mean(dim=0)
-    reach, longest = 2 * float(centred.norm(dim=1).amax()), float(facts.values.double().norm(dim=1).amax())
-    exact, eps, largest = _reversed(mlp), torch.finfo(facts.keys.dtype).eps, 0.0
-    for rows in margin.argsort().split(LOOKED_AT):
-        outputs = mlp(facts.keys[rows])
-        error = (outputs.double() - exact(facts.keys[rows].double().flip(1))).norm(dim=1)
-        undone = reach * error + eps * longest * outputs.double().norm(dim=1)
+    exact, values, largest = _reversed(mlp), facts.values.double(), 0.0
+    for rows in margin.argsort().split(min(LOOKED_AT, block_size(len(values), values.device))):
+        keys = facts.keys[rows]
+        scores = exact(keys.double().flip(1)) @ values.T
+        undone = 2 * (mlp(keys) @ facts.values.T - scores).abs().amax(dim=1)
         lost[rows] |= ~(margin[rows] > undone)
         largest = max(largest, float(undone.amax()))
         if float(margin[rows].amax()) > largest:
@@ -100,11 +96,6 @@ def lipschitz(mlp: Network, facts: FactSet) -> float:
     jacobian = torch.func.vmap(torch.func.jacrev(mlp))
     norms = [torch.linalg.matrix_norm(jacobian(keys), ord=2).amax() for keys in facts.keys.split(64)]
     return float(torch.stack(norms).amax())
-
-
-def _blocks(mlp: Network, facts: FactSet) -> Iterator[slice]:
-    """Slices of keys whose hidden units and scores fit into a block."""
-    return row_blocks(len(facts), max(facts.n_values, getattr(mlp, "width", 1)), facts.keys.device)
 
 
 def _reversed(mlp: GatedMLP) -> GatedMLP:

@@ -1,7 +1,5 @@
 """The fact-storage cost of a construction: the smallest width at which it stores everything. One search for all."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import Counter
@@ -9,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from factcore.build import build_verified_many, check_storable, checked_method
+from factcore.build import build_verified, check_storable, checked_method
 from factcore.facts import FactSet
 from factcore.methods import Method
 
@@ -22,24 +20,12 @@ Trial = dict[str, Any]
 
 
 class SmallestWidth(NamedTuple):
-    """A width that reached the target, its parameters and recall, and every trial: dicts of width, seed, n_params,
-    recall and seconds, in the order in which they were run."""
+    """A width that reached the target, and how it was found."""
 
     width: int
     n_params: int
     recall: float
-    trials: list[Trial]
-
-
-class _Rule(NamedTuple):
-    """What a search is asked, in steps of the method's width."""
-
-    target: float
-    tries: int
-    resolution: float
-    begin: int
-    most: int
-    grid: int
+    trials: list[Trial]  # dicts of width, seed, n_params, recall and seconds, in the order in which they were run
 
 
 def smallest_width(
@@ -64,19 +50,22 @@ def smallest_width(
     the method falls short.
     """
     record = checked_method(facts, method, None, seed, options)
-    _check_search(target_recall, tries, resolution)
+    if not 0 < target_recall <= 1 or tries < 1 or resolution < 0:
+        given = f"{target_recall}, {tries} and {resolution}"
+        raise ValueError(f"target_recall must lie in (0, 1], tries be ≥ 1 and resolution ≥ 0, got {given}")
     step = 1 if record.fixed_width else record.step(facts, **options)
     grid = 1 if record.build_many is None else GRID
-    begin = max(1, (start or record.guess(facts, **options)) // step)
-    rule = _Rule(target_recall, tries, resolution, begin, max(1, record.most(facts) // step), grid)
+    begin = max(1, (start or record.guess(facts)) // step)
+    most = max(1, record.most(facts) // step)
     trials: list[Trial] = []
+    tried: list[tuple[int, bool]] = []  # width in steps, and whether it reached the target
     with torch.inference_mode(False), torch.enable_grad():
         if record.fixed_width:
-            trials += _run([(None, seed)], record, facts, target_recall, options)
-        else:
-            while runs := _next_runs([t | {"width": t["width"] // step} for t in trials], rule):
-                asked = [(count * step, seed + attempt) for count, attempt in runs]
-                trials += _run(asked, record, facts, target_recall, options)
+            trials = _run([(None, seed)], record, facts, target_recall, options)
+        while not record.fixed_width and (runs := _next_runs(tried, begin, most, grid, tries, resolution)):
+            asked = [(count * step, seed + attempt) for count, attempt in runs]
+            trials += _run(asked, record, facts, target_recall, options)
+            tried = [(trial["width"] // step, trial["recall"] >= target_recall) for trial in trials]
     best = min((t for t in trials if t["recall"] >= target_recall), key=lambda trial: trial["width"])
     return SmallestWidth(best["width"], best["n_params"], best["recall"], trials)
 
@@ -87,48 +76,41 @@ def _run(
     """Build a network for each (width, seed) of ``asked``; a trial's seconds are its share."""
     begun, trials = time.perf_counter(), []
     widths, seeds = (list(column) for column in zip(*asked))
-    mlps = build_verified_many(record, facts, widths, seeds, options)
+    mlps = build_verified(record, facts, widths, seeds, options)
     seconds = (time.perf_counter() - begun) / len(mlps)
     for mlp, width, seed in zip(mlps, widths, seeds):
-        share = 1 - len(mlp.lost) / len(facts)  # type: ignore[arg-type]
-        row = {"width": width or mlp.width, "seed": seed, "n_params": mlp.n_params, "recall": share}
-        trials.append(row | {"seconds": seconds})
+        share = 1 - len(mlp.lost) / len(facts)
+        trial = {"width": width or mlp.width, "seed": seed, "n_params": mlp.n_params, "recall": share}
+        trials.append(trial | {"seconds": seconds})
     if target == 1.0 and all(t["recall"] < 1 for t in trials):
         check_storable(facts, mlps[-1])
     return trials
 
 
-def _next_runs(trials: list[Trial], rule: _Rule) -> list[tuple[int, int]]:
-    """(count of steps, attempt) of the next round; empty when the search has ended."""
-    reached = [trial["width"] for trial in trials if trial["recall"] >= rule.target]
-    failed = Counter(trial["width"] for trial in trials if trial["recall"] < rule.target)
-    if not trials:
-        shares = FIRST if rule.grid > 1 else (1.0,)
-        return [(w, 0) for w in sorted({min(rule.most, max(1, round(share * rule.begin))) for share in shares})]
+def _next_runs(
+    tried: list[tuple[int, bool]], begin: int, most: int, grid: int, tries: int, resolution: float
+) -> list[tuple[int, int]]:
+    """The (width, attempt) of the next round, widths in steps, from (width, reached) so far; empty at the end."""
+    reached, failed = [w for w, stored in tried if stored], Counter(w for w, stored in tried if not stored)
+    if not tried:
+        shares = FIRST if grid > 1 else (1.0,)
+        return [(w, 0) for w in sorted({min(most, max(1, round(share * begin))) for share in shares})]
     if not reached:
         low = max(failed)
-        if low >= rule.most:
-            raise ValueError(f"no width up to {rule.most} (in the method's steps) reaches the target recall")
-        grown = [math.ceil(low * 1.3**k) for k in range(1, rule.grid + 1)] if rule.grid > 1 else [2 * low]
-        return [(width, 0) for width in sorted({min(rule.most, width) for width in grown})]
+        if low >= most:
+            raise ValueError(f"no width up to {most} (in the method's steps) reaches the target recall")
+        grown = [math.ceil(low * 1.3**k) for k in range(1, grid + 1)] if grid > 1 else [2 * low]
+        return [(width, 0) for width in sorted({min(most, width) for width in grown})]
     high = min(reached)
     below = [width for width in failed if width < high]
-    sure = max((width for width in below if failed[width] >= rule.tries), default=0)
-    if high - sure <= max(1, rule.resolution * sure):
+    sure = max((width for width in below if failed[width] >= tries), default=0)
+    if high - sure <= max(1, resolution * sure):
         return []
     if not below:  # everything has reached so far
-        smaller = [0.8**k for k in range(1, rule.grid + 1)] if rule.grid > 1 else [0.5]
+        smaller = [0.8**k for k in range(1, grid + 1)] if grid > 1 else [0.5]
         return [(width, 0) for width in sorted({max(1, int(high * share)) for share in smaller} - {high})]
     low = max(below)
-    step = max(1, int(rule.resolution * low), -(-(high - low) // (rule.grid + 1)))
+    step = max(1, int(resolution * low), -(-(high - low) // (grid + 1)))
     between = list(range(high - step, low, -step)) or [low]
-    runs = [(width, attempt) for width in between for attempt in range(failed[width], rule.tries)]
-    return runs if rule.grid > 1 else runs[:1]
-
-
-def _check_search(target_recall: float, tries: int, resolution: float) -> None:
-    """ValueError for what no search can be asked."""
-    if not 0 < target_recall <= 1:
-        raise ValueError(f"target_recall must lie in (0, 1], got {target_recall}")
-    if tries < 1 or resolution < 0:
-        raise ValueError(f"tries must be at least 1 and resolution at least 0, got {tries} and {resolution}")
+    runs = [(width, attempt) for width in between for attempt in range(failed[width], tries)]
+    return runs if grid > 1 else runs[:1]

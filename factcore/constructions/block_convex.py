@@ -5,8 +5,6 @@ g(x) = D (σ(Gx) ⊙ (Ax)) move at once, with the outputs linearised where the w
 makes each step a strongly convex problem. The last solve is for D alone, in which the outputs are linear as they are.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -21,7 +19,7 @@ from factcore.constructions.max_margin import (
 )
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP, gate_and_slope
-from factcore.support.checks import check_integer
+from factcore.support import check_integer
 
 RIDGE = 1e-3  # κ of the last solve: margins come first, small weights second
 PROXIMITY = 10.0  # κ of the linearised solves: how dear a step away from the point of linearisation is

@@ -7,16 +7,13 @@
 whose duality gap is exactly ‖∇Φ(θ)‖² / 2κ: every answer comes with the certificate Φ(θ) − min Φ ≤ gap.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from factcore.support.blocks import row_blocks
-from factcore.support.progress import progress_bar
+from factcore.support import progress_bar, row_blocks
 
 LOGITS = 2**18  # held at once: on a CPU as many as its cache holds
 CHUNK = 10  # iterations between two looks at the gap
@@ -57,13 +54,7 @@ def hinge(outputs: Tensor, values: Tensor, targets: Tensor) -> tuple[Tensor, Ten
 
 
 def minimise(
-    evaluate: Evaluate,
-    *,
-    start: Tensor,
-    curvature: float,
-    tol: float,
-    enough: float = 1.0,
-    most: int = MOST_ITERATIONS,
+    evaluate: Evaluate, *, start: Tensor, curvature: float, tol: float, enough: float = 1.0, most: int = MOST_ITERATIONS
 ) -> Solve:
     """Minimise a Φ that is ``curvature``-strongly convex from ``start``; ``evaluate`` gives Φ, ∇Φ and the margin there.
 

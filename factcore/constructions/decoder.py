@@ -3,19 +3,23 @@
 The value j scores ⟨c, w_j⟩ with w_j = Dᵀ v_j, so a code c decodes to i when it separates w_i from every other w_j.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from factcore.constructions.projection import LEAST_MARGIN, affordable, aimable, fitted_projection, short_projection
+from factcore.constructions.projection import (
+    LEAST_MARGIN,
+    equal_norms,
+    fitted_projection,
+    placed_projection,
+    short_projection,
+    shortest,
+)
 from factcore.facts import FactSet
-from factcore.geometry.many import QUICK_FROM, quick_separators
-from factcore.geometry.solver import decodability
+from factcore.geometry import QUICK_FROM, decodability, quick_separators
 from factcore.scoring import normalised_margins
-from factcore.support.streams import stream
+from factcore.support import stream
 
 CODES = ("separators", "projected")
 CODE_TOLERANCE = 0.05  # a code needs a clear margin, not the last digit of the largest one
@@ -37,8 +41,9 @@ class Codes(NamedTuple):
 def choose_codes(facts: FactSet, kind: str, code_dim: int | None, seed: int, projection: str | None = None) -> Codes:
     """Codes of dimension ``code_dim``, or of the smallest one at which every used value has a clear margin.
 
-    ``kind`` is one of `CODES`; ``projection`` says how D is found for separator codes (see `short_projection`).
-    `failing` tells the values without a margin: the code is too short, or the value lies in the hull of the others.
+    ``kind`` is one of `CODES`; ``projection`` says how D is found for separator codes (see `short_projection`), and by
+    default values that are affinely independent are placed on a circle or a sphere (`placed_projection`). `failing`
+    tells the values without a margin: the code is too short, or the value lies in the hull of the others.
     """
     values, used = facts.values.double(), torch.unique(facts.targets)
     basis = projection_basis(facts.e, stream(seed, "projection")).to(values.device)
@@ -46,47 +51,36 @@ def choose_codes(facts: FactSet, kind: str, code_dim: int | None, seed: int, pro
         m = code_dim or 1
         return Codes(basis[:, :m], torch.nn.functional.normalize(values.new_ones(1, m)), values.new_ones(1))
     if kind == "projected":
-        return _projected(values, used, basis, decodability(values).separators, code_dim)
-    if code_dim is None:
-        return separator_codes(values, short_projection(values, used, basis, projection))
-    return _separators_of_length(code_dim, values, used, basis, affordable(projection, used))
+        separators = decodability(values).separators
+
+        def attempt(m: int) -> Codes | None:
+            codes = projected_codes(values, basis[:, :m], separators)
+            return codes if m in (code_dim, len(basis)) or not len(failing(codes, used)) else None
+
+        found = (
+            shortest(attempt, 2 * (len(values) - 1).bit_length(), len(basis)) if code_dim is None else attempt(code_dim)
+        )
+        assert found is not None  # the whole basis is always taken
+        return found
+    if code_dim is not None:
+        return _of_length(code_dim, values, used, basis, projection)
+    placed = placed_projection(values, used, facts.keys.dtype) if projection is None else None
+    return separator_codes(values, short_projection(values, used, basis, projection) if placed is None else placed)
 
 
-def _separators_of_length(code_dim: int, values: Tensor, used: Tensor, basis: Tensor, projection: str) -> Codes:
+def _of_length(code_dim: int, values: Tensor, used: Tensor, basis: Tensor, projection: str | None) -> Codes:
     """Separator codes of length ``code_dim``: through the basis's first columns where these do, else a better D."""
-    chosen = separator_codes(values, basis[:, :code_dim])
-    if projection == "optimised" and code_dim < len(basis) and len(failing(chosen, used)):
-        chosen = separator_codes(values, fitted_projection(values, used, basis[:, :code_dim]))
-    if projection != "random" and 0 < len(failing(chosen, used)) <= aimable(used):  # the search may still save it
-        shortest = short_projection(values, used, basis, projection)
-        if shortest.shape[1] <= code_dim:
-            longer = torch.linalg.qr(torch.cat([shortest, basis], dim=1))[0]
-            chosen = separator_codes(values, longer[:, :code_dim])
+    start = basis[:, :code_dim]
+    chosen = separator_codes(values, start)
+    if projection != "random" and code_dim < len(basis) and len(failing(chosen, used)):
+        fit = fitted_projection if projection == "optimised" else equal_norms
+        chosen = separator_codes(values, fit(values, used, start))
     return chosen
 
 
 def failing(codes: Codes, used: Tensor) -> Tensor:
     """Those of the values ``used`` whose code has no clear margin."""
     return used[~(codes.margins[used] > LEAST_MARGIN)]
-
-
-def _projected(values: Tensor, used: Tensor, basis: Tensor, separators: Tensor, code_dim: int | None) -> Codes:
-    """Projected codes of ``code_dim``, or of the smallest dimension without a failure (found by bisection)."""
-    if code_dim is not None:
-        return projected_codes(values, basis[:, :code_dim], separators)
-    tried: dict[int, Codes] = {}
-
-    def fails(m: int) -> bool:
-        tried[m] = projected_codes(values, basis[:, :m], separators)
-        return len(failing(tried[m], used)) > 0
-
-    low, high, d = 0, min(len(basis), 2 * (len(values) - 1).bit_length()), len(basis)
-    while fails(high) and high < d:
-        low, high = high, min(d, high * 3 // 2 + 1)
-    while high - low > 1:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fails(middle) else (low, middle)
-    return tried[high]
 
 
 def projection_basis(d: int, generator: torch.Generator) -> Tensor:

@@ -1,10 +1,8 @@
-"""Encoders: one gated hidden layer with enc(k_i) = c_i, exactly or by training (paper section 4, encoder).
+"""Encoders: one gated hidden layer with enc(k_i) = c_i, solved for (paper section 4, encoder).
 
-All return the hidden layer alone: gates, up projection and, per hidden unit, the code coordinate that
-it adds to. The decoder turns that into a down projection.
+All return the hidden layer alone, with the code coordinate that each unit adds to; the decoder makes that a down
+projection.
 """
-
-from __future__ import annotations
 
 import math
 from typing import NamedTuple
@@ -13,9 +11,10 @@ import torch
 from torch import Tensor
 
 from factcore.mlp import GATES, GatedMLP
-from factcore.support.checks import check_choice
+from factcore.support import check_choice
 
 CANDIDATE_DIRECTIONS = 16  # random directions tried for the buckets; the one with the widest gaps at the cuts wins
+SLACK = 2  # keys by which a cut may leave the place that makes buckets equal, towards a wider gap
 RANDOM_GATE_SCALE = 4.0  # spread of ⟨g, x⟩ in standard deviations: a saturated gate conditions the solve better
 
 
@@ -63,22 +62,21 @@ def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 
     """Random buckets of at most fill·rank keys, cut where neighbours along a random direction lie farthest apart.
 
     A gate must tell the keys on both sides of a cut apart, so the smallest gap at a cut limits the precision; of
-    `CANDIDATE_DIRECTIONS` directions the one with the largest smallest gap is kept.
+    `CANDIDATE_DIRECTIONS` directions the one with the largest smallest gap is kept. Buckets are about equally full: one
+    that is not quite full is far better conditioned than a square one.
     """
     (n, d), rank = keys.shape, key_rank(keys)
-    size, count = max(1, int(fill * rank)), n_buckets(n, rank, fill)
+    count = n_buckets(n, rank, fill)
+    slack = min(SLACK, (max(1, int(fill * rank)) + n // -count) // 2)  # a cut may move by that: no bucket overflows
     directions = torch.randn(d, CANDIDATE_DIRECTIONS, generator=generator, dtype=torch.float64).to(keys)
     directions /= directions.norm(dim=0)
     sorted_scores, orders = (keys @ directions).sort(dim=0)
-    gaps = sorted_scores.diff(dim=0).T.cpu()  # (candidates, n − 1)
-    cuts = [_widest_cuts(gap, size, count) for gap in gaps]
-    smallest = [
-        float(gap[torch.tensor(cut, dtype=torch.int64) - 1].min()) if cut else 0.0 for gap, cut in zip(gaps, cuts)
-    ]
-    best = max(range(CANDIDATE_DIRECTIONS), key=smallest.__getitem__)
-    at = torch.tensor(cuts[best], dtype=torch.int64, device=keys.device)
-    scores = sorted_scores[:, best]
-    return Buckets(directions[:, best], orders[:, best], [0, *cuts[best], n], scores[at - 1], scores[at])
+    equal = torch.arange(1, count, device=keys.device)[:, None] * n // count
+    places = equal + torch.arange(-slack, slack + 1, device=keys.device)  # (cuts, places that a cut may take)
+    gaps, chosen = (sorted_scores[places] - sorted_scores[places - 1]).max(dim=1)  # (cuts, candidates)
+    best = int(gaps.amin(dim=0).argmax()) if count > 1 else 0
+    cuts, scores = places.gather(1, chosen[:, best, None])[:, 0], sorted_scores[:, best]
+    return Buckets(directions[:, best], orders[:, best], [0, *cuts.tolist(), n], scores[cuts - 1], scores[cuts])
 
 
 def encode_with_buckets(
@@ -136,53 +134,11 @@ def encode_with_random_gates(
         if residual < 1e-6:
             break
     else:
-        raise ValueError(
-            f"{most} random {gate!r} gates do not separate the {n} keys: the equations stay dependent "
-            f"(residual {float(residual):.1e}). Use another gate ('silu') or encoder='buckets'."
-        )
+        what = f"{most} random {gate!r} gates leave the {n} equations dependent (residual {float(residual):.1e})"
+        raise ValueError(f"{what}: use another gate ('silu') or encoder='buckets'")
     up = up.reshape(count, d, m).transpose(1, 2).reshape(count * m, d)
     coordinate = torch.arange(m, device=keys.device).repeat(count)
     return Encoder(gates[:count].repeat_interleave(m, dim=0), None, up, coordinate, gate, up.numel())
-
-
-@torch.enable_grad()
-def encode_by_gradient(
-    keys: Tensor,
-    codes: Tensor,
-    generator: torch.Generator,
-    *,
-    gate: str = "identity",
-    fill: float = 1.0,
-    steps: int = 2000,
-    lr: float = 0.1,
-) -> Encoder:
-    """Gates and up projection by gradient steps: full-batch Adam on the squared error of the codes, cosine decay.
-
-    enc(x)_c = Σ_j ⟨g_cj, x⟩⟨a_cj, x⟩ over p = ⌈n / (2·fill·d)⌉ units: each has 2d free numbers where one of the closed
-    forms has d, so half as many units have as many unknowns as equations. How close to the codes the steps come is not
-    guaranteed; a lower ``fill`` brings them closer. h = m·p.
-
-    keys (n, d) of about one norm and codes (n, m), both float64. ValueError for another gate than 'identity'.
-    """
-    if gate != "identity":
-        raise ValueError(f"the encoder by gradient steps is bilinear: gate must be 'identity', got {gate!r}")
-    (n, d), m = keys.shape, codes.shape[1]
-    units = n_buckets(n, 2 * key_rank(keys), fill)
-    scale, spread = d**0.5 / keys.norm(dim=1).mean(), codes.square().mean().sqrt()
-    size = torch.tensor([d**-0.5, (d * units) ** -0.5], dtype=torch.float64)  # outputs then begin at about 1
-    weights = torch.randn(2, m * units, d, generator=generator, dtype=torch.float64) * size[:, None, None]
-    weights = weights.to(keys).requires_grad_()
-    optimiser = torch.optim.Adam([weights], lr=lr * d**-0.5)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(steps):
-        gates, up = (scale * keys) @ weights.mT
-        loss = ((gates * up).view(n, m, units).sum(dim=2) - codes / spread).square().mean()
-        (weights.grad,) = torch.autograd.grad(loss, weights)
-        optimiser.step()
-        decay.step()
-    gates, up = scale * weights.detach()
-    coordinate = torch.arange(m, device=keys.device).repeat_interleave(units)
-    return Encoder(gates, None, spread * up, coordinate, "identity", weights.numel())
 
 
 def smallest_solution(rows: Tensor, targets: Tensor) -> Tensor:
@@ -192,49 +148,10 @@ def smallest_solution(rows: Tensor, targets: Tensor) -> Tensor:
     padding and ask for nothing. One step of iterative refinement follows.
     """
     q, r = torch.linalg.qr(rows.mT)  # (…, d, s), (…, s, s)
-    padding = (rows == 0).all(dim=-1)
-    r = r + torch.diag_embed(padding.to(rows.dtype))
+    r = r + torch.diag_embed((rows == 0).all(dim=-1).to(rows.dtype))
 
-    def solve(right: Tensor) -> Tensor:
-        return q @ torch.linalg.solve_triangular(r.mT, right, upper=False)
-
-    solution = solve(targets)
-    return solution + solve(targets - rows @ solution)
-
-
-def _widest_cuts(gaps: Tensor, size: int, count: int) -> list[int]:
-    """Cut n sorted keys into ``count`` buckets of at most ``size`` so that the smallest gap at a cut is largest.
-
-    A bisection over the gap that is asked for; each try takes every bucket as long as such a gap allows.
-    """
-    n = len(gaps) + 1
-    if count == 1:
-        return []
-    wide_enough = gaps.sort().values
-    low, high, best = 0, len(wide_enough), _cuts_at_gap(gaps, 0.0, size, n) or []
-    while high - low > 1:
-        middle = (low + high) // 2
-        cuts = _cuts_at_gap(gaps, float(wide_enough[middle]), size, n)
-        if cuts is not None and len(cuts) < count:
-            low, best = middle, cuts
-        else:
-            high = middle
-    return best
-
-
-def _cuts_at_gap(gaps: Tensor, least: float, size: int, n: int) -> list[int] | None:
-    """Fewest cuts at gaps of at least ``least`` with at most ``size`` keys between two cuts; None if impossible."""
-    positions = torch.arange(1, n)
-    # last[p] = the last allowed cut at or before position p
-    last = torch.where(gaps >= least, positions, 0).cummax(dim=0).values.tolist()
-    cuts, start = [], 0
-    while n - start > size:
-        cut = last[start + size - 1]
-        if cut <= start:
-            return None
-        cuts.append(cut)
-        start = cut
-    return cuts
+    solution = q @ torch.linalg.solve_triangular(r.mT, targets, upper=False)
+    return solution + q @ torch.linalg.solve_triangular(r.mT, targets - rows @ solution, upper=False)
 
 
 def _solve_buckets(keys: Tensor, codes: Tensor, buckets: Buckets) -> Tensor:
@@ -244,7 +161,5 @@ def _solve_buckets(keys: Tensor, codes: Tensor, buckets: Buckets) -> Tensor:
     index = (torch.tensor(buckets.starts[:-1], device=keys.device)[:, None] + slot).clamp_max(len(keys) - 1)
     member = (slot < sizes[:, None])[..., None]  # (B, s, 1)
     rows = buckets.order[index]
-    blocks = [
-        smallest_solution(keys[r] * keep, codes[r] * keep).mT for r, keep in zip(rows.split(16), member.split(16))
-    ]
-    return torch.cat(blocks)
+    parts = zip(rows.split(16), member.split(16))
+    return torch.cat([smallest_solution(keys[r] * keep, codes[r] * keep).mT for r, keep in parts])

@@ -1,26 +1,17 @@
 """`encoder-decoder`: the paper's construction, an encoder of the keys followed by a decoder of the codes."""
 
-from __future__ import annotations
-
-from factcore.constructions.decoder import CODES, Codes, choose_codes, failing
-from factcore.constructions.encoder import (
-    encode_by_gradient,
-    encode_with_buckets,
-    encode_with_random_gates,
-    key_rank,
-    n_buckets,
-)
+from factcore.constructions.decoder import CODES, choose_codes, failing
+from factcore.constructions.encoder import encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
 from factcore.constructions.projection import PROJECTIONS
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
 from factcore.scoring import lost_rows
-from factcore.support.checks import check_choice, check_integer
-from factcore.support.streams import stream
+from factcore.support import check_choice, check_integer, stream
 
-ENCODERS = {"buckets": encode_with_buckets, "random-gates": encode_with_random_gates, "gradient": encode_by_gradient}
+ENCODERS = {"buckets": encode_with_buckets, "random-gates": encode_with_random_gates}
 FILLS = (1.0, 1.0, 0.95, 0.9, 0.8, 0.65, 0.5)  # bucket fills tried in turn, each with a fresh random cut
 TRIES = 4  # random draws tried at a fill that the caller chose
-GATES_OF = {"buckets": "step", "random-gates": "silu", "gradient": "identity"}  # encoders and their usual gates
+GATES_OF = {"buckets": "step", "random-gates": "silu"}  # encoders and their usual gates
 
 
 def encoder_decoder(
@@ -37,15 +28,14 @@ def encoder_decoder(
 ) -> GatedMLP:
     """The paper's construction g(x) = D enc(x), enc(k_i) = c_f(i) (paper section 4).
 
-    encoder: 'buckets' (gates 'step' or 'relu'), 'random-gates' (any gate, 'silu' by default), or 'gradient': bilinear,
-    trained to meet the codes, with half the units (see `encode_by_gradient`). codes: 'separators' of the projected
-    values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores everything;
+    encoder: 'buckets' (gates 'step' or 'relu') or 'random-gates' (any gate, 'silu' by default). codes: 'separators' of
+    the projected values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores all;
     h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts at 1 and makes
-    room where full buckets are too badly conditioned for the dtype of ``facts`` or training falls short. Where the keys
+    room where full buckets are too badly conditioned for the dtype of ``facts``. Where the keys
     span fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to unknowns
     (1): a lower one makes the solution smaller and the network calmer around its keys. projection: how D is found for
-    separator codes, 'optimised', 'aimed' or 'random', from the shortest codes to the quickest; None takes 'optimised'
-    up to 8,192 values and 'aimed' beyond (see `short_projection`). Projected codes take a random D, as in the paper.
+    separator codes, see `short_projection`; by default without a gradient, and on a circle or a sphere where the values
+    are affinely independent. Projected codes take a random D, as in the paper.
 
     ValueError for an option out of range and for a width that has no room for one code coordinate. The cut into buckets
     is drawn again while facts are lost though their codes decode.
@@ -53,23 +43,25 @@ def encoder_decoder(
     check_choice("codes", codes, CODES)
     kinds = ("random",) if codes == "projected" else PROJECTIONS
     check_choice(f"with codes={codes!r}, projection", projection, (*kinds, None))
-    gate = _encoder_gate(encoder, gate)
+    check_choice("encoder", encoder, ENCODERS)
     if code_dim is not None:
         check_integer("code_dim", code_dim, most=facts.e)
-    generator = stream(seed, "weights")
+    gate, generator = gate or GATES_OF[encoder], stream(seed, "weights")
     keys, rows = distinct_keys(facts)
-    chosen: Codes | None = None
-    chosen_for, mlp = code_dim, None
+    mlp = chosen = chosen_for = None
     shares = FILLS if fill is None and encoder != "random-gates" else [1.0 if fill is None else fill] * TRIES
     for share in shares:
-        units = units_per_coordinate(facts, encoder=encoder, gate=gate, fill=share)
-        if mlp is not None and width is not None and width < units * (code_dim or 1):
-            break  # smaller buckets leave no room: the last network is the best there is
-        allowed = _code_dim_for(facts, width, code_dim, units)
+        units, allowed = units_per_coordinate(facts, encoder=encoder, gate=gate, fill=share), code_dim
+        if width is not None and width < (least := units * (code_dim or 1)):
+            if mlp is not None:
+                break  # smaller buckets leave no room: the last network is the best there is
+            what = f"{len(facts)} keys in d = {facts.d} need {units} hidden units per code coordinate"
+            raise ValueError(f"width {width} is too small: {what}, so at least {least}")
+        if width is not None:
+            allowed = code_dim or min(facts.e, width // units)
         if chosen is None or allowed != chosen_for:  # smaller buckets leave a fixed width less room for codes
             chosen, chosen_for = choose_codes(facts, codes, allowed, seed, projection), allowed
-        wanted = chosen.codes[facts.targets[rows]]
-        hidden = ENCODERS[encoder](keys, wanted, generator, gate=gate, fill=share)
+        hidden = ENCODERS[encoder](keys, chosen.codes[facts.targets[rows]], generator, gate=gate, fill=share)
         mlp = hidden.followed_by(chosen.projection).to(facts.keys.dtype)
         mlp.lost = lost_rows(mlp, facts)
         if len(mlp.lost) == 0 or len(failing(chosen, facts.targets.unique())):
@@ -82,26 +74,6 @@ def units_per_coordinate(
     facts: FactSet, *, encoder: str = "buckets", gate: str | None = None, fill: float | None = None, **_: object
 ) -> int:
     """Hidden units that one code coordinate takes: ⌈n/d⌉, or 2⌈n/d⌉ − 1 where two ReLUs make a ramp."""
-    gate = _encoder_gate(encoder, gate)
-    rank = key_rank(facts.keys)
-    unknowns = 2 * rank if encoder == "gradient" else rank  # of a unit
-    units = n_buckets(len(facts), unknowns, 1.0 if fill is None else fill)
-    return 2 * units - 1 if encoder == "buckets" and gate == "relu" else units
-
-
-def _encoder_gate(encoder: str, gate: str | None) -> str:
     check_choice("encoder", encoder, ENCODERS)
-    return gate or GATES_OF[encoder]
-
-
-def _code_dim_for(facts: FactSet, width: int | None, code_dim: int | None, units: int) -> int | None:
-    """The code dimension that ``width`` leaves room for, or the one asked for; None when both are free."""
-    if width is None:
-        return code_dim
-    least = units * (code_dim or 1)
-    if width < least:
-        raise ValueError(
-            f"width {width} is too small: {len(facts)} keys in d = {facts.d} need {units} hidden units per code "
-            f"coordinate, so at least {least}"
-        )
-    return code_dim or min(facts.e, width // units)
+    units = n_buckets(len(facts), key_rank(facts.keys), 1.0 if fill is None else fill)
+    return 2 * units - 1 if encoder == "buckets" and gate == "relu" else units

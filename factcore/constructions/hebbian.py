@@ -1,7 +1,5 @@
 """Hebbian memories with bilinear features, raw, whitened and data-dependent (Garcia et al. 2026, arXiv 2607.10034)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch
@@ -10,13 +8,11 @@ from torch import Tensor
 from factcore.constructions.decoder import choose_codes
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
-from factcore.support.checks import check_choice
-from factcore.support.streams import stream
+from factcore.support import check_choice, stream
 
 VARIANTS = ("raw", "whitened", "data-dependent")
 TARGETS = ("values", "separators")
-PER_FACT = {"raw": 430, "whitened": 90, "data-dependent": 35}  # parameters, about what random facts need
-CG_STEPS, CG_TOLERANCE = 200, 1e-5  # the refits only have to be good features: the readout is solved exactly
+CG_STEPS, CG_TOL = 200, 1e-5  # the refits only have to be good features: the readout is solved exactly
 
 
 def largest_useful_width(facts: FactSet) -> int:
@@ -24,19 +20,8 @@ def largest_useful_width(facts: FactSet) -> int:
     return max(8 * facts.d * (facts.d + 1), -(-len(facts) // facts.d))
 
 
-def first_guess(facts: FactSet, *, variant: str = "whitened", **_: object) -> int:
-    """Hidden units at which a search begins."""
-    return PER_FACT.get(variant, 90) * len(facts) // (2 * facts.d + facts.e)
-
-
 def hebbian(
-    facts: FactSet,
-    width: int,
-    seed: int,
-    *,
-    variant: str = "whitened",
-    targets: str = "values",
-    ridge: float = 1e-6,
+    facts: FactSet, width: int, seed: int, *, variant: str = "whitened", targets: str = "values", ridge: float = 1e-6
 ) -> GatedMLP:
     """g(x) = W φ(x) with φ(x) = (A₀x) ⊙ (A₁x): identity gates, h bilinear features, (2d + e)h parameters.
 
@@ -113,22 +98,17 @@ def refit_factor(
 
 
 def conjugate_gradients(
-    apply: Callable[[Tensor], Tensor],
-    right: Tensor,
-    diagonal: Tensor,
-    *,
-    steps: int = CG_STEPS,
-    tolerance: float = CG_TOLERANCE,
+    apply: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, *, steps: int = CG_STEPS, tol: float = CG_TOL
 ) -> Tensor:
     """Solve apply(X) = right, apply linear, symmetric and positive definite, preconditioned by its ``diagonal``.
 
-    Stops at a residual of ``tolerance`` relative to ``right``, or after ``steps`` steps.
+    Stops at a residual of ``tol`` relative to ``right``, or after ``steps`` steps.
     """
     solution, residual = torch.zeros_like(right), right.clone()
     scaled = residual / diagonal
     direction, product = scaled.clone(), (residual * scaled).sum()
     for _ in range(steps):
-        if residual.norm() <= tolerance * right.norm():
+        if residual.norm() <= tol * right.norm():
             break
         image = apply(direction)
         length = product / (direction * image).sum()

@@ -3,8 +3,6 @@
 With G and D fixed, the outputs of g(x) = D (σ(Gx) ⊙ (Ax)) are linear in A, so storing facts is a convex problem.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
@@ -14,19 +12,17 @@ from factcore.constructions.convex import Solve, hinge_problem, minimise
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP
 from factcore.scoring import output_margins
-from factcore.support.checks import check_choice
-from factcore.support.streams import stream
+from factcore.support import check_choice, stream
 
 RIDGE = 1e-2  # κ: smaller stores in slightly fewer units and takes far longer to certify
-MOST_UNITS = 8  # a fact: from one on, facts that can be stored are, unless keys nearly coincide
 
 
 class Weights(NamedTuple):
-    """G (h, d), A (h, d), D (e, h)."""
+    """The three matrices of the network."""
 
-    gates: Tensor
-    up: Tensor
-    down: Tensor
+    gates: Tensor  # G (h, d)
+    up: Tensor  # A (h, d)
+    down: Tensor  # D (e, h)
 
 
 class Problem(NamedTuple):
@@ -46,11 +42,6 @@ class Problem(NamedTuple):
         return all((output_margins(out, targets, self.values) > 0).all() for out, targets in blocks)
 
 
-def most_units(facts: FactSet) -> int:
-    """Widest network worth trying."""
-    return MOST_UNITS * len(facts)
-
-
 def max_margin(
     facts: FactSet, width: int, seed: int, *, gate: str = "silu", ridge: float = RIDGE, tol: float = 1e-2
 ) -> GatedMLP:
@@ -62,14 +53,7 @@ def max_margin(
     check_convex_options(gate, ridge, tol)
     problem, scale = scaled_problem(facts, gate)
     w = random_weights(problem, width, seed)
-    w, solve = _solve_up(problem, w, ridge, tol)
-    return network(w, scale, facts, gate, [solve], n_solved=w.up.numel())
-
-
-def _solve_up(problem: Problem, w: Weights, ridge: float, tol: float) -> tuple[Weights, Solve]:
-    """A with G and D fixed: F = D (σ(Gx) ⊙ Ax)."""
-    keys, shape = problem.keys, w.up.shape
-    opened = GATES[problem.gate](keys @ w.gates.T)
+    keys, opened, shape = problem.keys, GATES[gate](problem.keys @ w.gates.T), w.up.shape
     objective = hinge_problem(
         lambda theta: (opened * (keys @ theta.view(shape).T)) @ w.down.T,
         lambda slope: ((slope @ w.down * opened).T @ keys).flatten(),
@@ -78,7 +62,7 @@ def _solve_up(problem: Problem, w: Weights, ridge: float, tol: float) -> tuple[W
         curvature=ridge,
     )
     solve = minimise(objective, start=torch.zeros_like(w.up).flatten(), curvature=ridge, tol=tol)
-    return w._replace(up=solve.theta.view(shape)), solve
+    return network(w._replace(up=solve.theta.view(shape)), scale, facts, gate, [solve], n_solved=w.up.numel())
 
 
 def random_weights(problem: Problem, width: int, seed: int) -> Weights:

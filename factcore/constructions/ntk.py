@@ -1,13 +1,10 @@
 """The NTK-style associative memory of Nichani et al. 2024 (arXiv 2412.06538): one averaged update, no solve."""
 
-from __future__ import annotations
-
 import torch
 
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
-from factcore.support.blocks import row_blocks
-from factcore.support.streams import stream
+from factcore.support import row_blocks, stream
 
 
 def ntk(facts: FactSet, width: int, seed: int) -> GatedMLP:

@@ -1,17 +1,12 @@
 """The naive memory: hidden units that fire for one key alone, d + e + 1 parameters each."""
 
-from __future__ import annotations
-
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from factcore.constructions.decoder import choose_codes
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
-from factcore.support.blocks import row_blocks
-from factcore.support.streams import stream
+from factcore.support import row_blocks, stream
 
 CANDIDATE_DIRECTIONS = 16  # random directions tried for a slab around a key; the widest slab wins
 LEAST_GAP = 1e-4  # of the largest score: below that a threshold drowns in the rounding of float32
@@ -29,48 +24,35 @@ def one_hot(facts: FactSet, width: int | None, seed: int) -> GatedMLP:
     ``width`` is an upper bound for h, which the keys alone decide. ValueError when it is smaller.
     """
     keys, rows = distinct_keys(facts)
-    groups = _groups(keys, stream(seed, "weights"))
-    if width is not None and width < len(groups.weight):
-        raise ValueError(f"width {width} is too small: the {len(keys)} distinct keys need {len(groups.weight)} units")
+    weight, threshold, sign, key = _groups(keys, stream(seed, "weights"))
+    if width is not None and width < len(weight):
+        raise ValueError(f"width {width} is too small: the {len(keys)} distinct keys need {len(weight)} units")
     outputs = choose_codes(facts, "separators", facts.e, seed).outputs[facts.targets[rows]]  # (n', e)
-    down = groups.sign[:, None] * outputs[groups.key]
-    return GatedMLP(groups.weight, None, down.T, gate="step", gate_bias=-groups.threshold).to(facts.keys.dtype)
+    down = (sign[:, None] * outputs[key]).T
+    return GatedMLP(weight, None, down, gate="step", gate_bias=-threshold).to(facts.keys.dtype)
 
 
-class _Groups(NamedTuple):
-    """Hidden units: unit j adds sign_j · (output of key_j) where ⟨weight_j, x⟩ > threshold_j."""
-
-    weight: Tensor  # (h, d)
-    threshold: Tensor  # (h,)
-    sign: Tensor  # (h,) ±1
-    key: Tensor  # (h,) int64
-
-
-def _groups(keys: Tensor, generator: torch.Generator) -> _Groups:
-    own = torch.nn.functional.normalize(keys - keys.mean(dim=0), dim=1)
+def _groups(keys: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Per unit its direction (h, d), threshold, sign ±1 and key: it adds sign · (output of key) above the threshold."""
     if len(keys) == 1:  # its unit is open everywhere
         one = keys.new_ones(1)
-        return _Groups(torch.zeros_like(keys), -one, one, torch.zeros(1, dtype=torch.int64, device=keys.device))
-    top, runner_up = _two_largest(own, keys)
+        return torch.zeros_like(keys), -one, one, one.long() - 1
+    own = torch.nn.functional.normalize(keys - keys.mean(dim=0), dim=1)
+    top = (own * keys).sum(dim=1)
+    others = []  # the largest ⟨a_i, k_j⟩ with j ≠ i
+    for rows in row_blocks(len(keys), len(keys), keys.device):
+        at = torch.arange(rows.start, rows.stop, device=keys.device)[:, None]
+        others.append((own[rows] @ keys.T).scatter_(1, at, -torch.inf).amax(dim=1))
+    runner_up = torch.cat(others)
     first = top - runner_up > LEAST_GAP * keys.norm(dim=1).amax()
     alone, rest = first.nonzero().flatten(), (~first).nonzero().flatten()
     direction, lower, upper = _slabs(keys, rest, generator)
-    return _Groups(
+    return (
         torch.cat([own[alone], direction, direction]),
         torch.cat([(top + runner_up)[alone] / 2, lower, upper]),
         torch.cat([keys.new_ones(len(alone) + len(rest)), -keys.new_ones(len(rest))]),
         torch.cat([alone, rest, rest]),
     )
-
-
-def _two_largest(own: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-    """⟨a_i, k_i⟩ and the largest ⟨a_i, k_j⟩ with j ≠ i, both (n,)."""
-    top = (own * keys).sum(dim=1)
-    others = []
-    for rows in row_blocks(len(keys), len(keys), keys.device):
-        at = torch.arange(rows.start, rows.stop, device=keys.device)[:, None]
-        others.append((own[rows] @ keys.T).scatter_(1, at, -torch.inf).amax(dim=1))
-    return top, torch.cat(others)
 
 
 def _slabs(keys: Tensor, rest: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -81,7 +63,6 @@ def _slabs(keys: Tensor, rest: Tensor, generator: torch.Generator) -> tuple[Tens
     margin = 2 * keys.norm(dim=1).amax()  # beyond the outermost keys
     edge = torch.cat([scores[:1] - margin, (scores[1:] + scores[:-1]) / 2, scores[-1:] + margin])
     place = order.argsort(dim=0)[rest]  # (r, candidates): where a key stands along a direction
-    lower, upper = edge.gather(0, place), edge.gather(0, place + 1)
-    middle = scores.gather(0, place)
+    lower, upper, middle = edge.gather(0, place), edge.gather(0, place + 1), scores.gather(0, place)
     best = torch.minimum(upper - middle, middle - lower).argmax(dim=1, keepdim=True)
     return directions.T[best[:, 0]], lower.gather(1, best)[:, 0], upper.gather(1, best)[:, 0]

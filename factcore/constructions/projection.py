@@ -1,104 +1,150 @@
-"""Projections D (d, m): how few columns keep every value decodable (paper section 4, decoder).
+"""Projections D (e, m): how few columns keep every value decodable (paper section 4, decoder).
 
-The cost of the construction is 3 m n parameters, so every column counts. Three kinds of D, from longest to shortest:
-the first columns of a random basis, the same with its last columns aimed at the values still lost, and a D that is
-optimised together with codes for it. Whatever made D, `decodability` of the projected values certifies it.
+The cost of the construction is about 3 m n parameters, so every column counts. Points on a sphere are vertices of their
+hull, however many there are: projected values w_j = Dᵀv_j of one norm decode. Where the values are affinely
+independent, D puts them on evenly spread points of a circle or a sphere exactly; beyond that it is fitted to points of
+norm 1 by least squares, in turn with the points. Whatever made D, `undecodable` certifies it.
 """
 
-from __future__ import annotations
-
 import math
+from collections.abc import Callable
+from functools import cache
+from typing import TypeVar
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import cross_entropy, embedding, normalize
 
-from factcore.geometry.many import QUICK_FROM, undecodable
-from factcore.support.checks import check_choice
-from factcore.support.progress import progress_bar
+from factcore.geometry import undecodable
+from factcore.support import check_choice, progress_bar
 
-PROJECTIONS = ("optimised", "aimed", "random")
+T = TypeVar("T")
+PROJECTIONS = ("equal-norms", "optimised", "random")
 LEAST_MARGIN = 1e-3  # normalised margin below which a code counts as failed: float32 would blur it
-AIMABLE = 0.02  # share of undecodable values below which columns of D are aimed at them
-OPTIMISE_UP_TO = 8192  # values; beyond, optimising takes longer than the rest of the construction by default
+RANK_TOLERANCE = 1e-6  # singular values below this share of the largest are rounding
+SAFE = 50  # rounding errors of an output that the margin of a placed value must exceed
+SWEEPS = 200  # of least squares for one D
 STEPS = 100  # of Adam for one D
 RIVALS = 32  # values that a code is told apart from in one step: those with the highest scores
 REFRESH = 5  # steps between two choices of the rivals
 
 
 def short_projection(values: Tensor, used: Tensor, basis: Tensor, kind: str | None = None) -> Tensor:
-    """A D (d, m) of one of `PROJECTIONS` through which every value in ``used`` has a clear margin.
+    """A D (e, m) of one of `PROJECTIONS` through which every value in ``used`` has a clear margin.
 
-    None takes the shortest that is affordable: 'optimised' up to `OPTIMISE_UP_TO` values in use, 'aimed' beyond.
-    Where some value has no clear margin even in R^d, the whole basis is returned. ValueError for an unknown kind.
+    'equal-norms' (None) by linear solves; 'random', the first columns of ``basis``, quicker and longer; 'optimised', by
+    Adam from the equal norms on, slower and at times shorter. The whole basis is returned where nothing shorter is
+    found. ValueError for an unknown kind.
     """
-    find = {"optimised": optimised_projection, "aimed": aimed_projection, "random": random_projection}
-    return find[affordable(kind, used)](values, used, basis)
-
-
-def affordable(kind: str | None, used: Tensor) -> str:
-    """``kind``, or for None the shortest kind that does not dominate the time of the construction."""
     check_choice("projection", kind, (*PROJECTIONS, None))
-    return kind or ("optimised" if len(used) <= OPTIMISE_UP_TO else "aimed")
+
+    (v, d), lost = values.shape, {}
+
+    @cache
+    def attempt(m: int) -> Tensor | None:
+        down = basis[:, :m] if kind == "random" or m == d else equal_norms(values, used, basis[:, :m])
+        lost[m] = undecodable(values @ down, used)
+        return None if len(lost[m]) else down
+
+    of_random_values = math.log2(v) * (2 if kind == "random" else 0.6 + 0.1 * max(-1.0, math.log2(v / d)))
+    guess = max(1, min(d, int(of_random_values)))
+    if attempt(guess) is None and len(undecodable(values, lost[guess])):
+        return basis  # no column helps a value that lies in the hull of the others
+    if (best := shortest(attempt, guess, d)) is None:
+        return basis
+    return optimised_projection(values, used, best) if kind == "optimised" else best
 
 
-def random_projection(values: Tensor, used: Tensor, basis: Tensor) -> Tensor:
-    """The first columns of ``basis``, as few as leave no value in ``used`` undecodable."""
-    m, lost = _first_columns(values, used, basis)
-    while len(lost) and m < basis.shape[1]:
-        m += 1
-        lost = undecodable(values @ basis[:, :m], lost)
-    return basis[:, :m]
+def shortest(attempt: Callable[[int], T | None], guess: int, most: int) -> T | None:
+    """What ``attempt`` gives at about the smallest m up to ``most`` at which it succeeds; None where it never does."""
+    too_short, m = 0, min(most, guess)
+    found = attempt(m)
+    while found is None and m < most:
+        too_short, m = m, min(most, m + max(1, m // 8))
+        found = attempt(m)
+    while found is not None and m - 1 > too_short and (shorter := attempt(m - 1)) is not None:
+        found, m = shorter, m - 1
+    return found
 
 
-def aimed_projection(values: Tensor, used: Tensor, basis: Tensor) -> Tensor:
-    """A short D (d, m) through which every value in ``used`` is a vertex of the hull of the projected values.
+def equal_norms(values: Tensor, used: Tensor, start: Tensor) -> Tensor:
+    """D (e, m) for which the projected values in ``used`` have about one norm, from ``start`` on.
 
-    The first columns are the basis's. Just below the length at which those alone suffice they hide a few values
-    only, and a column towards these frees several at once, so the last columns are aimed. A value that is a vertex
-    stays one when columns are added: only the lost ones are solved for again.
+    Alternating projections: the points of norm 1 nearest to the projected values, then the least-squares fit of D to
+    them. Values out of use may lie inside.
     """
-    start, lost = _first_columns(values, used, basis)
-    best = basis
-    for m in range(start, len(basis)):
-        if m > start:
-            lost = undecodable(values @ basis[:, :m], lost)
-        if len(lost) == 0:
-            return basis[:, :m]
-        if len(lost) <= aimable(used):
-            best = _aim(values, lost, basis[:, :m], best)
-        if m + 1 >= best.shape[1] or (len(values) >= QUICK_FROM and best is not basis):
-            break  # of very many values, a start with one column more seldom ends shorter and always costs time
-    return best
+    u, s, right = _span(values)
+    single, w = u.float(), (values - values.mean(dim=0)) @ start
+    w = (w / w.norm(dim=1).mean().clamp_min(1e-300)).float()
+    idle = torch.ones(len(w), 1, dtype=torch.bool, device=w.device).index_fill_(0, used, False)
+    for _ in range(SWEEPS):
+        norms = w.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        points = w / torch.where(idle, norms.clamp_min(1), norms)
+        w = single @ (single.T @ points)
+    return right.T @ ((u.T @ points.double()) / s[:, None])
 
 
-def optimised_projection(values: Tensor, used: Tensor, basis: Tensor) -> Tensor:
-    """The shortest D (d, m) that `fitted_projection` finds, at most as long as the aimed one; orthonormal columns.
+def placed_projection(values: Tensor, used: Tensor, dtype: torch.dtype) -> Tensor | None:
+    """Affinely independent values: D = V⁺W puts them on evenly spread points W of a circle, or of a sphere.
 
-    The search begins at half the aimed length. After a success the column along which the projected values vary
-    least is taken away, after a failure one of the basis is added, and the fit goes on from there. A fit that hides
-    a few values only gets its last columns aimed at them.
+    The sphere where ``dtype`` cannot tell the neighbours on the circle apart; two values get a line. Each value gets a
+    point near its leading principal coordinates, which keeps V⁺W small. None where the values depend on each other.
     """
-    best = aimed_projection(values, used, basis)
-    if best.shape[1] == len(basis) and len(undecodable(values @ best, used)):
-        return best  # some value has no margin even in R^d
-    m, too_short = math.ceil(best.shape[1] / 2), 0
-    start = basis[:, :m]
-    while too_short < m < best.shape[1]:
-        fitted = fitted_projection(values, used, start)
-        lost = undecodable(values @ fitted, used)
-        if len(lost):
-            best = _aim(values, lost, fitted, best) if len(lost) <= aimable(used) else best
-            too_short, m = m, m + 1
-            start = torch.linalg.qr(torch.cat([fitted, basis[:, too_short:m]], dim=1))[0]
-        else:
-            best, m = fitted, m - 1
-            start = fitted @ torch.linalg.eigh(torch.atleast_2d((values @ fitted).T.cov())).eigenvectors[:, 1:]
+    u, s, right = _span(values)
+    if u.shape[1] < len(values) - 1:
+        return None
+    for m in (1,) if len(used) == 2 else (2, 3):
+        points = _evenly_spread(len(used), m).to(u)
+        near = torch.nn.functional.pad(u[used, :m], (0, max(0, m - u.shape[1]))) @ points.T
+        placed = u.new_zeros(len(u), m)
+        placed[used] = points[linear_sum_assignment(near.cpu().numpy(), maximize=True)[1]]
+        down = right.T @ ((u.T @ placed) / s[:, None])
+        codes, w = normalize(placed[used], dim=1), placed - placed.mean(dim=0)
+        scores = (codes @ w.T).scatter_(1, used[:, None], -torch.inf)
+        gap = (codes * w[used]).sum(dim=1) - scores.amax(dim=1)
+        rounding = torch.finfo(dtype).eps * (codes @ down.T).norm(dim=1) * values.norm(dim=1).amax()
+        if (gap > SAFE * rounding).all():
+            return down
+    return None
+
+
+def _evenly_spread(count: int, m: int) -> Tensor:
+    """Points (count, m) about their mean: two on a line, a circle's, or a spiral on the sphere by the golden angle."""
+    if m == 1:
+        return torch.tensor([[1.0], [-1.0]])
+    k = torch.arange(count, dtype=torch.float64) + 0.5
+    angle, height = 2 * math.pi * k / count, torch.zeros(count, 0, dtype=torch.float64)
+    if m == 3:
+        angle, height = math.pi * (3 - 5**0.5) * k, (1 - 2 * k / count)[:, None]
+    round_ = torch.stack([angle.cos(), angle.sin()], dim=1) * (1 - height.square().sum(dim=1, keepdim=True)).sqrt()
+    points = torch.cat([round_, height], dim=1)
+    return points - points.mean(dim=0)
+
+
+def _span(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """U (v, r), the singular values and the right vectors (r, e) of the centred values; r leaves out rounding."""
+    u, s, right = torch.linalg.svd(values - values.mean(dim=0), full_matrices=False)
+    keep = s > RANK_TOLERANCE * s[0]
+    return u[:, keep], s[keep], right[keep]
+
+
+def optimised_projection(values: Tensor, used: Tensor, best: Tensor) -> Tensor:
+    """The shortest D (e, m) that `fitted_projection` finds from ``best`` on, dropping a column at a time.
+
+    Dropped is the direction in which the projected values vary least; the fit goes on from there while all decode.
+    """
+    while best.shape[1] > 1:
+        start = best @ torch.linalg.eigh((values @ best).T.cov()).eigenvectors[:, 1:]
+        fitted = fitted_projection(values, used, torch.linalg.qr(start)[0])
+        if len(undecodable(values @ fitted, used)):
+            break
+        best = fitted
     return best
 
 
 def fitted_projection(values: Tensor, used: Tensor, projection: Tensor) -> Tensor:
-    """D (d, m) moved from ``projection`` by gradient steps on D and codes c_i together; orthonormal columns.
+    """D (e, m) moved from ``projection`` by gradient steps on D and codes c_i together; orthonormal columns.
 
     The loss is the cross-entropy of decoding: Σ_i log Σ_j exp⟨c_i, w_j − w_i⟩ over the values i in ``used``, with
     w_j = Dᵀ v_j and j among i's `RIVALS` highest scores. The codes only steer D and are dropped: the best codes for
@@ -116,8 +162,7 @@ def fitted_projection(values: Tensor, used: Tensor, projection: Tensor) -> Tenso
         for step in progress_bar(range(STEPS), f"projection, m = {m}"):
             if step % REFRESH == 0:
                 rivals = _rivals(x @ down.detach(), codes.detach(), used)
-            projected = x @ down
-            scores = torch.einsum("bkm,bm->bk", embedding(rivals, projected), codes)
+            scores = torch.einsum("bkm,bm->bk", embedding(rivals, x @ down), codes)
             loss = cross_entropy(scores, own, reduction="sum")
             if loss < 1e-2:  # every value decodes with ease
                 break
@@ -126,32 +171,6 @@ def fitted_projection(values: Tensor, used: Tensor, projection: Tensor) -> Tenso
             adam.step()
             decay.step()
     return torch.linalg.qr(down.detach())[0]
-
-
-def aimable(used: Tensor) -> float:
-    """Number of lost values up to which aiming columns at them is worth a try."""
-    return max(2, AIMABLE * len(used))
-
-
-def _first_columns(values: Tensor, used: Tensor, basis: Tensor) -> tuple[int, Tensor]:
-    """A number of the basis's columns at which values are lost, or 1, and these values."""
-    start = min(len(basis), 3 * (len(values) - 1).bit_length() // 2)
-    lost = undecodable(values @ basis[:, :start], used)
-    while len(lost) == 0 and start > 1:
-        start = 2 * start // 3
-        lost = undecodable(values @ basis[:, :start], used)
-    return start, lost
-
-
-def _aim(values: Tensor, lost: Tensor, projection: Tensor, best: Tensor) -> Tensor:
-    """Add columns towards the lost values until none is left; ``best`` if that takes as many columns or more."""
-    centred = normalize(values - values.mean(dim=0), dim=1)
-    while len(lost) and projection.shape[1] + 1 < best.shape[1]:
-        towards = centred[lost].sum(dim=0)
-        towards = towards - projection @ (projection.T @ towards)
-        projection = torch.cat([projection, normalize(towards, dim=0)[:, None]], dim=1)
-        lost = undecodable(values @ projection, lost)
-    return best if len(lost) else projection
 
 
 def _rivals(projected: Tensor, codes: Tensor, used: Tensor) -> Tensor:

@@ -1,9 +1,4 @@
-"""MLPs trained to store facts, the bar that constructions are measured against: one, or many at once.
-
-Every width and seed of a search goes into one batched computation.
-"""
-
-from __future__ import annotations
+"""MLPs trained to store facts, the bar that constructions are measured against: one, or many at once."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,10 +9,7 @@ from torch.nn.functional import pad
 
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
-from factcore.support.blocks import block_size
-from factcore.support.checks import check_integer
-from factcore.support.progress import progress_bar
-from factcore.support.streams import stream
+from factcore.support import block_size, check_integer, progress_bar, row_blocks, stream
 
 CHECK_EVERY = 25  # steps between two looks at which networks store everything
 LOGITS = 2**17  # held at a time: what a core's cache takes best
@@ -61,13 +53,11 @@ def train_many(
 ) -> list[GatedMLP]:
     """The networks `trained` gives for each of ``widths`` and ``seeds``, one by one, trained side by side.
 
-    Narrower ones are padded with units whose weights are zero, which have zero gradients and stay zero, and a network
-    that stores everything is taken out of the batch. Only rounding can differ, and on the CPUs tried it does not either
-    (see `PAD`). Logits are worked on in blocks, never all at once.
-    ValueError for lists that do not fit together and for options out of range, before any training.
+    Narrower ones are padded with units of zero weights, which have zero gradients and stay zero; a network that stores
+    everything leaves the batch. Only rounding can differ (see `PAD`). ValueError for lists that do not fit together and
+    for options out of range, before any training.
     """
-    _check_networks(widths, seeds)
-    _check_training(steps, lr, gate, value_norm)
+    _check_training(widths, seeds, steps, lr, gate, value_norm)
     (n, d), e = facts.keys.shape, facts.e
     scale = d**0.5 / facts.keys.norm(dim=1).mean()
     keys = pad(facts.keys * scale, (0, max(0, e - d)))  # (n, max(d, e)): columns of zeros learn nothing
@@ -81,17 +71,6 @@ def train_many(
         for (gates, up, down), width in zip(weights, widths[part]):
             networks.append(GatedMLP(gates[:width, :d] * scale, up[:width, :d] * scale, down[:width, :e].T, gate=gate))
     return networks
-
-
-def most_units(facts: FactSet) -> int:
-    """Widest network worth trying."""
-    return 4 * len(facts) + 4 * facts.d
-
-
-def first_guess(facts: FactSet, **_: object) -> int:
-    """Hidden units that random facts about need: n log2 v bits at 2.7 bits a parameter."""
-    bits = math.log2(max(2, facts.n_values))
-    return max(1, round(max(len(facts) * bits / 2.7 / (2 * facts.d + facts.e), bits / 2)))
 
 
 def _initial_weights(widths: Sequence[int], seeds: Sequence[int], like: FactSet) -> Tensor:
@@ -138,49 +117,37 @@ def _fit(weights: Tensor, keys: Tensor, values: Tensor, targets: Tensor, *, step
 
 def _slope(outputs: Tensor, values: Tensor, aims: Tensor) -> Tensor:
     """Derivative of the mean cross-entropies by the outputs, (b, n, e): Σ_j p_j v_j − v_f(i), p the softmax."""
-    slope = torch.empty_like(outputs)
-    for nets, rows, logits in _logits(outputs, values):
-        slope[nets, rows] = torch.bmm(torch.softmax(logits, dim=2), values.expand(len(logits), -1, -1)) - aims[rows]
-    return slope.div_(outputs.shape[1])
+    slope = -aims.repeat(len(outputs), 1)  # (b · n, e)
+    for rows, logits in _logits(outputs, values):
+        slope[rows] += torch.softmax(logits, dim=1) @ values
+    return slope.view_as(outputs).div_(outputs.shape[1])
 
 
 def _stored(outputs: Tensor, values: Tensor, targets: Tensor) -> Tensor:
     """Which networks decode every key right, (b,) bool."""
-    lost = torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
-    for nets, rows, logits in _logits(outputs, values):
-        right = targets[rows, None].expand(len(logits), -1, -1)
-        own = logits.gather(2, right)[:, :, 0]
-        safe = own > logits.scatter_(2, right, -torch.inf).amax(dim=2)  # NaN is not
-        lost[nets] |= ~safe.all(dim=1)
-    return ~lost
+    right = targets.repeat(len(outputs))[:, None]
+    safe = []
+    for rows, logits in _logits(outputs, values):
+        own = logits.gather(1, right[rows])[:, 0]
+        safe.append(own > logits.scatter_(1, right[rows], -torch.inf).amax(dim=1))  # NaN is not
+    return torch.cat(safe).view(len(outputs), -1).all(dim=1)
 
 
-def _logits(outputs: Tensor, values: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Slices of the networks and of the keys with their logits (networks, keys, v), which the next block overwrites."""
-    networks, n, _ = outputs.shape
-    room = block_size(len(values), outputs.device, entries=LOGITS)
-    n_rows, n_nets = min(n, max(1, room)), min(networks, max(1, room // n))
-    buffer = outputs.new_empty(n_nets * n_rows * len(values))
-    for first in range(0, networks, n_nets):
-        nets = slice(first, first + n_nets)
-        for start in range(0, n, n_rows):
-            rows = slice(start, start + n_rows)
-            block = outputs[nets, rows]
-            logits = buffer[: block.shape[0] * block.shape[1] * len(values)].view(*block.shape[:2], -1)
-            yield nets, rows, torch.bmm(block, values.T.expand(len(block), -1, -1), out=logits)
+def _logits(outputs: Tensor, values: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of all networks' outputs (b, n, e), one network after the other, with their logits (rows, v)."""
+    flat = outputs.flatten(0, 1)
+    for rows in row_blocks(len(flat), len(values), flat.device, entries=LOGITS):
+        yield rows, flat[rows] @ values.T
 
 
-def _check_networks(widths: Sequence[int], seeds: Sequence[int]) -> None:
+def _check_training(
+    widths: Sequence[int], seeds: Sequence[int], steps: int, lr: float, gate: str, value_norm: float
+) -> None:
     if not len(widths) == len(seeds) > 0:
         raise ValueError(f"one width and seed per network, got {len(widths)} and {len(seeds)} of them")
     for position, width in enumerate(widths):
         check_integer(f"widths[{position}]", width)
-
-
-def _check_training(steps: int, lr: float, gate: str, value_norm: float) -> None:
     if gate not in GATES or gate == "step":
         raise ValueError(f"gate must have a gradient, one of {sorted(set(GATES) - {'step'})}, got {gate!r}")
-    if steps < 1 or lr <= 0:
-        raise ValueError(f"steps and lr must be positive, got {steps!r} and {lr!r}")
-    if not 0 < value_norm < math.inf:
-        raise ValueError(f"value_norm must be positive, got {value_norm!r}")
+    if steps < 1 or not lr > 0 or not 0 < value_norm < math.inf:
+        raise ValueError(f"steps, lr and value_norm must be positive, got {steps!r}, {lr!r} and {value_norm!r}")

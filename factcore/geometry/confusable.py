@@ -1,7 +1,5 @@
 """The pairs of values that are hardest to tell apart."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,12 +24,10 @@ def most_confusable(
 ) -> list[Confusable]:
     """The k pairs that set rho: the values of smallest rho_i, each with the value most in its way.
 
-    Value i's separator is held back by about d others; its partner j is the one of largest weight in the
-    convex combination whose norm is rho_i (its twin if the row is duplicated, its worst offender if it lies
-    inside the hull). Sorted by margin, no pair twice. `result` saves solving again; `names` (v strings) are
-    attached.
-
-    Raises ValueError for k < 1 and for a `result` or `names` of another length.
+    Value i's separator is held back by about d others; its partner j is the one of largest weight in the convex
+    combination whose norm is rho_i (its twin if the row is duplicated, its worst offender if it lies inside the hull).
+    Sorted by margin, no pair twice. `result` saves solving again; `names` (v strings) are attached. ValueError for
+    k < 1 and for a `result` or `names` of another length.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")

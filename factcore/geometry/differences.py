@@ -3,8 +3,6 @@
 All v^2 inner products <z_ij, u_i> come from one matrix product; only short lists of differences are formed.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -5,8 +5,6 @@ work and decodes most random values. The others are told apart from their closes
 a check finds no further rival. The certified solver of `decodability` takes many more checks for each value.
 """
 
-from __future__ import annotations
-
 import math
 from functools import partial
 
@@ -16,8 +14,7 @@ from torch.nn.functional import normalize
 
 from factcore.geometry.differences import most_violated, unit
 from factcore.geometry.solver import decodability
-from factcore.support.blocks import block_size
-from factcore.support.progress import progress_bar
+from factcore.support import block_size, progress_bar
 
 QUICK_FROM = 8193  # values; with fewer, the solver finds the best code of every value in seconds
 SCORES = 2**22  # held at once, in float32

@@ -8,14 +8,11 @@ and rho(V) = min_i rho_i. Any unit u gives a lower bound, any convex combination
 bound |p|, so every answer carries a certificate: the gap between the two.
 
 About d of the v - 1 differences matter at the optimum. Each value keeps a short list P of them; one step
-  1. solves min |sum_P mu_j z_j|^2 + (sum_P mu_j - 1)^2, whose solution is the point of aff{z_j : j in P}
-     nearest to 0 up to scale (the second term keeps the problem bounded when 0 lies in the hull),
+  1. solves min |sum_P mu_j z_j|^2 + (sum_P mu_j - 1)^2: up to scale the point of aff{z_j : j in P} nearest to 0,
   2. checks the direction found against *all* values by one matrix product, which certifies it,
   3. drops the negative weights and adds the most violated differences (primal-dual active set).
 Step 3 can cycle; values still open after `_FAST_STEPS` + d/4 steps go to Wolfe's algorithm (Wolfe 1976), which cannot.
 """
-
-from __future__ import annotations
 
 import math
 import warnings
@@ -25,9 +22,7 @@ import torch
 from torch import Tensor
 
 from factcore.geometry.differences import Differences, most_violated, unit
-from factcore.support.blocks import block_size
-from factcore.support.checks import check_embeddings
-from factcore.support.progress import progress_bar
+from factcore.support import block_size, check_embeddings, progress_bar
 
 _FAST_STEPS = 12  # plus d // 4; few values that need more ever converge this way
 _TINY = 1e-140  # of the largest entry: the squares of smaller ones underflow
@@ -42,7 +37,6 @@ class Decodability:
     separators: Tensor  # (v, d) float64 unit rows; where lower is 0, the best direction met
     inside: Tensor  # (k,) int64, rows with upper <= tol: not vertices of the hull (exact duplicates included)
     duplicates: list[list[int]]  # groups of two or more rows that coincide exactly
-    iterations: int  # largest number of steps any value took
 
     @property
     def rho(self) -> float:
@@ -61,41 +55,31 @@ class Decodability:
 
 
 def decodability(
-    values: Tensor,
-    *,
-    tol: float = 1e-6,
-    only_min: bool = False,
-    which: Tensor | None = None,
-    enough: float = math.inf,
+    values: Tensor, *, tol: float = 1e-6, only_min: bool = False, which: Tensor | None = None, enough: float = math.inf
 ) -> Decodability:
     """Bounds on rho_i and a separator for every row of `values` (v, d), with upper - lower <= tol.
 
-    Work is in float64 whatever the floating dtype of `values`, on their device. Duplicated rows have rho_i = 0; their
-    separators are those they would have as one row.
+    Work is in float64, on the device of `values`. Duplicated rows have rho_i = 0, and the separators of a single row.
 
     only_min: stop refining a value once its lower bound exceeds the smallest upper bound: rho and rho_upper
         are as accurate as ever, the other values keep looser (still certified) bounds.
     which: rows to solve for (int64), all of them if None; the others keep the trivial bounds 0 and 1.
-    enough: stop refining a value once its lower bound exceeds this number. A separator decodes as soon as its
-        lower bound is positive, so a small number here finds usable separators in one or two steps a value.
+    enough: stop refining a value once its lower bound exceeds this number: any positive one decodes.
 
-    Raises ValueError unless `values` is a floating (v >= 2, d >= 1) tensor of finite numbers, tol > 0 and `which`
-    holds rows of `values`, and where rows differ by less than 1e-140 of the largest entry, whose squares are no
-    numbers. Warns if a gap stays above tol.
+    ValueError unless `values` is a floating (v >= 2, d >= 1) tensor of finite numbers, tol > 0 and `which` holds rows
+    of `values`, and where rows differ by less than 1e-140 of the largest entry. Warns if a gap stays above tol.
     """
     _check_input(values, tol, which)
     x = values.detach().to(dtype=torch.float64)
     # A power of two changes no bit of any difference.
     x = torch.ldexp(x, -torch.frexp(x.abs().max()).exponent.clamp(-1000, 1000)) + 0.0
-    distinct, group, size = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
-    _check_scale(distinct, group)
-    x = distinct
+    x, group, size = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
+    _check_scale(x, group)
     asked = torch.arange(len(x), device=x.device) if which is None else group[which].unique()
     best = _Best(
         lower=x.new_full((len(x),), -1.0),
         upper=x.new_ones(len(x)),
         direction=torch.eye(1, x.shape[1], dtype=x.dtype, device=x.device).repeat(len(x), 1),
-        steps=torch.zeros_like(size),
         ceiling=0.0 if (size[asked] > 1).any() else 1.0,
         tol=tol,
         prune=only_min,
@@ -117,7 +101,6 @@ def decodability(
         separators=best.direction[group],
         inside=(upper <= tol).nonzero()[:, 0],
         duplicates=[rows.tolist() for rows in twins.split(size[size > 1].tolist())] if len(twins) else [],
-        iterations=int(best.steps.max()),
     )
 
 
@@ -139,10 +122,8 @@ def _check_scale(distinct: Tensor, group: Tensor) -> None:
     _, coarse, size = torch.unique(torch.where(tiny, 0.0, distinct), dim=0, return_inverse=True, return_counts=True)
     wrong = (size[coarse] > 1)[group].nonzero().flatten()
     if len(wrong):
-        raise ValueError(
-            f"values[{int(wrong[0])}] and another row differ by less than {_TINY:g} of the largest entry: values of "
-            "such different scales cannot be compared; rescale them"
-        )
+        what = f"values[{int(wrong[0])}] and another row differ by less than {_TINY:g} of the largest entry"
+        raise ValueError(f"{what}: values of such different scales cannot be compared; rescale them")
 
 
 @dataclass
@@ -152,7 +133,6 @@ class _Best:
     lower: Tensor
     upper: Tensor
     direction: Tensor
-    steps: Tensor
     ceiling: float  # smallest upper bound
     tol: float
     prune: bool
@@ -163,7 +143,6 @@ class _Best:
         self.direction[rows[better]] = direction[better]
         self.lower[rows] = torch.maximum(lower, self.lower[rows])
         self.upper[rows] = torch.minimum(upper, self.upper[rows])
-        self.steps[rows] += 1
         self.ceiling = min(self.ceiling, float(self.upper[rows].min()))
 
     def is_open(self, rows: Tensor) -> Tensor:

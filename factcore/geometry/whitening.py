@@ -1,22 +1,18 @@
 """Whitening of value embeddings: what it does to decodability (paper section 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from factcore.support.checks import check_embeddings
+from factcore.support import check_embeddings
 
 
 def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """(V - mean) S^(-1/2) and the map back, with S the covariance of `values` (v, d) plus a ridge.
 
-    ridge is a share of the mean variance, S = cov + ridge * tr(cov) / d * I; 0 makes the covariance I.
-    The map back takes whitened rows (..., d) to the original space. Both keep the dtype of `values`.
-
-    Raises ValueError for a singular S (v <= d, or values in a proper subspace): give a ridge.
+    ridge is a share of the mean variance, S = cov + ridge * tr(cov) / d * I; 0 makes the covariance I. The map back
+    takes whitened rows (..., d). Both keep the dtype of `values`. ValueError for a singular S: give a ridge.
     """
     check_embeddings("values", values)
     if ridge < 0:
@@ -28,8 +24,7 @@ def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor
     rank = int((variance > variance.max() * x.shape[1] * torch.finfo(x.dtype).eps).sum())
     if rank < x.shape[1]:
         raise ValueError(f"the covariance of values has rank {rank} of {x.shape[1]}: pass ridge > 0 (say 1e-3)")
-    root = (axes * variance.sqrt()) @ axes.T
-    inverse_root = (axes / variance.sqrt()) @ axes.T
+    root, inverse_root = (axes * variance.sqrt()) @ axes.T, (axes / variance.sqrt()) @ axes.T
 
     def unwhiten(whitened: Tensor) -> Tensor:
         return (whitened.double() @ root + mean).to(values.dtype)

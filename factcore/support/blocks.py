@@ -1,7 +1,5 @@
 """Rows in blocks, so that a temporary of rows × row_size numbers is never held whole; a GPU takes larger blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

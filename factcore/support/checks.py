@@ -1,7 +1,5 @@
 """Checks of what a caller passes in: a ValueError names the argument, and the row where there is one."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """The one place that writes and reads files: whole or not at all, through links, with the mode that was there."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -78,10 +76,7 @@ def _mode_to_keep(path: Path, target: Path) -> int:
 
 
 def write_safetensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file. An existing file is replaced only once the new one is complete and on the disk.
-
-    ValueError when the folder does not exist or cannot be written to.
-    """
+    """Write a safetensors file, as `replacing` does."""
     alone = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}  # none shares its storage
     with replacing(path) as partial:
         save_file(alone, str(partial), metadata)

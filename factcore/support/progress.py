@@ -1,7 +1,5 @@
 """Progress bars: shown after five seconds, gone when done, hidden by FACTCORE_PROGRESS=0."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from typing import Any

@@ -8,8 +8,6 @@ so raising the weight that attention puts on the key is a convex problem. No seq
 finite, so at each place the worst junk is known, and with it a bound for all the sequences of the recall task.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
@@ -25,21 +23,17 @@ PLACES = range(LENGTH - 2 - RUN[1], LENGTH - 1 - RUN[0])  # where the key may st
 
 
 class AttentionSolve(NamedTuple):
-    """The convex objective, its certified gap above the minimum, the smallest weight on a key, and iterations."""
+    """How `solve_attention` ended."""
 
     objective: float
-    gap: float
+    gap: float  # certified, above the minimum
     smallest_weight: float  # that a key has in any sequence of the task
     iterations: int
     converged: bool  # the gap is at most tol · objective
 
 
 def solve_attention(
-    model: FactTransformer,
-    *,
-    ridge: float = 1e-8,
-    tol: float = 1e-2,
-    most_iterations: int = 2000,
+    model: FactTransformer, *, ridge: float = 1e-8, tol: float = 1e-2, most_iterations: int = 2000
 ) -> AttentionSolve:
     """Set the key projection of ``model`` so that attention finds the key among the junk; nothing is trained.
 
@@ -48,11 +42,11 @@ def solve_attention(
         Φ(W) = mean_{i,p} log(1 + Σ_{t,j} exp(s(j, t) − s(i, p))) + (ridge / 2) ‖W‖²,
 
     i the keys, p the places where a key may stand, and j all junk at each place t of the longest sequence around it,
-    and Q: each term bounds −log of the weight of key i at place p whatever the junk, and Φ averages them. Φ is strongly
-    convex, so the answer is unique and within ‖∇Φ‖² / (2 ridge) of the minimum. Stops when that gap is at most
-    ``tol`` · Φ, or unconverged after ``most_iterations`` or when rounding ends the progress. The query projection stays
-    as drawn, scaled so that ‖q_t‖ = √d; the norm before attention becomes the plain one. No fact enters, only
-    embeddings. ValueError for options out of range and for a query projection that is zero or not finite.
+    and Q: each term bounds −log of the weight of key i at place p whatever the junk. Φ is strongly convex, so the
+    answer is unique and within ‖∇Φ‖² / (2 ridge) of the minimum; it stops when that gap is at most ``tol`` · Φ, or
+    unconverged after ``most_iterations``. The query projection stays as drawn, scaled so that ‖q_t‖ = √d; the norm
+    before attention becomes the plain one. No fact enters, only embeddings. ValueError for options out of range and for
+    a query projection that is zero or not finite.
     """
     if not ridge > 0 or not tol > 0 or most_iterations < 1:
         raise ValueError(f"ridge, tol and most_iterations must be positive, got {(ridge, tol, most_iterations)}")
@@ -86,9 +80,8 @@ def sharpen(model: FactTransformer, *, factor: float = 16.0) -> FactTransformer:
     """Make trained attention a cleaner look-up: the same choice, less noise, no training. Returns ``model``.
 
     The learned norm is folded into the query and key projections, which leaves every score as it is, so that attention
-    mixes the plain rows instead of rows that the norm has turned; then scores are multiplied by ``factor``.
-    ValueError for factor ≤ 0 and for a model with residuals or learned value and output projections, for which the
-    norm cannot be folded.
+    mixes plain rows; then scores are multiplied by ``factor``. ValueError for factor ≤ 0 and for a model with residuals
+    or learned value and output projections, for which the norm cannot be folded.
     """
     if not factor > 0:
         raise ValueError(f"factor must be positive, got {factor}")
@@ -107,7 +100,7 @@ def _check_plain(model: FactTransformer) -> None:
 
 @torch.no_grad()
 def worst_weights(model: FactTransformer) -> Tensor:
-    """Per key (n,) the smallest weight that attention puts on it in any sequence of the task, exactly.
+    """Per key (n,) the smallest weight a that attention puts on it in any sequence of the task, exactly.
 
     The worst sequence is the longest one that has, at each place, the junk with the largest score.
     """
@@ -115,9 +108,8 @@ def worst_weights(model: FactTransformer) -> Tensor:
 
 
 def _worst_logits(model: FactTransformer) -> Tensor:
-    """log a / (1 − a) of that weight, (n,)."""
-    queries = _turned_queries(model)
-    key, rest = _scores(_table(model) @ model.key.double() @ queries.T, model.n_facts, worst=True)
+    """log a / (1 − a), (n,)."""
+    key, rest = _scores(_table(model) @ model.key.double() @ _turned_queries(model).T, model.n_facts, worst=True)
     return (key - rest).amin(dim=1)
 
 
@@ -131,12 +123,9 @@ def certified_noise(model: FactTransformer) -> Tensor:
     In exact arithmetic. ValueError for a model with residuals, or with norms or projections other than the plain ones.
     """
     _check_plain(model)
-    ones = torch.ones_like(model.attention_norm)
-    if not torch.equal(model.attention_norm, ones):
-        raise ValueError("the bound needs the plain norm before attention, as solve_attention and sharpen leave it")
-    level = model.mlp_norm.new_full((), model.key_norm / len(ones) ** 0.5)
-    if not torch.equal(model.mlp_norm, level.expand_as(model.mlp_norm)):
-        raise ValueError("the bound needs the plain norm before the MLP")
+    level = model.mlp_norm.new_tensor(model.key_norm / len(model.mlp_norm) ** 0.5)
+    if not (model.attention_norm == 1).all() or not (model.mlp_norm == level).all():
+        raise ValueError("the bound needs plain norms, which solve_attention and sharpen leave before attention")
     length = _table(model).norm(dim=1)
     sine = (-_worst_logits(model)).exp() * length.max() / length[: model.n_facts]
     return torch.where(sine < 1, torch.rad2deg(sine.clamp(max=1).asin()), 180.0)
@@ -162,8 +151,5 @@ def _scores(scores: Tensor, n: int, *, worst: bool) -> tuple[Tensor, Tensor]:
     """
     junk = scores[n : n + JUNK]
     around = junk.amax(dim=0) if worst else junk.logsumexp(dim=0)  # (LENGTH,)
-    rest = []
-    for place in PLACES:
-        others = torch.cat([around[place - RUN[1] : place], around[place + 1 : -1], scores[n + JUNK, -1:]])
-        rest.append(others.logsumexp(dim=0))
-    return scores[:n, list(PLACES)], torch.stack(rest)
+    windows = [[around[place - RUN[1] : place], around[place + 1 : -1], scores[n + JUNK, -1:]] for place in PLACES]
+    return scores[:n, list(PLACES)], torch.stack([torch.cat(window).logsumexp(dim=0) for window in windows])

@@ -1,7 +1,5 @@
 """What an MLP is proved to take, and what a whole transformer is proved to answer. Angles are in degrees."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -9,7 +7,7 @@ from torch.nn.functional import normalize
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP, gate_and_slope
 from factcore.scoring import output_margins
-from factcore.support.blocks import row_blocks
+from factcore.support import row_blocks
 from factcore.transformer.attention import certified_noise
 from factcore.transformer.model import FactTransformer
 

@@ -6,8 +6,6 @@ One head of attention finds the key K among the junk and hands it to the MLP; th
 into its value. Attention is all that learns.
 """
 
-from __future__ import annotations
-
 import copy
 
 import torch
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
 from factcore.facts import FactSet
-from factcore.support.streams import stream
+from factcore.support import stream
 from factcore.transformer.task import JUNK, LENGTH
 
 ROPE_BASE = 10_000.0
@@ -27,10 +25,8 @@ class FactTransformer(nn.Module):
 
     The embeddings of the key tokens are the keys of ``facts`` and the head is its values, both frozen. Attention's
     value and output projections are the identity, so what reaches the MLP is a mixture of embeddings; the second norm
-    gives it the norm of a key. Only the query and key projections and the first norm learn. The options undo this
-    recipe piece by piece, to see which pieces it needs: ``residuals`` adds both residuals, ``train_mlp_norm`` and
-    ``train_projections`` unfreeze the second norm and the value and output projections, ``tied=False`` makes
-    embeddings and head random and lets them learn.
+    gives it the norm of a key. Only the query and key projections and the first norm learn. ``residuals`` adds both
+    residuals; whatever else should learn is told so by `requires_grad_`.
 
     ValueError unless keys and values have one dimension d, an even one (RoPE turns pairs), and all keys have one norm
     (RMSNorm leaves directions only), not a tiny one.
@@ -38,50 +34,26 @@ class FactTransformer(nn.Module):
 
     turns: Tensor
 
-    def __init__(
-        self,
-        facts: FactSet,
-        *,
-        seed: int = 0,
-        residuals: bool = False,
-        train_mlp_norm: bool = False,
-        train_projections: bool = False,
-        tied: bool = True,
-    ) -> None:
+    def __init__(self, facts: FactSet, *, seed: int = 0, residuals: bool = False) -> None:
         super().__init__()
-        n, d, norms = len(facts), facts.d, facts.keys.norm(dim=1)
-        self.key_norm = float(norms.mean())
-        if self.key_norm**2 < 1e3 * d * torch.finfo(facts.keys.dtype).eps:
-            raise ValueError(f"keys of norm {self.key_norm:.1e} drown in the rounding of RMSNorm; normalise them first")
-        if facts.e != d:
-            raise ValueError(f"the MLP stands in a stream of one size, but keys have d = {d} and values e = {facts.e}")
-        if d % 2:
-            raise ValueError(f"RoPE turns pairs of coordinates, so d must be even, got {d}")
-        uneven = ((norms - self.key_norm).abs() > 1e-3 * self.key_norm).nonzero().flatten()
-        if len(uneven):
-            raise ValueError(
-                f"keys must have one norm, as RMSNorm keeps only their direction: row {int(uneven[0])} has "
-                f"{float(norms[uneven[0]]):.4g}, the mean is {self.key_norm:.4g}; normalise the keys first"
-            )
+        n, d = len(facts), facts.d
+        self.key_norm = _one_norm(facts)
         generator = stream(seed, "transformer")
 
         def draw(*shape: int) -> Tensor:
             return torch.randn(shape, generator=generator, dtype=torch.float64).to(facts.keys)
 
+        def frozen(weight: Tensor) -> nn.Parameter:
+            return nn.Parameter(weight, requires_grad=False)
+
         others = self.key_norm * normalize(draw(JUNK + 2, d), dim=1)  # junk, Q and the padding
         self.n_facts, self.residuals = n, residuals
-        self.embedding = nn.Parameter(torch.cat([facts.keys, others]), requires_grad=not tied)  # (n + 18, d)
-        self.head = nn.Parameter(facts.values.clone(), requires_grad=not tied)  # (v, d)
-        if not tied:
-            self.embedding.data = self.key_norm * normalize(draw(n + JUNK + 2, d), dim=1)
-            self.head.data = normalize(draw(facts.n_values, d), dim=1)
+        self.embedding, self.head = frozen(torch.cat([facts.keys, others])), frozen(facts.values.clone())  # (n + 18, d)
         self.attention_norm = nn.Parameter(facts.keys.new_ones(d))
         # Small at first: attention that is sharp before it is right gets no gradient from the keys it misses.
         self.query, self.key = (nn.Parameter(0.1 * draw(d, d) / d**0.5) for _ in range(2))
-        eye = torch.eye(d).to(facts.keys)
-        self.value = nn.Parameter(eye, requires_grad=train_projections)
-        self.output = nn.Parameter(eye.clone(), requires_grad=train_projections)
-        self.mlp_norm = nn.Parameter(facts.keys.new_full((d,), self.key_norm / d**0.5), requires_grad=train_mlp_norm)
+        self.value, self.output = (frozen(torch.eye(d).to(facts.keys)) for _ in range(2))
+        self.mlp_norm = frozen(facts.keys.new_full((d,), self.key_norm / d**0.5))
         self.mlp: nn.Module = nn.Identity()
         self.logit_scale = 1.0
         turns = rope_turns(LENGTH, d).to(facts.keys.device, facts.keys.dtype.to_complex())
@@ -107,6 +79,21 @@ class FactTransformer(nn.Module):
         return self.logit_scale * (out + x if self.residuals else out) @ self.head.T
 
 
+def _one_norm(facts: FactSet) -> float:
+    """The norm that all keys have; ValueError for facts that this transformer cannot look up."""
+    d, norms = facts.d, facts.keys.norm(dim=1)
+    norm = float(norms.mean())
+    if facts.e != d or d % 2:
+        raise ValueError(f"keys and values need one even d (RoPE turns pairs), got d = {d} and e = {facts.e}")
+    if norm**2 < 1e3 * d * torch.finfo(facts.keys.dtype).eps:
+        raise ValueError(f"keys of norm {norm:.1e} drown in the rounding of RMSNorm; normalise them first")
+    uneven = ((norms - norm).abs() > 1e-3 * norm).nonzero().flatten()
+    if len(uneven):
+        found = f"row {int(uneven[0])} has {float(norms[uneven[0]]):.4g}, the mean is {norm:.4g}"
+        raise ValueError(f"keys must have one norm, as RMSNorm keeps directions only: {found}; normalise them")
+    return norm
+
+
 def rms_norm(x: Tensor) -> Tensor:
     """x · √d / ‖x‖ along the last axis."""
     return nn.functional.rms_norm(x, x.shape[-1:])
@@ -128,9 +115,8 @@ def rotate(x: Tensor, turns: Tensor) -> Tensor:
 def insert(model: FactTransformer, mlp: nn.Module, *, trainable: bool = False) -> FactTransformer:
     """Put a copy of ``mlp`` into ``model``, in the model's dtype and on its device, frozen unless ``trainable``.
 
-    Logits are rescaled so that at half of the keys the best value leads the second by `GAP`; this changes no answer
-    and gives every construction the same softmax to learn through. Returns ``model``. ValueError where the MLP does
-    not map (…, d) to (…, d).
+    Logits are rescaled so that at half of the keys the best value leads by `GAP`: no answer changes, and attention
+    learns through the same softmax. Returns ``model``. ValueError where the MLP does not map (…, d) to (…, d).
     """
     like, n = model.embedding, model.n_facts
     mlp = copy.deepcopy(mlp).to(device=like.device, dtype=like.dtype)

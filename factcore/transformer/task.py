@@ -1,7 +1,5 @@
 """The sequential recall task: a key hidden in junk, and a query for its value (paper section 5)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Training attention on the recall task, and measuring recall: plain and after a swap of the MLP (paper section 5)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from factcore.support.checks import check_choice
-from factcore.support.progress import progress_bar
-from factcore.support.streams import stream
+from factcore.support import check_choice, progress_bar, stream
 from factcore.transformer.model import FactTransformer, insert
 from factcore.transformer.task import asked, recall_batch
 
@@ -47,11 +43,11 @@ def adaptive_recall(
 
 
 class RecallTraining(NamedTuple):
-    """Recall at the end, the steps taken, and a history of dicts: step, loss, recall."""
+    """How a training went."""
 
-    recall: float
+    recall: float  # at the end
     steps: int
-    history: list[dict[str, float]]
+    history: list[dict[str, float]]  # of step, loss, recall and what was measured
 
 
 @torch.inference_mode(False)  # learning needs what these modes leave out
@@ -85,8 +81,9 @@ def train_recall(
     if model.query.is_inference():
         raise ValueError("the model was built inside torch.inference_mode, so it cannot learn; build it outside")
     targets = targets.clone()
-    learning = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(learning, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.999))
+    optimiser = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], lr=lr, weight_decay=weight_decay, betas=(0.9, 0.999)
+    )
     generator, every = stream(seed, "training"), -(-steps // LOOKS)
     history: list[dict[str, float]] = []
     for step in progress_bar(range(1, steps + 1), "training attention"):
