@@ -37,16 +37,6 @@ def test_every_variant_stores_everything(codes, layer):
     assert all(w.dtype == torch.float32 and not w.requires_grad for w in mlp.parameters())
 
 
-def test_an_encoder_by_gradient_steps_needs_half_the_units():
-    facts = fc.spherical_facts(60, 16, seed=1)
-    closed = fc.construct(facts, code_dim=6)
-    mlp = fc.construct(facts, encoder="gradient", code_dim=6, fill=1.0, strict=False)
-    assert mlp.gate == "identity" and 2 * mlp.width == closed.width == 6 * 4
-    assert fc.recall(mlp, facts) == brute_force_recall(mlp, facts) > 0.9
-    safe = fc.construct(facts, encoder="gradient", code_dim=6)  # makes room until its error can undo nothing
-    assert brute_force_recall(safe, facts) == 1.0 and safe.width in (12, 18, 24)
-
-
 def test_the_promised_size_at_1024_facts():
     facts = fc.spherical_facts(1024, 64)
     mlp = fc.construct(facts)
@@ -104,9 +94,7 @@ def test_keys_that_cannot_be_told_apart_are_named():
     facts = fc.spherical_facts(40, 8)
     keys = facts.keys.clone()
     keys[1:6] = 2 ** torch.arange(1, 6)[:, None] * keys[0]  # parallel: any linear map makes their codes parallel
-    with pytest.raises(
-        ValueError, match=r"of 40 facts are lost .* keys\[[0-5]\] and keys\[[0-5]\] nearly coincide"
-    ):
+    with pytest.raises(ValueError, match=r"of 40 facts are lost .* keys\[[0-5]\] and keys\[[0-5]\] nearly coincide"):
         fc.construct(fc.FactSet(keys, facts.values, facts.targets))
 
 
@@ -124,8 +112,7 @@ def test_width_is_an_upper_bound():
     "call, message",
     [
         ({"codes": "best"}, "codes must be one of"),
-        ({"encoder": "trees"}, "encoder must be one of .*'buckets', 'random-gates', 'gradient'.* got 'trees'"),
-        ({"encoder": "gradient", "gate": "silu"}, "by gradient steps is bilinear"),
+        ({"encoder": "trees"}, "encoder must be one of .*'buckets', 'random-gates'.* got 'trees'"),
         ({"gate": "tanh"}, "bucket encoder has gates"),
         ({"fill": 2.0}, "fill must lie in"),
         ({"encoder": "random-gates", "fill": 1.5}, "fill must lie in"),

@@ -8,15 +8,14 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import factcore as fc
-from factcore.constructions import projection as projections
 from factcore.constructions.decoder import choose_codes, projection_basis
 from factcore.constructions.projection import (
     PROJECTIONS,
-    aimed_projection,
+    equal_norms,
     fitted_projection,
-    optimised_projection,
-    random_projection,
+    placed_projection,
     short_projection,
+    shortest,
 )
 from factcore.geometry import undecodable
 from factcore.support.streams import stream
@@ -24,6 +23,10 @@ from factcore.support.streams import stream
 
 def sphere(v, d, seed=0):
     return fc.spherical_facts(v, d, seed=seed, dtype=torch.float64).values
+
+
+def points_of(v, d, seed=0):
+    return torch.randn(v, d, generator=torch.Generator().manual_seed(seed + 50), dtype=torch.float64)
 
 
 def basis(d, seed=0):
@@ -46,11 +49,40 @@ def test_every_value_is_a_vertex_by_a_linear_program(v, d, seed):
     for projection in found.values():
         points = (values @ projection).numpy()
         assert all(is_vertex(points, i) for i in range(v))
-        torch.testing.assert_close(
-            projection.T @ projection, torch.eye(projection.shape[1], dtype=torch.float64), atol=1e-10, rtol=0
-        )
-    lengths = [found[kind].shape[1] for kind in PROJECTIONS]
-    assert lengths == sorted(lengths), "optimised <= aimed <= random"
+    assert found["optimised"].shape[1] <= found["equal-norms"].shape[1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(smallest=st.integers(1, 60), guess=st.integers(1, 60), most=st.integers(1, 50))
+def test_the_shortest_that_succeeds_is_found_or_none(smallest, guess, most):
+    asked = []
+
+    def attempt(m):
+        asked.append(m)
+        return m if m >= smallest else None
+
+    assert shortest(attempt, guess, most) == (smallest if smallest <= most else None)
+    assert len(set(asked)) == len(asked) and 1 <= min(asked) <= max(asked) <= most
+
+
+@settings(deadline=None, max_examples=20)
+@given(v=st.integers(2, 20), extra=st.integers(0, 10), idle=st.integers(0, 3), seed=st.integers(0, 20))
+def test_affinely_independent_values_are_placed_on_a_circle(v, extra, idle, seed):
+    """v points of one hyperplane at most: no point of it lies in the hull of the others, and two numbers tell them."""
+    values = points_of(v + idle, v + idle - 1 + extra, seed) + 3
+    used = torch.randperm(v + idle, generator=torch.Generator().manual_seed(seed))[:v].sort().values
+    projection = placed_projection(values, used, torch.float64)
+    points = (values @ projection).numpy()
+    assert projection.shape[1] == (1 if v == 2 else 2)
+    assert all(is_vertex(points, i) for i in used.tolist())
+    centred = points[used] - points[used].mean(axis=0)
+    radii = np.linalg.norm(centred, axis=1)
+    np.testing.assert_allclose(radii, radii.mean(), rtol=1e-6)
+
+
+def test_values_that_depend_on_each_other_are_not_placed():
+    assert placed_projection(points_of(9, 7), torch.arange(9), torch.float64) is None
+    assert placed_projection(points_of(8, 7), torch.arange(8), torch.float64) is not None
 
 
 def test_undecodable_are_those_without_a_linear_program():
@@ -62,12 +94,19 @@ def test_undecodable_are_those_without_a_linear_program():
     assert len(undecodable(projected, torch.tensor(expected[:0], dtype=torch.int64))) == 0
 
 
-def test_optimised_halves_the_aimed_length():
+def test_equal_norms_halve_the_length_of_random_columns():
     values, everything = sphere(256, 32), torch.arange(256)
-    aimed = aimed_projection(values, everything, basis(32))
-    optimised = optimised_projection(values, everything, basis(32))
-    assert optimised.shape[1] <= 0.6 * aimed.shape[1]
-    assert fc.decodability(values @ optimised, tol=1e-3).rho > 2e-3
+    lengths = {kind: short_projection(values, everything, basis(32), kind).shape[1] for kind in PROJECTIONS}
+    assert lengths["optimised"] <= lengths["equal-norms"] <= 0.6 * lengths["random"]
+
+
+def test_equal_norms_are_what_the_sweeps_end_at():
+    """Where as many columns as dimensions are left, values of one norm stay where they are, up to a scale."""
+    values, everything = sphere(60, 12), torch.arange(60)
+    spread = lambda down: float((w := (values - values.mean(dim=0)) @ down).norm(dim=1).std() / w.norm(dim=1).mean())  # noqa: E731
+    before = basis(12)[:, :6]
+    after = equal_norms(values, everything, before)
+    assert after.shape == (12, 6) and spread(after) < 0.5 * spread(before)
 
 
 def test_fitting_decodes_what_the_start_hides():
@@ -122,21 +161,12 @@ def test_the_smallest_dimensions(kind, d):
 def test_two_used_values_may_need_one_column():
     values = sphere(30, 6)
     values[:2] = 3 * torch.eye(2, 6, dtype=torch.float64) * torch.tensor([[1.0], [-1.0]])
-    assert optimised_projection(values, torch.arange(2), basis(6)).shape == (6, 1)
+    assert short_projection(values, torch.arange(2), basis(6), "optimised").shape == (6, 1)
 
 
 def test_fewer_values_than_dimensions():
     values = sphere(5, 40)
-    assert optimised_projection(values, torch.arange(5), basis(40)).shape[1] <= 2
-
-
-def test_beyond_the_affordable_size_columns_are_aimed(monkeypatch):
-    values, everything = sphere(60, 16), torch.arange(60)
-    monkeypatch.setattr(projections, "OPTIMISE_UP_TO", 59)
-    assert torch.equal(short_projection(values, everything, basis(16)), aimed_projection(values, everything, basis(16)))
-    short = short_projection(values, everything, basis(16), "optimised")
-    assert short.shape[1] < aimed_projection(values, everything, basis(16)).shape[1]
-    assert torch.equal(short, optimised_projection(values, everything, basis(16)))
+    assert short_projection(values, torch.arange(5), basis(40), "optimised").shape[1] <= 2
 
 
 @pytest.mark.parametrize("kind", [None, *PROJECTIONS])
@@ -163,7 +193,7 @@ def test_a_given_length_is_kept_and_met_where_the_search_meets_it():
 
 def test_random_is_the_first_length_at_which_nothing_is_hidden():
     values, everything = sphere(80, 12), torch.arange(80)
-    m = random_projection(values, everything, basis(12)).shape[1]
+    m = short_projection(values, everything, basis(12), "random").shape[1]
     assert len(undecodable(values @ basis(12)[:, :m], everything)) == 0
     assert len(undecodable(values @ basis(12)[:, : m - 1], everything)) > 0
 
@@ -171,8 +201,14 @@ def test_random_is_the_first_length_at_which_nothing_is_hidden():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"projection": "best"}, r"projection must be one of \['optimised', 'aimed', 'random', None\], got 'best'"),
-        ({"codes": "projected", "projection": "aimed"}, r"with codes='projected', projection must be one of \['rand"),
+        (
+            {"projection": "best"},
+            r"projection must be one of \['equal-norms', 'optimised', 'random', None\], got 'best'",
+        ),
+        (
+            {"codes": "projected", "projection": "equal-norms"},
+            r"with codes='projected', projection must be one of \['rand",
+        ),
     ],
 )
 def test_unknown_kinds_are_named(options, message):

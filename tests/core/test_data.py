@@ -27,12 +27,7 @@ def spectrum(values: torch.Tensor) -> torch.Tensor:
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    name=st.sampled_from(sorted(SYNTHETIC)),
-    v=st.integers(1, 40),
-    d=st.integers(1, 12),
-    seed=st.integers(0, 9),
-)
+@given(name=st.sampled_from(sorted(SYNTHETIC)), v=st.integers(1, 40), d=st.integers(1, 12), seed=st.integers(0, 9))
 def test_shape_dtype_and_seeds(name, v, d, seed):
     values = fc.value_geometry(name, v, d, seed=seed)
     assert values.shape == (v, d) and values.dtype == torch.float64 and values.isfinite().all()
@@ -42,7 +37,7 @@ def test_shape_dtype_and_seeds(name, v, d, seed):
     assert torch.equal(values, fc.value_geometry(name, v, d, seed=seed, strength=STRENGTHS[name]))
 
 
-@pytest.mark.parametrize("name", sorted({**SYNTHETIC, **REAL}))
+@pytest.mark.parametrize("name", [*SYNTHETIC, *REAL])
 def test_seeds_differ_and_rows_are_distinct(name):
     values = fc.value_geometry(name, 64, 16)
     assert not torch.allclose(values, fc.value_geometry(name, 64, 16, seed=1))

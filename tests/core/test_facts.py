@@ -10,11 +10,7 @@ import factcore as fc
 
 def tensors(n=6, v=4, d=3):
     generator = torch.Generator().manual_seed(0)
-    return (
-        torch.randn(n, d, generator=generator),
-        torch.randn(v, d, generator=generator),
-        torch.arange(n) % v,
-    )
+    return (torch.randn(n, d, generator=generator), torch.randn(v, d, generator=generator), torch.arange(n) % v)
 
 
 def test_length_dimension_and_values():

@@ -30,7 +30,7 @@ BESIDE = {
         "factcore.facts",
         "factcore.mlp",
         "factcore.support",
-    ],
+    ]
 }
 PACKAGES = ("factcore", "factapp", "factbook")
 
@@ -110,7 +110,9 @@ def shadowed(root: Path) -> list[str]:
             continue
         exported: set[str] = set()
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            if isinstance(node, ast.Assign) and any(
+                isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
+            ):
                 exported = set(ast.literal_eval(node.value))
         found += [f"{package}.{name}" for name in sorted(exported) if f"{package}.{name}" in known]
     return found
@@ -164,14 +166,20 @@ def test_a_house_in_order_passes(tmp_path):
 @pytest.mark.parametrize(
     "change, named",
     [
-        ({"factcore__support__streams": "from factcore.facts import FactSet"}, "support.streams imports factcore.facts"),
+        (
+            {"factcore__support__streams": "from factcore.facts import FactSet"},
+            "support.streams imports factcore.facts",
+        ),
         ({"factcore__facts": "def f():\n    import factcore.scoring"}, "factcore.facts imports factcore.scoring"),
         ({"factcore__scoring": "from factcore.constructions import convex"}, "imports factcore.constructions.convex"),
         ({"factcore__constructions__one_hot": "from .. import build"}, "one_hot imports factcore.build"),
         ({"factcore__constructions__one_hot": "from ..methods import METHODS"}, "one_hot imports factcore.methods"),
         ({"factcore__methods": "import factcore"}, "factcore.methods imports factcore"),
         ({"factcore__build": "from factapp import cli"}, "factcore.build imports factapp.cli"),
-        ({"factcore__build": "from factcore.transformer.model import Model"}, "build imports factcore.transformer.model"),
+        (
+            {"factcore__build": "from factcore.transformer.model import Model"},
+            "build imports factcore.transformer.model",
+        ),
         ({"factcore__transformer__model": "from factcore.build import construct"}, "model imports factcore.build"),
         ({"factcore__transformer__model": "from factcore.constructions import one_hot"}, "constructions.one_hot"),
         ({"factapp__cli": "from factbook.fit import fit"}, "factapp.cli imports factbook.fit"),

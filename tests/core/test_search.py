@@ -66,7 +66,9 @@ def test_the_widest_useful_width_is_tried_before_it_gives_up(together):
                     fc.smallest_width(facts, "pretended")
 
 
-@pytest.mark.parametrize("method, options", [("encoder-decoder", {}), ("trained", {"steps": 300}), ("block-convex", {})])
+@pytest.mark.parametrize(
+    "method, options", [("encoder-decoder", {}), ("trained", {"steps": 300}), ("block-convex", {})]
+)
 def test_what_it_finds_can_be_built_again(method, options):
     facts = fc.spherical_facts(48, 16)
     found = fc.smallest_width(facts, method, **options)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import factcore as fc
-from factcore.constructions import decoder, projection
+from factcore.constructions import decoder
 from factcore.geometry import many, quick_separators, undecodable
 from factcore.geometry.many import _Checks, _largest_margin
 
@@ -104,9 +104,9 @@ def test_newton_steps_reach_the_minimum_that_scipy_finds():
 
 def test_construct_by_quick_codes_stores_everything(monkeypatch):
     facts = fc.spherical_facts(600, 24, seed=1)
-    best = fc.construct(facts, projection="aimed")
-    for module in (many, projection, decoder):
+    best = fc.construct(facts, projection="equal-norms")
+    for module in (many, decoder):
         monkeypatch.setattr(module, "QUICK_FROM", 2)
-    quick = fc.construct(facts, projection="aimed")
+    quick = fc.construct(facts, projection="equal-norms")
     assert fc.recall(quick, facts) == 1.0
     assert quick.n_params <= 1.2 * best.n_params
