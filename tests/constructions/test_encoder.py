@@ -69,7 +69,7 @@ def test_random_gates_hit_every_code(gate):
 
 def test_random_gates_give_up_with_a_reason():
     keys, codes = problem(64, 2, 1)  # quadratic forms of R^2 have 3 dimensions, 64 codes cannot fit
-    with pytest.raises(ValueError, match="random 'identity' gates do not separate the 64 keys"):
+    with pytest.raises(ValueError, match="random 'identity' gates leave the 64 equations dependent"):
         encode_with_random_gates(keys, codes, generator(), gate="identity")
 
 

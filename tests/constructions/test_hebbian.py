@@ -89,7 +89,7 @@ def test_conjugate_gradients_solve_a_dense_system():
     root = torch.randn(30, 30, generator=generator, dtype=torch.float64)
     matrix, right = root @ root.T + torch.eye(30, dtype=torch.float64), torch.randn(30, 2, generator=generator).double()
     found = conjugate_gradients(
-        lambda x: matrix @ x, right, matrix.diagonal()[:, None].expand(30, 2), steps=500, tolerance=1e-12
+        lambda x: matrix @ x, right, matrix.diagonal()[:, None].expand(30, 2), steps=500, tol=1e-12
     )
     torch.testing.assert_close(found, torch.linalg.solve(matrix, right))
     stopped = conjugate_gradients(lambda x: matrix @ x, right, torch.ones_like(right), steps=1)

@@ -141,8 +141,8 @@ def test_training_stores_and_stops_early():
     "options, message",
     [
         ({"gate": "step"}, "gate must have a gradient, one of .*got 'step'"),
-        ({"steps": 0}, "steps and lr must be positive"),
-        ({"lr": 0.0}, "steps and lr must be positive"),
+        ({"steps": 0}, "steps, lr and value_norm must be positive"),
+        ({"lr": 0.0}, "steps, lr and value_norm must be positive"),
         ({"value_norm": 0.0}, "value_norm must be positive"),
         ({"learning_rate": 1.0}, "method 'trained' has no option 'learning_rate'; it has .*'lr'"),
     ],

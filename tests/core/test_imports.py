@@ -103,18 +103,21 @@ def circle(root: Path) -> list[str]:
 
 
 def shadowed(root: Path) -> list[str]:
-    """Modules of a package's folder whose name the package also exports: importing them gives a function."""
+    """Modules of a package's folder whose name the package also hands on: importing them gives a function."""
     known, found = modules(root), []
     for package, path in known.items():
         if path.name != "__init__.py":
             continue
-        exported: set[str] = set()
+        handed_on: set[str] = set()
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Assign) and any(
-                isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
-            ):
-                exported = set(ast.literal_eval(node.value))
-        found += [f"{package}.{name}" for name in sorted(exported) if f"{package}.{name}" in known]
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                bound = {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+                handed_on |= {name for name, origin in bound.items() if origin not in known}
+            elif isinstance(node, ast.Assign | ast.AugAssign) and "__all__" in ast.dump(node):
+                handed_on |= set(ast.literal_eval(node.value))
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                handed_on.add(node.name)
+        found += [f"{package}.{name}" for name in sorted(handed_on) if f"{package}.{name}" in known]
     return found
 
 
@@ -166,20 +169,14 @@ def test_a_house_in_order_passes(tmp_path):
 @pytest.mark.parametrize(
     "change, named",
     [
-        (
-            {"factcore__support__streams": "from factcore.facts import FactSet"},
-            "support.streams imports factcore.facts",
-        ),
+        ({"factcore__support__streams": "from factcore.facts import FactSet"}, "streams imports factcore.facts"),
         ({"factcore__facts": "def f():\n    import factcore.scoring"}, "factcore.facts imports factcore.scoring"),
-        ({"factcore__scoring": "from factcore.constructions import convex"}, "imports factcore.constructions.convex"),
+        ({"factcore__scoring": "from factcore.constructions import convex"}, "factcore.constructions.convex"),
         ({"factcore__constructions__one_hot": "from .. import build"}, "one_hot imports factcore.build"),
         ({"factcore__constructions__one_hot": "from ..methods import METHODS"}, "one_hot imports factcore.methods"),
         ({"factcore__methods": "import factcore"}, "factcore.methods imports factcore"),
         ({"factcore__build": "from factapp import cli"}, "factcore.build imports factapp.cli"),
-        (
-            {"factcore__build": "from factcore.transformer.model import Model"},
-            "build imports factcore.transformer.model",
-        ),
+        ({"factcore__build": "from factcore.transformer.model import Model"}, "imports factcore.transformer.model"),
         ({"factcore__transformer__model": "from factcore.build import construct"}, "model imports factcore.build"),
         ({"factcore__transformer__model": "from factcore.constructions import one_hot"}, "constructions.one_hot"),
         ({"factapp__cli": "from factbook.fit import fit"}, "factapp.cli imports factbook.fit"),
@@ -204,8 +201,11 @@ def test_a_circle_on_one_floor_is_found(tmp_path):
 def test_a_module_behind_a_function_is_found(tmp_path):
     house = built(tmp_path, factcore__construct="def construct(): ...")
     assert shadowed(house) == ["factcore.construct"]
-    both = built(tmp_path, factcore__transformer__Model="")
-    assert shadowed(both) == ["factcore.construct", "factcore.transformer.Model"]
+    house = built(tmp_path, factcore__transformer__Model="")
+    assert shadowed(house) == ["factcore.construct", "factcore.transformer.Model"]
+    listed = built(tmp_path, factcore__transformer__task="")
+    (listed / "factcore/transformer/__init__.py").write_text("__all__ = ['Model']\n__all__ += ['task']\n")
+    assert shadowed(listed) == ["factcore.construct", "factcore.transformer.Model", "factcore.transformer.task"]
 
 
 def test_a_module_without_a_floor_is_asked_for(tmp_path):

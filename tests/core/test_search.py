@@ -1,4 +1,4 @@
-"""The one search: ends at the smallest width whatever stores from there on, tries no seed twice, gives up with a reason."""
+"""The one search: it ends at the smallest width, tries no seed twice, gives up with a reason."""
 
 import time
 from collections import Counter
@@ -66,9 +66,7 @@ def test_the_widest_useful_width_is_tried_before_it_gives_up(together):
                     fc.smallest_width(facts, "pretended")
 
 
-@pytest.mark.parametrize(
-    "method, options", [("encoder-decoder", {}), ("trained", {"steps": 300}), ("block-convex", {})]
-)
+@pytest.mark.parametrize("method, options", [("encoder-decoder", {}), ("trained", {"steps": 300}), ("max-margin", {})])
 def test_what_it_finds_can_be_built_again(method, options):
     facts = fc.spherical_facts(48, 16)
     found = fc.smallest_width(facts, method, **options)
@@ -116,8 +114,8 @@ def test_far_too_many_facts_for_the_features_end_it_at_the_method_s_own_cap():
     [
         ({"target_recall": 0}, "target_recall must lie"),
         ({"target_recall": 1.5}, "target_recall must lie"),
-        ({"tries": 0}, "tries must be"),
-        ({"resolution": -1}, "resolution at least 0"),
+        ({"tries": 0}, "tries be ≥ 1"),
+        ({"resolution": -1}, "resolution ≥ 0"),
         ({"method": "magic"}, "method must be one of"),
         ({"learning_rate": 1.0}, "has no option 'learning_rate'"),
     ],

@@ -195,7 +195,7 @@ def test_only_min_leaves_safe_values_loose():
 def test_enough_and_which_leave_the_rest_alone():
     x = sphere(200, 8)
     full, some = decodability(x), decodability(x, which=torch.tensor([3, 150]), enough=0.05)
-    assert (some.lower[[3, 150]] > 0.05).all() and some.iterations < full.iterations
+    assert (some.lower[[3, 150]] > 0.05).all() and (some.upper - some.lower)[[3, 150]].max() > 0.01
     others = [i for i in range(200) if i not in (3, 150)]
     assert (some.lower[others] == 0).all() and (some.upper[others] == 1).all()
     assert (some.lower <= full.upper).all() and (some.upper >= full.lower).all()

@@ -142,7 +142,7 @@ def test_a_learned_norm_is_refused_by_the_bound_and_undone_by_the_solve():
 def test_norms_that_have_learned_before_the_mlp_are_refused():
     facts, model, _ = solved(n=16, d=32)
     model.mlp_norm.data[0] *= 3
-    with pytest.raises(ValueError, match="norm before the MLP"):
+    with pytest.raises(ValueError, match="needs plain norms"):
         tf.certified_noise(model)
 
 
