@@ -18,8 +18,8 @@ GATES: dict[str, Callable[[Tensor], Tensor]] = {
 
 def gate_and_slope(gate: str, z: Tensor) -> tuple[Tensor, Tensor]:
     """σ(z) and σ'(z), entry by entry; the slope of a step is 0."""
-    with torch.enable_grad():
-        z = z.detach().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():
+        z = z.detach().clone().requires_grad_()
         opened = GATES[gate](z)
         slope = torch.zeros_like(z) if gate == "step" else torch.autograd.grad(opened.sum(), z)[0]
     return opened.detach(), slope

@@ -65,8 +65,10 @@ def solve_attention(
         loss = softplus(rest - key).mean() + ridge / 2 * weights.square().sum()
         return loss.detach(), torch.autograd.grad(loss, weights)[0], -math.inf
 
-    start = table.new_zeros(table.shape[1], table.shape[1])
-    solve = minimise(evaluate, start=start, curvature=ridge, tol=tol, most=most_iterations)
+    with torch.inference_mode(False):  # where no gradient would be
+        table, queries = table.clone(), queries.clone()
+        start = table.new_zeros(table.shape[1], table.shape[1])
+        solve = minimise(evaluate, start=start, curvature=ridge, tol=tol, most=most_iterations)
     with torch.no_grad():
         model.key.copy_(solve.theta)
     smallest, converged = float(worst_weights(model).min()), solve.gap <= tol * solve.objective

@@ -6,6 +6,7 @@ from torch.nn.functional import normalize
 
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP, gate_and_slope
+from factcore.scoring import output_margins
 from factcore.support import row_blocks
 from factcore.transformer.attention import certified_noise
 from factcore.transformer.model import FactTransformer
@@ -22,7 +23,8 @@ def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
     For x = k + δ, ‖δ‖ ≤ r, the margin against value j is at least m_j − r‖Jᵀ(v_f − v_j)‖ − r² c ‖v_f − v_j‖, with J
     the Jacobian at k and c a bound on what g does beyond its linear part (Taylor, from the weights' norms; r ≤ ‖k‖).
     Where gates have kinks, r also stays below the distance to the nearest one. The answer is the largest such r that
-    leaves every margin positive, as an angle; 0 where the key itself is lost. ValueError for another gate or network.
+    leaves every margin positive, as an angle, in exact arithmetic; 0 where the key itself is lost, be it in the dtype
+    of ``mlp`` alone. ValueError for another gate or network.
     """
     if not isinstance(mlp, GatedMLP) or mlp.up is None or mlp.gate not in SLOPES:
         raise ValueError(f"a certificate needs a GatedMLP with an up projection and a gate of {sorted(SLOPES)}")
@@ -31,10 +33,12 @@ def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
     gate_norm, up_norm, values = gates.norm(dim=1), up.norm(dim=1), facts.values.double()
     down_norm = torch.linalg.matrix_norm(down, ord=2)
     # Outputs lie in the range of ``down``, of dimension r (the code's, for an encoder-decoder): J has r rows there.
-    # Directions below 1e-12 of the largest are rounding of the decomposition itself.
+    # Directions below 1e-12 of the largest are mostly rounding of the decomposition. They are left out of J, and what
+    # they could do is added to the bound, with the rounding of the rest.
     left, stretch, inner = torch.linalg.svd(down, full_matrices=False)
     rank = int((stretch > 1e-12 * stretch[0]).sum())
     inner, seen = stretch[:rank, None] * inner[:rank], values @ left[:, :rank]  # (r, h), (v, r)
+    dropped = torch.linalg.matrix_norm(down - left[:, :rank] @ inner)
     radii = []
     for rows in row_blocks(len(facts), values.numel() + up.numel(), values.device, entries=NUMBERS):
         keys, right = facts.keys[rows].double(), facts.targets[rows]
@@ -44,15 +48,18 @@ def certified_tolerance(mlp: GatedMLP, facts: FactSet) -> Tensor:
         raised = keys @ up.T
         beyond = bend / 2 * gate_norm**2 * (raised.abs() + size * up_norm) + slope * gate_norm * up_norm
         curve = (down_norm * beyond.norm(dim=1))[:, None]  # c (b, 1)
-        jacobian = inner @ (opened[:, :, None] * up + (tilted * raised)[:, :, None] * gates)  # (b, r, d)
-        pulled = seen @ torch.linalg.qr(jacobian.mT, mode="r").R.mT  # Jᵀ v_j (b, v, r), but for a rotation
-        linear = (pulled[torch.arange(len(right), device=right.device), right][:, None] - pulled).norm(dim=2)  # (b, v)
+        slopes = opened[:, :, None] * up + (tilted * raised)[:, :, None] * gates  # of the hidden units (b, h, d)
+        pulled = seen @ torch.linalg.qr((inner @ slopes).mT, mode="r").R.mT  # Jᵀ v_j (b, v, r), but for a rotation
+        apart = torch.cdist(values[right], values, compute_mode="donot_use_mm_for_euclid_dist")  # (b, v)
+        linear = (pulled[torch.arange(len(right), device=right.device), right][:, None] - pulled).norm(dim=2)
+        linear += dropped * torch.linalg.matrix_norm(slopes)[:, None] * apart  # (b, v)
         scores = (opened * raised) @ down.T @ values.T
         margin = scores.gather(1, right[:, None]) - scores  # (b, v)
-        square = curve * torch.cdist(values[right], values, compute_mode="donot_use_mm_for_euclid_dist")
+        square = curve * apart
         root = 2 * margin / (linear + (linear**2 + 4 * square * margin.clamp_min(0)).sqrt()).clamp_min(1e-300)
         root.scatter_(1, right[:, None], torch.inf)
         radius = torch.minimum(root.amin(dim=1), size[:, 0])
+        radius *= output_margins(mlp(facts.keys[rows].to(mlp.down)), right, facts.values.to(mlp.down)) > 0
         if mlp.gate in ("step", "relu"):
             radius = torch.minimum(radius, (z.abs() / gate_norm).nan_to_num(torch.inf, posinf=torch.inf).amin(dim=1))
         radii.append(2 * torch.rad2deg((radius.clamp_min(0) / (2 * size[:, 0])).asin()))

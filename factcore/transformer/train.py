@@ -50,6 +50,8 @@ class RecallTraining(NamedTuple):
     history: list[dict[str, float]]  # of step, loss, recall and what was measured
 
 
+@torch.inference_mode(False)  # learning needs what these modes leave out
+@torch.enable_grad()
 def train_recall(
     model: FactTransformer,
     targets: Tensor,
@@ -76,6 +78,9 @@ def train_recall(
         raise ValueError(f"targets must have shape ({model.n_facts},), one per key, got {tuple(targets.shape)}")
     if min(steps, batch) < 1 or not lr > 0:
         raise ValueError(f"steps, batch and lr must be positive, got {(steps, batch, lr)}")
+    if model.query.is_inference():
+        raise ValueError("the model was built inside torch.inference_mode, so it cannot learn; build it outside")
+    targets = targets.clone()
     optimiser = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], lr=lr, weight_decay=weight_decay, betas=(0.9, 0.999)
     )

@@ -11,7 +11,6 @@ import factcore as fc
 from factbook import noise as us
 from factcore import transformer as tf
 from factcore.transformer import attention as at
-from factcore.transformer import RUN
 
 
 def solved(n=64, d=48, seed=0, dtype=torch.float32, **options):
@@ -64,7 +63,7 @@ def test_the_worst_weight_is_the_smallest_over_all_junk():
     for key, place in itertools.product(range(n), at.PLACES):
         row = junk.clone()
         row[place], row[-1] = key, n + tf.JUNK
-        row[: place - RUN[1]] = n + tf.JUNK + 1
+        row[: place - tf.RUN[1]] = n + tf.JUNK + 1
         rows.append(row)
     found = weights_on_the_key(model, torch.stack(rows)).view(n, -1).amin(dim=1)
     torch.testing.assert_close(found, worst)
@@ -81,7 +80,7 @@ def test_the_minimum_is_unique_and_a_second_solver_finds_it():
         s = table @ w @ queries.T
         loss = 0.0
         for place in at.PLACES:  # written out: every junk at every place of the longest sequence, and Q
-            window = [t for t in range(place - RUN[1], tf.LENGTH - 1) if t != place]
+            window = [t for t in range(place - tf.RUN[1], tf.LENGTH - 1) if t != place]
             rest = torch.cat([s[24 : 24 + tf.JUNK, window].flatten(), s[24 + tf.JUNK, -1:]])
             loss = loss + torch.log1p(torch.exp(rest[None] - s[:24, place, None]).sum(dim=1)).sum()
         loss = loss / (24 * len(at.PLACES)) + 5e-4 * w.square().sum()
@@ -143,7 +142,7 @@ def test_a_learned_norm_is_refused_by_the_bound_and_undone_by_the_solve():
 def test_norms_that_have_learned_before_the_mlp_are_refused():
     facts, model, _ = solved(n=16, d=32)
     model.mlp_norm.data[0] *= 3
-    with pytest.raises(ValueError, match="norm before the MLP"):
+    with pytest.raises(ValueError, match="needs plain norms"):
         tf.certified_noise(model)
 
 

@@ -1,4 +1,4 @@
-"""The squared hinge, its duality gap and `max-margin`, against loops, autograd, an explicit dual and scipy."""
+"""The squared hinge, its duality gap and the certified minimiser, against loops, autograd, an explicit dual, scipy."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import factcore as fc
-from factcore import convex
-from factcore.constructions.convex import hinge, minimise
+from factcore.constructions import convex
+from factcore.constructions.convex import hinge, hinge_problem, minimise
 
 few = settings(deadline=None, max_examples=15)
 
@@ -48,7 +47,10 @@ class Affine:
 
     def solve(self, **options):
         start = options.pop("start", torch.zeros(self.jacobian.shape[2], dtype=torch.float64))
-        return minimise(self.outputs, self.pullback, self.values, self.targets, start=start, **options)
+        objective = hinge_problem(
+            self.outputs, self.pullback, self.values, self.targets, curvature=options["curvature"]
+        )
+        return minimise(objective, start=start, **options)
 
     def exact(self, curvature, seed=5):
         """The minimum by scipy's BFGS on the written-out objective."""
@@ -69,15 +71,15 @@ class Affine:
 def test_hinge_and_its_slope_are_the_sum_over_all_pairs(n, v, d, seed):
     outputs, values = normal(n, d, seed=seed).requires_grad_(), normal(v, d, seed=seed + 1)
     targets = torch.randint(v, (n,), generator=torch.Generator().manual_seed(seed))
-    total, largest = outputs.sum() * 0, 0.0
+    total, largest = torch.zeros((), dtype=torch.float64), 0.0
     for i in range(n):
         for j in range(v):
             if j != targets[i]:
                 slack = (1 - outputs[i] @ (values[targets[i]] - values[j])).clamp_min(0)
                 total, largest = total + 0.5 * slack**2, max(largest, float(slack.detach()))
-    (by_autograd,) = torch.autograd.grad(total, outputs)
+    (by_autograd,) = torch.autograd.grad(total, outputs) if v > 1 else (torch.zeros_like(outputs),)
     loss, slope, worst = hinge(outputs.detach(), values, targets)
-    torch.testing.assert_close(loss, total.detach())
+    torch.testing.assert_close(loss, torch.as_tensor(total).detach())
     torch.testing.assert_close(slope, by_autograd, atol=1e-12, rtol=1e-10)
     assert float(worst) == pytest.approx(largest, abs=1e-12)
 
@@ -103,7 +105,7 @@ def test_slope_is_the_derivative_by_finite_differences():
 def test_blocks_change_nothing(block, monkeypatch):
     outputs, values, targets = normal(23, 4), normal(8, 4, seed=1), torch.arange(23) % 8
     whole = hinge(outputs, values, targets)
-    monkeypatch.setattr(convex, "BLOCK", block)
+    monkeypatch.setattr(convex, "LOGITS", 8 * block)
     for one, other in zip(whole, hinge(outputs, values, targets)):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
@@ -149,101 +151,37 @@ def test_two_starts_end_in_one_minimiser():
     torch.testing.assert_close(one.theta, other.theta, atol=1e-4, rtol=0)
 
 
-def test_a_margin_that_is_enough_ends_the_solve_and_so_do_the_iterations(monkeypatch):
+def test_a_margin_that_is_enough_ends_the_solve_and_so_do_the_iterations():
     problem = Affine(n=3, v=4, d=3, p=30, seed=2)  # more unknowns than conditions
     stored = problem.solve(curvature=1e-6, tol=1e-12, enough=0.5)
     assert stored.margin >= 0.5 and stored.gap > 1e-12 * stored.objective
     assert float(problem.slack(stored.theta).max()) <= 0.5 and stored.iterations == convex.CHUNK
-    monkeypatch.setattr(convex, "MOST_ITERATIONS", 10)
-    stopped = Affine(seed=4).solve(curvature=1e-6, tol=1e-15)
+    stopped = Affine(seed=4).solve(curvature=1e-6, tol=1e-15, most=10)
     assert stopped.iterations == 10 and stopped.gap > 1e-15 * stopped.objective
 
 
 def test_one_value_only_has_nothing_to_solve():
-    solve = minimise(lambda t: t.view(2, 1), torch.flatten, normal(1, 1), torch.zeros(2, dtype=torch.int64),
-                     start=torch.zeros(2, dtype=torch.float64), curvature=1.0, tol=1e-2)  # fmt: skip
+    objective = hinge_problem(
+        lambda t: t.view(2, 1), torch.flatten, normal(1, 1), torch.zeros(2, dtype=torch.int64), curvature=1.0
+    )
+    solve = minimise(objective, start=torch.zeros(2, dtype=torch.float64), curvature=1.0, tol=1e-2)
     assert solve.objective == solve.gap == 0 and solve.iterations == 0
 
 
-# max-margin
-
-
-def double_facts(n, d, seed=0, **options):
-    return fc.spherical_facts(n, d, seed=seed, dtype=torch.float64, **options)
-
-
-@pytest.mark.parametrize("gate", ["silu", "identity", "relu", "step"])
-def test_a_is_the_one_minimiser_that_scipy_finds(gate):
-    """Φ written in the network's own scale: margins in units of the mean value norm about the mean, ‖A‖ in 1/key."""
-    facts = double_facts(12, 3, n_values=6)
-    mlp = fc.construct(facts, "max-margin", width=5, gate=gate, ridge=0.1, tol=1e-9)
-    keys, values = facts.keys, facts.values - facts.values.mean(dim=0)
-    values = values / values.norm(dim=1).mean()
-    scale = 3**0.5 / keys.norm(dim=1).mean()
-    opened = {"silu": torch.nn.functional.silu, "identity": lambda z: z, "relu": torch.relu, "step": lambda z: z.gt(0)}
-    opened = opened[gate](keys @ mlp.gate_weight.T)
-
-    def both(x):
-        up = torch.tensor(x.reshape(5, 3), requires_grad=True)
-        logits = ((opened * (keys @ up.T)) @ mlp.down.T) @ values.T
-        slack = (1 - logits.gather(1, facts.targets[:, None]) + logits).clamp_min(0)
-        loss = 0.5 * (slack.square().sum() - len(facts)) + 0.05 * up.square().sum() / scale**2  # own terms are 1
-        return float(loss.detach()), torch.autograd.grad(loss, up)[0].numpy().ravel()
-
-    found = scipy.optimize.minimize(both, normal(15).numpy(), jac=True, method="BFGS", options={"gtol": 1e-9})
-    (solve,) = mlp.solves
-    assert found.fun == pytest.approx(solve["objective"], abs=2 * solve["gap"] + 1e-8)
-    np.testing.assert_allclose(mlp.up.numpy().ravel(), found.x, atol=2e-3)
-    assert mlp.n_solved == mlp.up.numel()
-
-
-def test_order_of_facts_repeated_keys_and_the_place_of_the_values_do_not_matter():
-    facts = double_facts(30, 8, n_values=12)
-    build = lambda f: fc.construct(f, "max-margin", width=12, ridge=0.1, tol=1e-9)(double_facts(5, 8, 9).keys)  # noqa: E731
-    plain = build(facts)
-    order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
-    twice = torch.cat([order, order[:4]])
-    shuffled = fc.FactSet(facts.keys[twice], facts.values, facts.targets[twice])
-    torch.testing.assert_close(build(shuffled), plain, atol=1e-3, rtol=0)
-    moved = fc.FactSet(facts.keys, facts.values + 100, facts.targets)
-    torch.testing.assert_close(build(moved), plain, atol=1e-3, rtol=0)
-
-
-def test_scale_of_keys_and_values_does_not_change_what_is_stored():
-    facts = double_facts(40, 8)
-    scaled = fc.FactSet(64 * facts.keys, facts.values / 256, facts.targets)  # powers of two: rounded alike
-    one, other = (fc.construct(f, "max-margin", width=14) for f in (facts, scaled))
-    torch.testing.assert_close(one(facts.keys), other(scaled.keys), atol=1e-6, rtol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_max_margin_stores_and_certifies(dtype):
-    facts = fc.spherical_facts(64, 16, dtype=dtype)
-    mlp = fc.construct(facts, "max-margin", width=24, ridge=3e-2)
-    (solve,) = mlp.solves
-    assert fc.recall(mlp, facts) == 1.0 and mlp.up.dtype == dtype
-    assert solve["gap"] <= 1e-2 * solve["objective"] and solve["iterations"] < convex.MOST_ITERATIONS
-    again = fc.construct(facts, "max-margin", width=24, ridge=3e-2)
-    assert all(torch.equal(a, b) for a, b in zip(mlp.parameters(), again.parameters()))
-
-
-def test_width_is_doubled_until_everything_is_stored():
-    facts = fc.spherical_facts(40, 10)
-    mlp = fc.construct(facts, "max-margin")
-    assert fc.recall(mlp, facts) == 1.0 and mlp.width in [4 * 2**k for k in range(1, 8)]
-    assert fc.recall(fc.construct(facts, "max-margin", width=mlp.width // 2), facts) < 1.0
-
-
-@pytest.mark.parametrize("n, v", [(1, 1), (2, 2), (1, 3), (20, 2), (5, 5)])
-def test_few_facts_or_values(n, v):
-    facts = fc.spherical_facts(n, 6, n_values=v)
-    assert fc.recall(fc.construct(facts, "max-margin"), facts) == 1.0
-
-
-@pytest.mark.parametrize(
-    "options, named",
-    [({"gate": "tanh"}, "gate"), ({"ridge": 0.0}, "ridge"), ({"ridge": float("nan")}, "ridge"), ({"tol": -1.0}, "tol")],
-)
-def test_options_out_of_range_are_named(options, named):
-    with pytest.raises(ValueError, match=named):
-        fc.construct(fc.spherical_facts(8, 4), "max-margin", width=4, **options)
+@few
+@given(seed=st.integers(0, 99), size=st.integers(1, 12), decades=st.floats(0, 4))
+def test_a_quadratic_is_solved_as_closely_as_the_certificate_says(seed, size, decades):
+    """½ θᵀHθ − bᵀθ + 1 with H of smallest eigenvalue κ: the minimiser by a linear solve, no hinge in it."""
+    basis = torch.linalg.qr(normal(size, size, seed=seed))[0]
+    stretch = 10 ** torch.linspace(0, decades, size, dtype=torch.float64)
+    hessian, right = basis @ stretch.diag() @ basis.T, normal(size, seed=seed + 1)
+    best = torch.linalg.solve(hessian, right)
+    floor = 1 + float(right @ best)  # keeps the objective positive
+    objective = lambda at: float(0.5 * at @ hessian @ at - right @ at) + floor  # noqa: E731
+    evaluate = lambda at: (torch.tensor(objective(at), dtype=torch.float64), hessian @ at - right, -torch.inf)  # noqa: E731
+    start = normal(size, seed=seed + 2)
+    solve = minimise(evaluate, start=start, curvature=1.0, tol=1e-6)
+    assert solve.gap <= 1e-6 * solve.objective and solve.objective == pytest.approx(objective(solve.theta), rel=1e-6)
+    assert objective(best) - 1e-9 <= solve.objective <= objective(best) + solve.gap + 1e-6
+    assert float((solve.theta - best).norm()) <= (2 * solve.gap) ** 0.5 + 1e-6
+    torch.testing.assert_close(start, normal(size, seed=seed + 2), rtol=0, atol=0)  # left as it was

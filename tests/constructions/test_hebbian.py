@@ -28,7 +28,7 @@ def kernel(mlp, x, y):
 
 def test_raw_is_the_sum_over_facts_of_kernel_times_value():
     facts = double_facts(30, 8)
-    mlp = fc.construct(facts, "hebbian", width=50, variant="raw")
+    mlp = fc.construct(facts, "hebbian", width=50, variant="raw", strict=False)
     x = queries(7, 8)
     by_hand = kernel(mlp, x.numpy(), facts.keys.numpy()) @ facts.values[facts.targets].numpy() / 30
     np.testing.assert_allclose(mlp(x).numpy(), by_hand, atol=1e-12)
@@ -38,7 +38,7 @@ def test_raw_is_the_sum_over_facts_of_kernel_times_value():
 def test_whitened_is_the_kernel_memory_of_theorem_3_1(width):
     """g(x) = (1/n) Σ v_i φ(k_i)ᵀ Σ̂⁻¹ φ(x) with Σ̂ the empirical feature covariance, ridge included."""
     facts = double_facts(40, 8)
-    mlp = fc.construct(facts, "hebbian", width=width, ridge=1e-3)
+    mlp = fc.construct(facts, "hebbian", width=width, ridge=1e-3, strict=False)
     phi = lambda x: ((x @ mlp.gate_weight.T) * (x @ mlp.up.T)).numpy()  # noqa: E731
     at_keys, x = phi(facts.keys), queries(7, 8)
     covariance = at_keys.T @ at_keys / 40
@@ -52,7 +52,7 @@ def test_whitened_is_the_kernel_memory_of_theorem_3_1(width):
 @given(n=st.integers(2, 30), extra=st.integers(0, 30), seed=st.integers(0, 20))
 def test_with_as_many_features_as_facts_the_targets_are_met(n, extra, seed):
     facts = double_facts(n, 10, seed)  # up to 55 bilinear features are independent
-    mlp = fc.construct(facts, "hebbian", width=n + 5 + extra, ridge=1e-13, seed=seed)
+    mlp = fc.construct(facts, "hebbian", width=n + 5 + extra, ridge=1e-13, seed=seed, strict=False)
     torch.testing.assert_close(mlp(facts.keys), facts.values[facts.targets], atol=1e-6, rtol=0)
 
 
@@ -89,7 +89,7 @@ def test_conjugate_gradients_solve_a_dense_system():
     root = torch.randn(30, 30, generator=generator, dtype=torch.float64)
     matrix, right = root @ root.T + torch.eye(30, dtype=torch.float64), torch.randn(30, 2, generator=generator).double()
     found = conjugate_gradients(
-        lambda x: matrix @ x, right, matrix.diagonal()[:, None].expand(30, 2), steps=500, tolerance=1e-12
+        lambda x: matrix @ x, right, matrix.diagonal()[:, None].expand(30, 2), steps=500, tol=1e-12
     )
     torch.testing.assert_close(found, torch.linalg.solve(matrix, right))
     stopped = conjugate_gradients(lambda x: matrix @ x, right, torch.ones_like(right), steps=1)
@@ -123,8 +123,8 @@ def test_the_width_doubles_until_everything_is_stored():
     facts = double_facts(60, 16)
     mlp = fc.construct(facts, "hebbian")
     assert fc.recall(mlp, facts) == 1.0 and mlp.width in {4 * 2**k for k in range(8)}
-    assert fc.recall(fc.construct(facts, "hebbian", width=mlp.width // 2), facts) < 1
-    with pytest.raises(ValueError, match="no width up to 96 stores all 100 facts"):
+    assert fc.recall(fc.construct(facts, "hebbian", width=mlp.width // 2, strict=False), facts) < 1
+    with pytest.raises(ValueError, match="no width up to 68 stores all 100 facts"):
         fc.construct(double_facts(100, 3), "hebbian")  # bilinear maps of R³ have six independent features
     with pytest.raises(ValueError, match="no width up to 96 .* reaches the target recall"):
         fc.smallest_width(double_facts(100, 3), "hebbian", tries=1)
@@ -136,13 +136,13 @@ def test_separators_store_values_that_are_hidden_among_longer_ones():
     facts = fc.FactSet(facts.keys, facts.values * lengths, facts.targets)
     exact = {"width": 200, "ridge": 1e-12}
     chosen = fc.construct(facts, "hebbian", targets="separators", **exact)
-    assert fc.recall(chosen, facts) == 1.0 > fc.recall(fc.construct(facts, "hebbian", **exact), facts)
+    assert fc.recall(chosen, facts) == 1.0 > fc.recall(fc.construct(facts, "hebbian", strict=False, **exact), facts)
 
 
 def test_repeated_facts_change_nothing():
     facts = double_facts(20, 8)
     twice = fc.FactSet(facts.keys.repeat(2, 1), facts.values, facts.targets.repeat(2))
-    one, two = (fc.construct(f, "hebbian", width=15, variant="data-dependent") for f in (facts, twice))
+    one, two = (fc.construct(f, "hebbian", width=15, variant="data-dependent", strict=False) for f in (facts, twice))
     torch.testing.assert_close(one(facts.keys), two(facts.keys))
     assert two.n_solved == two.n_params == 3 * 8 * 15
 

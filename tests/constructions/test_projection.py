@@ -8,22 +8,25 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import factcore as fc
-from factcore import projection as projections
 from factcore.constructions.decoder import choose_codes, projection_basis
 from factcore.constructions.projection import (
     PROJECTIONS,
-    aimed_projection,
+    equal_norms,
     fitted_projection,
-    hidden_values,
-    optimised_projection,
-    random_projection,
+    placed_projection,
     short_projection,
+    shortest,
 )
+from factcore.geometry import undecodable
 from factcore.support.streams import stream
 
 
 def sphere(v, d, seed=0):
     return fc.spherical_facts(v, d, seed=seed, dtype=torch.float64).values
+
+
+def points_of(v, d, seed=0):
+    return torch.randn(v, d, generator=torch.Generator().manual_seed(seed + 50), dtype=torch.float64)
 
 
 def basis(d, seed=0):
@@ -46,36 +49,72 @@ def test_every_value_is_a_vertex_by_a_linear_program(v, d, seed):
     for projection in found.values():
         points = (values @ projection).numpy()
         assert all(is_vertex(points, i) for i in range(v))
-        torch.testing.assert_close(
-            projection.T @ projection, torch.eye(projection.shape[1], dtype=torch.float64), atol=1e-10, rtol=0
-        )
-    lengths = [found[kind].shape[1] for kind in PROJECTIONS]
-    assert lengths == sorted(lengths), "optimised <= aimed <= random"
+    assert found["optimised"].shape[1] <= found["equal-norms"].shape[1]
 
 
-def test_hidden_values_are_those_without_a_linear_program():
+@settings(deadline=None, max_examples=60)
+@given(smallest=st.integers(1, 60), guess=st.integers(1, 60), most=st.integers(1, 50))
+def test_the_shortest_that_succeeds_is_found_or_none(smallest, guess, most):
+    asked = []
+
+    def attempt(m):
+        asked.append(m)
+        return m if m >= smallest else None
+
+    assert shortest(attempt, guess, most) == (smallest if smallest <= most else None)
+    assert len(set(asked)) == len(asked) and 1 <= min(asked) <= max(asked) <= most
+
+
+@settings(deadline=None, max_examples=20)
+@given(v=st.integers(2, 20), extra=st.integers(0, 10), idle=st.integers(0, 3), seed=st.integers(0, 20))
+def test_affinely_independent_values_are_placed_on_a_circle(v, extra, idle, seed):
+    """v points of one hyperplane at most: no point of it lies in the hull of the others, and two numbers tell them."""
+    values = points_of(v + idle, v + idle - 1 + extra, seed) + 3
+    used = torch.randperm(v + idle, generator=torch.Generator().manual_seed(seed))[:v].sort().values
+    projection = placed_projection(values, used, torch.float64)
+    points = (values @ projection).numpy()
+    assert projection.shape[1] == (1 if v == 2 else 2)
+    assert all(is_vertex(points, i) for i in used.tolist())
+    centred = points[used] - points[used].mean(axis=0)
+    radii = np.linalg.norm(centred, axis=1)
+    np.testing.assert_allclose(radii, radii.mean(), rtol=1e-6)
+
+
+def test_values_that_depend_on_each_other_are_not_placed():
+    assert placed_projection(points_of(9, 7), torch.arange(9), torch.float64) is None
+    assert placed_projection(points_of(8, 7), torch.arange(8), torch.float64) is not None
+
+
+def test_undecodable_are_those_without_a_linear_program():
     values = sphere(30, 6)
     projected = values @ basis(6)[:, :3]
     expected = [i for i in range(30) if not is_vertex(projected.numpy(), i)]
     assert 0 < len(expected) < 30
-    assert hidden_values(projected, torch.arange(30)).tolist() == expected
-    assert len(hidden_values(projected, torch.tensor(expected[:0], dtype=torch.int64))) == 0
+    assert undecodable(projected, torch.arange(30)).tolist() == expected
+    assert len(undecodable(projected, torch.tensor(expected[:0], dtype=torch.int64))) == 0
 
 
-def test_optimised_halves_the_aimed_length():
+def test_equal_norms_halve_the_length_of_random_columns():
     values, everything = sphere(256, 32), torch.arange(256)
-    aimed = aimed_projection(values, everything, basis(32))
-    optimised = optimised_projection(values, everything, basis(32))
-    assert optimised.shape[1] <= 0.6 * aimed.shape[1]
-    assert fc.decodability(values @ optimised, tol=1e-3).rho > 2e-3
+    lengths = {kind: short_projection(values, everything, basis(32), kind).shape[1] for kind in PROJECTIONS}
+    assert lengths["optimised"] <= lengths["equal-norms"] <= 0.6 * lengths["random"]
+
+
+def test_equal_norms_are_what_the_sweeps_end_at():
+    """Where as many columns as dimensions are left, values of one norm stay where they are, up to a scale."""
+    values, everything = sphere(60, 12), torch.arange(60)
+    spread = lambda down: float((w := (values - values.mean(dim=0)) @ down).norm(dim=1).std() / w.norm(dim=1).mean())  # noqa: E731
+    before = basis(12)[:, :6]
+    after = equal_norms(values, everything, before)
+    assert after.shape == (12, 6) and spread(after) < 0.5 * spread(before)
 
 
 def test_fitting_decodes_what_the_start_hides():
     values, everything = sphere(128, 32), torch.arange(128)
     before = basis(32)[:, :6]
     after = fitted_projection(values, everything, before)
-    assert len(hidden_values(values @ before, everything)) > 20
-    assert len(hidden_values(values @ after, everything)) == 0
+    assert len(undecodable(values @ before, everything)) > 20
+    assert len(undecodable(values @ after, everything)) == 0
     assert torch.equal(after, fitted_projection(values, everything, before))
 
 
@@ -84,7 +123,7 @@ def test_scale_and_shift_of_the_values_do_not_matter(kind):
     values, everything = sphere(40, 8), torch.arange(40)
     moved = 1000 * values + 7
     one, other = (short_projection(x, everything, basis(8), kind) for x in (values, moved))
-    torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+    torch.testing.assert_close(one / one.norm(), other / other.norm(), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("kind", PROJECTIONS)
@@ -112,7 +151,7 @@ def test_the_smallest_dimensions(kind, d):
     if d == 1:
         three = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)  # the middle one lies between the others
         assert short_projection(three, torch.arange(3), basis(1), kind).shape == (1, 1)
-        assert hidden_values(three, torch.arange(3)).tolist() == [1]
+        assert undecodable(three, torch.arange(3)).tolist() == [1]
     if d == 2:
         angles = torch.arange(7, dtype=torch.float64)
         circle = torch.stack([angles.cos(), angles.sin()], dim=1)
@@ -122,21 +161,12 @@ def test_the_smallest_dimensions(kind, d):
 def test_two_used_values_may_need_one_column():
     values = sphere(30, 6)
     values[:2] = 3 * torch.eye(2, 6, dtype=torch.float64) * torch.tensor([[1.0], [-1.0]])
-    assert optimised_projection(values, torch.arange(2), basis(6)).shape == (6, 1)
+    assert short_projection(values, torch.arange(2), basis(6), "optimised").shape == (6, 1)
 
 
 def test_fewer_values_than_dimensions():
     values = sphere(5, 40)
-    assert optimised_projection(values, torch.arange(5), basis(40)).shape[1] <= 2
-
-
-def test_beyond_the_affordable_size_columns_are_aimed(monkeypatch):
-    values, everything = sphere(60, 16), torch.arange(60)
-    monkeypatch.setattr(projections, "OPTIMISE_UP_TO", 59)
-    assert torch.equal(short_projection(values, everything, basis(16)), aimed_projection(values, everything, basis(16)))
-    short = short_projection(values, everything, basis(16), "optimised")
-    assert short.shape[1] < aimed_projection(values, everything, basis(16)).shape[1]
-    assert torch.equal(short, optimised_projection(values, everything, basis(16)))
+    assert short_projection(values, torch.arange(5), basis(40), "optimised").shape[1] <= 2
 
 
 @pytest.mark.parametrize("kind", [None, *PROJECTIONS])
@@ -144,7 +174,8 @@ def test_construct_stores_everything_in_float32(kind):
     facts = fc.spherical_facts(200, 24, seed=2)
     mlp = fc.construct(facts, projection=kind)
     assert fc.recall(mlp, facts) == 1.0
-    m = short_projection(facts.values.double(), torch.arange(200), basis(24), kind).shape[1]
+    drawn = projection_basis(24, stream(0, "projection"))
+    m = short_projection(facts.values.double(), torch.arange(200), drawn, kind).shape[1]
     assert mlp.width == m * -(-200 // 24)
 
 
@@ -154,24 +185,30 @@ def test_a_given_length_is_kept_and_met_where_the_search_meets_it():
     for m in (shortest, shortest + 1):
         mlp = fc.construct(facts, code_dim=m)
         assert mlp.width == 7 * m and fc.recall(mlp, facts) == 1.0
-    with pytest.raises(ValueError, match="cannot be decoded"):
+    with pytest.raises(ValueError, match=r"of 100 facts are lost at width \d+, the first in row"):
         fc.construct(facts, code_dim=shortest, projection="random")
-    plain = choose_codes(facts, "separators", shortest, 0, strict=False, projection="random")
-    torch.testing.assert_close(plain.projection, projection_basis(16, stream(0, "weights"))[:, :shortest])
+    plain = choose_codes(facts, "separators", shortest, 0, projection="random")
+    torch.testing.assert_close(plain.projection, projection_basis(16, stream(0, "projection"))[:, :shortest])
 
 
 def test_random_is_the_first_length_at_which_nothing_is_hidden():
     values, everything = sphere(80, 12), torch.arange(80)
-    m = random_projection(values, everything, basis(12)).shape[1]
-    assert len(hidden_values(values @ basis(12)[:, :m], everything)) == 0
-    assert len(hidden_values(values @ basis(12)[:, : m - 1], everything)) > 0
+    m = short_projection(values, everything, basis(12), "random").shape[1]
+    assert len(undecodable(values @ basis(12)[:, :m], everything)) == 0
+    assert len(undecodable(values @ basis(12)[:, : m - 1], everything)) > 0
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"projection": "best"}, r"projection must be one of \['optimised', 'aimed', 'random', None\], got 'best'"),
-        ({"codes": "projected", "projection": "aimed"}, r"with codes='projected', projection must be one of \['rand"),
+        (
+            {"projection": "best"},
+            r"projection must be one of \['equal-norms', 'optimised', 'random', None\], got 'best'",
+        ),
+        (
+            {"codes": "projected", "projection": "equal-norms"},
+            r"with codes='projected', projection must be one of \['rand",
+        ),
     ],
 )
 def test_unknown_kinds_are_named(options, message):

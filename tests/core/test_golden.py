@@ -1,7 +1,7 @@
 """The net under every move: weights, width and recall of each construction and option, as first recorded.
 
 A sketch stands for the weights: the sum, the norm and two fixed random projections of each matrix, to 6 digits. Where a
-number changes on purpose, `python tests/test_golden.py` records anew, and the commit says which and why.
+number changes on purpose, `python tests/core/test_golden.py` records anew, and the commit says which and why.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 
 import factcore as fc
 
-FILE = Path(__file__).parent / "golden" / "constructions.json"
+FILE = Path(__file__).parents[1] / "golden" / "constructions.json"
 FACTS = {
     "sphere": lambda: fc.spherical_facts(96, 16),
     "few values": lambda: fc.spherical_facts(60, 12, n_values=10, seed=1, dtype=torch.float64),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,9 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 import factcore as fc
-from factbook.predictors import predictors
 from factcore.data import REAL, STRENGTHS, SYNTHETIC
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def spectrum(values: torch.Tensor) -> torch.Tensor:
@@ -29,12 +27,7 @@ def spectrum(values: torch.Tensor) -> torch.Tensor:
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    name=st.sampled_from(sorted(SYNTHETIC)),
-    v=st.integers(1, 40),
-    d=st.integers(1, 12),
-    seed=st.integers(0, 9),
-)
+@given(name=st.sampled_from(sorted(SYNTHETIC)), v=st.integers(1, 40), d=st.integers(1, 12), seed=st.integers(0, 9))
 def test_shape_dtype_and_seeds(name, v, d, seed):
     values = fc.value_geometry(name, v, d, seed=seed)
     assert values.shape == (v, d) and values.dtype == torch.float64 and values.isfinite().all()
@@ -44,7 +37,7 @@ def test_shape_dtype_and_seeds(name, v, d, seed):
     assert torch.equal(values, fc.value_geometry(name, v, d, seed=seed, strength=STRENGTHS[name]))
 
 
-@pytest.mark.parametrize("name", sorted({**SYNTHETIC, **REAL}))
+@pytest.mark.parametrize("name", [*SYNTHETIC, *REAL])
 def test_seeds_differ_and_rows_are_distinct(name):
     values = fc.value_geometry(name, 64, 16)
     assert not torch.allclose(values, fc.value_geometry(name, 64, 16, seed=1))
@@ -150,41 +143,6 @@ def test_bad_arguments(arguments, message):
     arguments = {"name": "sphere", "n_values": 8, "d": 4} | arguments
     with pytest.raises(ValueError, match=message):
         fc.value_geometry(**arguments)
-
-
-# --- predictors ------------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=15, deadline=None)
-@given(v=st.integers(7, 14), d=st.integers(2, 4), seed=st.integers(0, 99))
-def test_predictors_by_brute_force(v, d, seed):
-    x = fc.value_geometry("gaussian", v, d, seed=seed).numpy()
-    centred = x - x.mean(0)
-    pairs = list(combinations(range(v), 2))
-    distances = np.array([np.linalg.norm(x[i] - x[j]) for i, j in pairs])
-    cosine = lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)  # noqa: E731
-    covariance = np.cov(x.T, bias=True)
-    solved = fc.decodability(torch.from_numpy(x))
-    expected = {
-        "rho": solved.rho,
-        "median_rho": float(solved.lower.median()),
-        "coherence": max(cosine(centred[i], centred[j]) for i, j in pairs),
-        "condition": np.linalg.cond(covariance),
-        "effective_rank": np.trace(covariance) ** 2 / (covariance**2).sum(),
-        "nearest": distances.min() / np.sqrt((distances**2).mean()),
-    }
-    found = predictors(torch.from_numpy(x))
-    assert list(found) == list(expected)
-    np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-6, atol=1e-9)
-
-
-def test_predictors_ignore_shift_and_scale_and_see_the_rank():
-    x = fc.value_geometry("low-rank", 40, 8, strength=0.0)
-    plain, moved = predictors(x), predictors(7 * x + 3)
-    np.testing.assert_allclose(list(moved.values()), list(plain.values()), rtol=2e-6)
-    assert plain["condition"] < 10 and plain["effective_rank"] <= 2 + 1e-9
-    white = predictors(fc.whiten(fc.value_geometry("spiked", 40, 8))[0])
-    assert white["condition"] == pytest.approx(1) and white["effective_rank"] == pytest.approx(8)
 
 
 # --- the data files --------------------------------------------------------------------------------------------
@@ -317,3 +275,36 @@ def test_cutting_to_leading_directions_keeps_all_that_can_be_kept(n, d, cut, see
     if cut == d:  # a rotation: every inner product stays
         torch.testing.assert_close(small.keys @ small.keys.T, facts.keys @ facts.keys.T)
     assert torch.equal(small.targets, facts.targets)
+
+
+def test_airports():
+    facts = fc.airport_facts()
+    assert len(facts) >= 5000 and facts.d == 384 and facts.keys.dtype == torch.float32
+    assert facts.n_values < len(facts), "some cities have several airports"
+    torch.testing.assert_close(facts.keys.norm(dim=1), torch.ones(len(facts)))
+    city = dict(zip(facts.key_names, (facts.value_names[t] for t in facts.targets.tolist())))
+    assert city["London Heathrow Airport"] == "London"
+
+
+def test_airport_subset_keeps_the_facts():
+    whole, part = fc.airport_facts(), fc.airport_facts(100)
+    city = dict(zip(whole.key_names, (whole.value_names[t] for t in whole.targets.tolist())))
+    assert len(part) == 100 and part.targets.unique().numel() == part.n_values
+    assert all(city[name] == part.value_names[t] for name, t in zip(part.key_names, part.targets.tolist()))
+    for bad in (0, 10**6, 2.0):
+        with pytest.raises(ValueError, match="n_facts must be an integer from 1 to"):
+            fc.airport_facts(bad)
+
+
+def test_keys_and_values_of_different_dimension_are_cut_to_one():
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
+    facts = fc.FactSet(draw(30, 9), draw(20, 5), torch.arange(30) % 20)
+    small = fc.cut_to_leading(facts, 4)
+    assert (small.d, small.e) == (4, 4)
+    for before, after in ((facts.keys, small.keys), (facts.values, small.values)):
+        u, s, _ = torch.linalg.svd(before, full_matrices=False)
+        best = u[:, :4] * s[:4]
+        torch.testing.assert_close(after @ after.T, best @ best.T)
+    with pytest.raises(ValueError, match="d must be an integer from 1 to 5, got 6"):
+        fc.cut_to_leading(facts, 6)

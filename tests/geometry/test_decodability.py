@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,17 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from factcore.geometry import decodability, most_confusable, whiten
+from factcore.geometry import decodability, solver
 from factcore.geometry.differences import most_violated
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Problems this small lose more by waiting for a second thread than they gain, most of all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def differences(x: np.ndarray, i: int) -> np.ndarray:
@@ -200,27 +192,20 @@ def test_only_min_leaves_safe_values_loose():
     assert ((quick.upper - quick.lower) > 1e-3).sum() > 200 and quick.gap > full.gap
 
 
-def test_stop_below_stops_early_and_keeps_true_bounds():
-    x = torch.cat([sphere(300, 6), torch.zeros(1, 6, dtype=torch.float64)])
-    result = decodability(x, stop_below=1e-6, block=16)
-    assert result.inside.tolist() == [300] and result.rho == 0 and result.rho_upper <= 1e-6
-    assert (result.upper == 1).sum() > 200  # never reached
-    assert decodability(sphere(300, 6), stop_below=1e-6).gap <= 1e-6
-
-
 def test_enough_and_which_leave_the_rest_alone():
     x = sphere(200, 8)
     full, some = decodability(x), decodability(x, which=torch.tensor([3, 150]), enough=0.05)
-    assert (some.lower[[3, 150]] > 0.05).all() and some.iterations < full.iterations
+    assert (some.lower[[3, 150]] > 0.05).all() and (some.upper - some.lower)[[3, 150]].max() > 0.01
     others = [i for i in range(200) if i not in (3, 150)]
     assert (some.lower[others] == 0).all() and (some.upper[others] == 1).all()
     assert (some.lower <= full.upper).all() and (some.upper >= full.lower).all()
 
 
-@pytest.mark.parametrize("block", [1, 7, 64])
-def test_blocks_do_not_matter(block):
+def test_blocks_do_not_matter(monkeypatch):
     x = sphere(90, 10)
-    one, many = decodability(x, tol=1e-9), decodability(x, tol=1e-9, block=block)
+    one = decodability(x, tol=1e-9)
+    monkeypatch.setattr(solver, "block_size", lambda *_, **__: 1)  # 32 rows are the least that it takes at once
+    many = decodability(x, tol=1e-9)
     assert torch.allclose(one.lower, many.lower, atol=1e-9, rtol=0)
 
 
@@ -239,7 +224,7 @@ def test_separators_do_not_carry_gradients():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees():
     x = sphere(300, 16)
-    here, there = decodability(x, tol=1e-9), decodability(x, tol=1e-9, device="cuda")
+    here, there = decodability(x, tol=1e-9), decodability(x.cuda(), tol=1e-9)
     assert there.lower.device.type == "cuda"
     assert torch.allclose(here.lower, there.lower.cpu(), atol=1e-9, rtol=0)
 
@@ -256,7 +241,6 @@ def test_cuda_agrees():
         (torch.tensor([[0.0, 1], [math.inf, 1], [math.nan, 2]]), {}, r"infinite .* 2 row\(s\), the first is row 1"),
         (torch.eye(3), {"tol": 0.0}, "tol must be positive, got 0.0"),
         (torch.eye(3), {"tol": math.nan}, "tol must be positive, got nan"),
-        (torch.eye(3), {"block": 0}, "block must be at least 1, got 0"),
         (torch.eye(3), {"which": torch.tensor([0, 3])}, "which holds row 3, but values has rows 0 to 2"),
     ],
 )
@@ -279,74 +263,62 @@ def test_most_violated_finds_the_smallest(seed, v, k):
     assert value.shape[1] == min(k, v) and all(len(set(row)) == len(row) for row in column.tolist())
 
 
-def test_whiten_gives_unit_covariance_and_its_inverse():
-    x = sphere(200, 6) * torch.arange(1.0, 7) + 3
-    white, unwhiten = whiten(x)
-    assert torch.allclose(torch.cov(white.T, correction=0), torch.eye(6, dtype=torch.float64), atol=1e-10)
-    assert torch.allclose(white.mean(0), torch.zeros(6, dtype=torch.float64), atol=1e-12)
-    assert torch.allclose(unwhiten(white), x, atol=1e-12)
-    rest = whiten(x.float(), ridge=0.1)
-    assert rest[0].dtype == torch.float32 and torch.allclose(rest[1](rest[0]), x.float(), atol=1e-5)
-    variance = torch.linalg.eigvalsh(torch.cov(rest[0].double().T, correction=0))
-    spectrum = torch.linalg.eigvalsh(torch.cov(x.T, correction=0))
-    assert torch.allclose(variance, spectrum / (spectrum + 0.1 * spectrum.mean()), atol=1e-5)
+# --- values of very different scales ---------------------------------------------------------------------------
 
 
-def test_whitening_undoes_a_linear_stretch():
-    stretch = torch.linspace(1, 30, 16, dtype=torch.float64)
-    stretched = sphere(300, 16) * stretch
-    assert decodability(whiten(stretched)[0]).rho > decodability(stretched).rho + 0.1
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(3, 12), st.integers(2, 4), st.floats(100, 200), st.booleans())
+def test_magnitudes_far_apart_are_refused_or_right(seed, v, d, decades, twins):
+    """Margins by exact rational arithmetic: what is certified holds though squares of the entries underflow."""
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((v, d)) * 10.0 ** -generator.uniform(0, decades, (v, 1))
+    if twins:  # two rows of ordinary size that differ in the last decades only
+        x[0] /= np.abs(x[0]).max()
+        x[0, 1] = 0.0
+        x[-1] = x[0]
+        x[-1, 1] = 10.0**-decades
+    try:
+        result = decodability(torch.from_numpy(x), tol=1e-6)
+    except ValueError as error:
+        assert "such different scales cannot be compared" in str(error)
+        return
+    for i, u in enumerate(result.separators.tolist()):
+        assert math.isfinite(result.lower[i]) and 0 <= result.lower[i] <= result.upper[i] <= 1 + 1e-12
+        if result.lower[i] > 0:
+            assert exact_margin(x, i, u) >= float(result.lower[i]) * (1 - 1e-6) - 1e-9
 
 
-@pytest.mark.parametrize(
-    ("values", "ridge", "message"),
-    [
-        (torch.zeros(3), 0, "2-D tensor"),
-        (torch.zeros(3, 2, dtype=torch.int32), 0, "floating dtype, got torch.int32"),
-        (torch.eye(3), -1, "ridge must be non-negative, got -1"),
-        (torch.eye(4), 0, "rank 3 of 4: pass ridge"),
-        (torch.tensor([[0.0], [math.nan]]), 0, "NaN .* row 1"),
-    ],
-)
-def test_whiten_bad_input_is_named(values, ridge, message):
-    with pytest.raises(ValueError, match=message):
-        whiten(values, ridge)
+def exact_margin(x: np.ndarray, i: int, u: list[float]) -> float:
+    """min over j of ⟨v_i − v_j, u⟩ / ‖v_i − v_j‖ in fractions, rounded once at the end."""
+    smallest = math.inf
+    for j in range(len(x)):
+        if j == i:
+            continue
+        z = [Fraction(a) - Fraction(b) for a, b in zip(x[i].tolist(), x[j].tolist())]
+        largest = max(map(abs, z))
+        if largest == 0:
+            return 0.0
+        z = [float(part / largest) for part in z]
+        smallest = min(smallest, sum(a * b for a, b in zip(z, u)) / math.hypot(*z))
+    return smallest
 
 
-def test_most_confusable_names_the_binding_pair():
-    # A square with a flat roof: its ridge sees its two nearest corners at almost a straight angle.
-    x = torch.tensor([[0.0, 0], [10, 0], [10, 10], [0, 10], [5, 10.1]], dtype=torch.float64)
-    first = most_confusable(x, 1, names=list("abcde"))[0]
-    assert first.i == 4 and first.j in (2, 3) and first.names == ("e", "dc"[first.j == 2])
-    assert first.margin == pytest.approx(math.cos(math.atan2(5, 0.1)), abs=1e-6)
+@pytest.mark.parametrize("power", [-1000, -500, 500, 1000])
+def test_a_power_of_two_changes_no_bit(power):
+    x = sphere(40, 6)
+    plain, scaled = decodability(x), decodability(torch.ldexp(x, torch.tensor(power)))
+    assert torch.equal(plain.lower, scaled.lower) and torch.equal(plain.separators, scaled.separators)
 
 
-def test_most_confusable_is_sorted_unique_and_attained():
-    x = sphere(120, 6)
-    result = decodability(x)
-    pairs = most_confusable(x, 15, result=result)
-    assert len(pairs) == 15 == len({frozenset(p[:2]) for p in pairs})
-    assert [p.margin for p in pairs] == sorted(p.margin for p in pairs) and pairs[0].margin == result.rho
-    for i, j, margin, _ in pairs:  # the partner's constraint is active at the separator
-        z = torch.nn.functional.normalize(x[i] - x[j], dim=0)
-        assert (z @ result.separators[i]).item() == pytest.approx(margin, abs=1e-5)
+def test_rows_that_differ_below_what_a_square_can_hold_are_refused_by_row():
+    x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1e-170], [0.0, 2e-170]], dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"values\[2\] and another row differ by less than 1e-140"):
+        decodability(x)
 
 
-def test_most_confusable_pairs_twins_and_interior_rows():
-    x = torch.cat([cross(3), cross(3)[1:2], torch.tensor([[0.1, 0, 0]], dtype=torch.float64)])
-    pairs = most_confusable(x, 3)
-    assert {frozenset(p[:2]) for p in pairs if p.margin == 0} >= {frozenset((1, 6))}
-    assert any(7 in p[:2] for p in pairs)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"k": 0}, "k must be at least 1, got 0"),
-        ({"names": ["a"]}, "names has 1 entries for 9 values"),
-        ({"result": decodability(torch.eye(3))}, "result is for 3 values, not 9"),
-    ],
-)
-def test_most_confusable_bad_input_is_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        most_confusable(torch.eye(9), **options)
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_inside_the_modes_that_record_nothing(mode):
+    x = sphere(30, 5)
+    with mode():
+        result = decodability(x + 0)
+    assert torch.equal(result.lower, decodability(x).lower)
