@@ -9,93 +9,115 @@ DEVICE ?= cpu
 SEED ?= 0
 FIG ?=
 PORT ?= 8000
-CHROMIUM ?= $(or $(FACTCORE_CHROMIUM),$(shell command -v chromium || command -v chromium-browser))
+CHROMIUM ?=
+# What is given on the command line reaches the shell through its environment, letter by letter: never as a part of a
+# command, and never expanded by make.
+GIVEN := PYTHON PROFILE DEVICE SEED FIG PORT CHROMIUM
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+export $(GIVEN)
 
-BIN := .venv/bin
-PY := $(BIN)/python
+PY := .venv/bin/python
+JB := $(PY) -c 'from jupyter_book.cli.main import main; main()'  # its script's first line cannot name every folder
 NOTEBOOKS := $(basename $(notdir $(wildcard notebooks/*.py)))
 PAGES := $(NOTEBOOKS:%=notebooks/%.ipynb)
+CODE := $(wildcard factcore factapp factbook tests scripts benchmarks book/_ext notebooks)
+PACKAGES := $(foreach depth,* */* */*/*,$(wildcard factcore/$(depth).py factapp/$(depth).py factbook/$(depth).py))
 # what an executed notebook depends on besides its own source
-INPUTS := .venv/.installed scripts/run_notebook.py $(wildcard factcore/*.py factbook/*.py data/*.safetensors data/*.toml)
+INPUTS := .venv/.installed scripts/run_notebook.py $(PACKAGES) $(wildcard data/*.safetensors data/*.toml)
 
 # Caches stay in the environment: nothing is read from, or left in, the home folder.
 export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.venv/cache/ipython
 # Threads that wait sleep: on a core that other programs use as well, a spinning thread keeps out the one it waits for.
 export OMP_WAIT_POLICY ?= PASSIVE
-unexport MPLBACKEND PYTHONPATH
+unexport MPLBACKEND PYTHONPATH PYTHONHOME
 
-.PHONY: help book test new figure named references timings headline pdf serve lint lock clean distclean smoke
+.PHONY: help book test new figure one named references timings headline pdf serve lint lock clean distclean
 
 help: ## This list
 	@echo "make TARGET [NAME=value ...]"
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do \
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do \
 	  printf '  %-11s %s\n' "$$name" "$$text"; done
-	@echo "Notebooks: $(NOTEBOOKS). Profiles: smoke, laptop, paper."
+	@printf 'Notebooks: %s. Profiles: smoke, laptop, paper.\n' '$(NOTEBOOKS)'
 
 book: build/book.stamp ## Set up, execute the notebooks (laptop profile), build the book and print its first page
-	@echo "The book: file://$(CURDIR)/_build/html/book/intro.html"
+	@$(PY) -c 'import pathlib; print("The book:", pathlib.Path("_build/html/book/intro.html").resolve().as_uri())'
 
-test: $(if $(FIG),.venv/.installed,smoke build/book.stamp) ## Unit tests, smoke notebooks, nbval against the references, strict book [one page's: FIG=capacity]
-	FACTCORE_PROGRESS=0 OMP_NUM_THREADS=1 $(PY) -m pytest -q --durations=5 --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
-	  $(if $(FIG),tests/test_toolchain.py tests/references/$(FIG).ipynb -k "$(FIG) or toc or landing or share")
+# nbval's run of the references is the smoke profile's only one: their cells are those of the notebooks (a test holds it).
+test: $(if $(FIG),named .venv/.installed,build/book.stamp) ## Unit tests, smoke notebooks against their references (nbval), strict book [one page's: FIG=capacity]
+	FACTCORE_PROGRESS=0 OMP_NUM_THREADS=1 $(PY) -m pytest -q --durations=5 \
+	  --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 240 \
+	  $(if $(FIG),tests/test_toolchain.py "tests/references/$$FIG.ipynb" -k "$$FIG or toc or landing or share")
 
 new: ## Begin notebooks/FIG.py with the cells that all notebooks share: FIG=name
-	@[[ "$(FIG)" =~ ^[a-z][a-z0-9_]*$$ && ! -e notebooks/$(FIG).py ]] || \
+	@[[ "$$FIG" =~ ^[a-z][a-z0-9_]*$$ && ! -e "notebooks/$$FIG.py" ]] || \
 	  { echo "make new needs FIG=, small letters, digits and _, a name that no notebook has yet"; exit 1; }
 	@awk '/^# %%/ {cell++} cell > 3 {exit} cell == 1 && !told++ {print "# %% [markdown]\n# # Title\n#\n" \
 	  "# **What the paper claims** {cite:p}`dugan2025constructing`: …\n#\n# **What this page does**: …\n#\n# **For whom**: …\n"} \
-	  cell != 1' notebooks/facts.py > notebooks/$(FIG).py
-	@echo notebooks/$(FIG).py
+	  cell != 1' notebooks/facts.py > "notebooks/$$FIG.py"
+	@echo "notebooks/$$FIG.py"
 
-figure: named .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVICE=cuda] [SEED=0]
-	$(PY) scripts/run_notebook.py notebooks/$(FIG).py build/$(PROFILE)/$(FIG).ipynb \
-	  --profile $(PROFILE) --device $(DEVICE) --seed $(SEED) --log --pictures
+figure: one named .venv/.installed ## Run one notebook: FIG=capacity [PROFILE=paper] [DEVICE=cuda] [SEED=0]
+	$(PY) scripts/run_notebook.py "notebooks/$$FIG.py" "build/$$PROFILE/$$FIG.ipynb" \
+	  --profile "$$PROFILE" --device "$$DEVICE" --seed "$$SEED" --log --pictures
 
-named:  # a wrong name is told before anything is installed
-	@[[ -n "$(FIG)" && -f "notebooks/$(FIG).py" ]] || { echo "make figure needs FIG=, one of: $(NOTEBOOKS)"; exit 1; }
-	@[[ "$(PROFILE)" =~ ^(smoke|laptop|paper)$$ ]] || { echo "PROFILE is smoke, laptop or paper, not $(PROFILE)"; exit 1; }
+one:
+	@[[ -n "$$FIG" ]] || { printf 'make figure needs FIG=, one of: %s\n' '$(NOTEBOOKS)'; exit 1; }
 
-references: .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile) [FIG=capacity]
-	@for name in $(or $(FIG),$(NOTEBOOKS)); do \
-	  $(PY) scripts/run_notebook.py notebooks/$$name.py tests/references/$$name.ipynb --profile smoke --portable; done
+named:  # what is wrong is told before anything is installed or run
+	@[[ -z "$$FIG" || ( "$$FIG" =~ ^[a-z][a-z0-9_]*$$ && -f "notebooks/$$FIG.py" ) ]] || \
+	  { printf 'FIG is one of: %s; not %q\n' '$(NOTEBOOKS)' "$$FIG"; exit 1; }
+	@[[ "$$PROFILE" =~ ^(smoke|laptop|paper)$$ ]] || \
+	  { printf 'PROFILE is smoke, laptop or paper, not %q\n' "$$PROFILE"; exit 1; }
+	@[[ "$$SEED" =~ ^[0-9]{1,18}$$ ]] || { printf 'SEED is a number, 0 or larger, not %q\n' "$$SEED"; exit 1; }
+	@[[ "$$DEVICE" =~ ^(cpu|cuda(:[0-9]{1,3})?)$$ ]] || { printf 'DEVICE is cpu, cuda or cuda:N, not %q\n' "$$DEVICE"; exit 1; }
+	@[[ "$$DEVICE" == cpu || -e /dev/nvidiactl || -e /dev/nvgpu || -e /dev/nvmap || -e /dev/dxg || -e /dev/kfd ]] || \
+	  { echo "DEVICE=$$DEVICE: this machine shows no GPU"; exit 1; }
 
-timings: .venv/.installed ## Measure seconds and memory of every notebook, computing everything [FIG=capacity] [PROFILE=laptop] [DEVICE=cpu]
-	@for name in $(or $(FIG),$(NOTEBOOKS)); do store=$$(mktemp -d); \
-	  FACTCORE_RESULTS=$$store $(PY) scripts/run_notebook.py notebooks/$$name.py build/timings/$$name.ipynb \
-	    --profile $(PROFILE) --device $(DEVICE) --measure results/laptop/notebooks.csv; rm -r "$$store"; done
+references: named .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile) [FIG=capacity]
+	@for name in $${FIG:-$(NOTEBOOKS)}; do \
+	  $(PY) scripts/run_notebook.py "notebooks/$$name.py" "tests/references/$$name.ipynb" --profile smoke --portable; done
+
+timings: named .venv/.installed ## Measure seconds and memory of every notebook, computing everything [FIG=capacity] [PROFILE=laptop] [DEVICE=cpu]
+	@for name in $${FIG:-$(NOTEBOOKS)}; do store="$$(mktemp -d)"; \
+	  FACTCORE_RESULTS="$$store" $(PY) scripts/run_notebook.py "notebooks/$$name.py" "build/timings/$$name.ipynb" \
+	    --profile "$$PROFILE" --device "$$DEVICE" --measure results/laptop/notebooks.csv; rm -r "$$store"; done
 
 headline: notebooks/capacity.ipynb ## Take book/_static/headline.png from the capacity page's cell tagged "headline"
 	$(PY) scripts/headline.py $< book/_static/headline.png
 
 pdf: $(PAGES) ## The whole book as build/book.pdf (needs Chromium: apt install chromium)
-	@[[ -n "$(CHROMIUM)" ]] || { echo "make pdf needs Chromium: apt install chromium, or CHROMIUM=path"; exit 1; }
-	$(BIN)/jupyter-book build . --builder custom --custom-builder singlehtml --path-output build/single -q
-	@cp build/single/_build/singlehtml/book/intro.html build/single/_build/singlehtml/book.html  # beside its _static
-	@"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --no-first-run --user-data-dir="$$(mktemp -d)" \
+	@browser="$${CHROMIUM:-$${FACTCORE_CHROMIUM:-$$(command -v chromium || command -v chromium-browser || true)}}"; \
+	[[ -n "$$browser" ]] || { echo "make pdf needs Chromium: apt install chromium, or CHROMIUM=path"; exit 1; }; \
+	$(JB) build . --builder custom --custom-builder singlehtml --path-output build/single -q; \
+	cp build/single/_build/singlehtml/book/intro.html build/single/_build/singlehtml/book.html;  : beside its _static; \
+	page="$$($(PY) -c 'import pathlib; print(pathlib.Path("build/single/_build/singlehtml/book.html").resolve().as_uri())')"; \
+	"$$browser" --headless --no-sandbox --disable-gpu --no-first-run --user-data-dir="$$(mktemp -d)" \
 	  --no-pdf-header-footer --virtual-time-budget=60000 --print-to-pdf=build/book.pdf \
-	  file://$(CURDIR)/build/single/_build/singlehtml/book.html 2> build/chromium.log || { cat build/chromium.log; exit 1; }
-	@echo "The book in one file: $(CURDIR)/build/book.pdf"
+	  "$$page" 2> build/chromium.log || { cat build/chromium.log; exit 1; }
+	@printf 'The book in one file: %s\n' "$$PWD/build/book.pdf"
 
 serve: build/book.stamp ## Serve the built book on localhost [PORT=8000]
-	$(PY) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+	$(PY) -m http.server --bind 127.0.0.1 --directory _build/html "$$PORT"
 
-lint: .venv/.installed ## ruff, mypy, the workflows' schema, and known vulnerabilities of what is locked
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+lint: .venv/.installed ## ruff, its format, mypy, the schemas of workflows and forms, and known vulnerabilities of what is locked
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check $(CODE)
+	$(PY) -m mypy
+	$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(PY) -m check_jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 	$(PY) scripts/audit.py requirements.lock requirements.torch
 
 lock: .venv/.installed ## Resolve requirements.in afresh into requirements.lock, with hashes
 	$(PY) -m pip install -qq uv
 	{ echo "# Made by 'make lock' from requirements.in, for Python 3.11 and newer. torch and what comes with it: requirements.torch."; \
-	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --generate-hashes \
+	  $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --generate-hashes \
 	    requirements.in | awk '/^[^ ]/ {skip = /^(nvidia-|cuda-|triton|torch==|pip==)/} !skip'; } > build/requirements.lock
 	@cmp -s build/requirements.lock requirements.lock || mv build/requirements.lock requirements.lock
 
 clean: ## Remove everything made but the environment
 	rm -rf _build build dist notebooks/*.ipynb .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find factcore factbook tests scripts book -name __pycache__ -prune -exec rm -rf {} +
+	find . -path ./.venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environment too
 	rm -rf .venv
@@ -103,11 +125,11 @@ distclean: clean ## Remove the environment too
 # ---------------------------------------------------------------------------------------------------------------
 
 .venv/.locked: requirements.lock requirements.torch
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "factcore needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
-	$(PYTHON) -m venv --clear .venv
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "factcore needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@"$$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || \
+	  { printf '%q cannot make environments; on Debian and Ubuntu: sudo apt install python3-venv\n' "$$PYTHON"; exit 1; }
+	"$$PYTHON" -m venv --clear .venv
 	@echo "Installing requirements.lock into .venv (a minute or two)"
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(PY) -m pip install -qq --disable-pip-version-check -r requirements.torch
@@ -116,24 +138,18 @@ distclean: clean ## Remove the environment too
 .venv/.installed: .venv/.locked pyproject.toml
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(PY) -c 'import matplotlib.font_manager'  # builds its cache here, not in the middle of a page
-	@mkdir -p $(IPYTHONDIR)/profile_default
+	@mkdir -p "$$IPYTHONDIR/profile_default"
 	@# Kernels warn that their sockets are not encrypted (they are local), and call the signal that ends them an error.
-	@echo 'c.IPKernelApp.log_level = 50' \
-	  > $(IPYTHONDIR)/profile_default/ipython_kernel_config.py
+	@echo 'c.IPKernelApp.log_level = 50' > "$$IPYTHONDIR/profile_default/ipython_kernel_config.py"
 	@mkdir -p build
 	@touch $@
 
 notebooks/%.ipynb: notebooks/%.py $(INPUTS) $(wildcard results/paper/*.csv)
 	@$(PY) scripts/run_notebook.py $< $@ --page
 
-build/smoke/%.ipynb: notebooks/%.py $(INPUTS)
-	@$(PY) scripts/run_notebook.py $< $@ --profile smoke
-
-smoke: $(NOTEBOOKS:%=build/smoke/%.ipynb)
-
 # --all: Sphinx repeats warnings only for pages that it reads again, and a strict build must see them all.
-build/book.stamp: $(PAGES) _toc.yml _config.yml $(wildcard book/*.* book/_static/* book/_ext/*.py results/*/*.csv factcore/*.py factbook/*.py)
+build/book.stamp: $(PAGES) _toc.yml _config.yml $(wildcard book/*.* book/_static/* book/_ext/*.py results/*/*.csv) $(PACKAGES)
 	@rm -rf _build/html
-	$(BIN)/jupyter-book build . -W -n --keep-going --all -q
+	$(JB) build . -W -n --keep-going --all -q
 	@mkdir -p build
 	@touch $@

@@ -3,8 +3,6 @@
 Angles are in degrees, between a vector and the key it stands for; keys are taken to the other vector along the sphere.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
@@ -14,8 +12,10 @@ from torch.nn.functional import normalize
 
 from factcore.facts import FactSet
 from factcore.scoring import decode
-from factcore.support.streams import stream
+from factcore.support import check_integer, stream
 from factcore.transformer import FactTransformer, asked, recall_batch
+
+BATCH = 512  # sequences drawn at once
 
 
 class Arrivals(NamedTuple):
@@ -34,8 +34,9 @@ def arrivals(model: FactTransformer, *, samples: int = 4096, seed: int = 0) -> A
     """
     generator = stream(seed, "evaluation")
     parts = []
-    for rows in torch.arange(samples).split(512):
-        tokens = recall_batch(model.n_facts, len(rows), generator, model.head.device)
+    check_integer("samples", samples)
+    for at in range(0, samples, BATCH):  # the same on every device: a batch of another size draws other sequences
+        tokens = recall_batch(model.n_facts, min(BATCH, samples - at), generator, model.head.device)
         inputs, keys = model.mlp_input(tokens), asked(tokens, model.n_facts)
         nearest = (inputs @ model.embedding[: model.n_facts].T).argmax(dim=1)
         parts.append((inputs, keys, nearest == keys))
@@ -132,8 +133,9 @@ def noisy_copies(facts: FactSet, degrees: float, copies: int, *, seed: int = 0) 
     Any construction that stores the result also stores ``facts``. ValueError for copies < 1 and degrees outside
     (0, 90).
     """
-    if not isinstance(copies, int) or copies < 1 or not 0 < degrees < 90:
-        raise ValueError(f"copies must be an integer from 1 and degrees in (0, 90), got {copies!r} and {degrees!r}")
+    check_integer("copies", copies)
+    if not 0 < degrees < 90:
+        raise ValueError(f"degrees must lie in (0, 90), got {degrees!r}")
     generator = stream(seed, "noise")
     keys = [facts.keys, *(tilt(facts.keys, degrees, generator) for _ in range(copies))]
     return FactSet(torch.cat(keys), facts.values, facts.targets.repeat(copies + 1))

@@ -1,6 +1,4 @@
-"""Questions in other words: the stored paraphrases of airports, and how well "I don't know" tells strangers apart."""
-
-from __future__ import annotations
+"""Questions in other words: stored paraphrases of airports; how well "I don't know" tells held-out queries apart."""
 
 import json
 from typing import NamedTuple
@@ -11,7 +9,7 @@ from torch.nn.functional import normalize
 
 from factcore.data import airport_facts, leading_directions
 from factcore.facts import FactSet
-from factcore.support.files import data_file, read_safetensors, unpack_lines
+from factcore.support import data_file, read_safetensors, unpack_lines
 
 
 class Questions(NamedTuple):
@@ -52,8 +50,8 @@ class Trial(NamedTuple):
 
     facts: FactSet
     asked: Tensor  # (kinds, n, d) paraphrases of the keys
-    strangers: Tensor  # (kinds, u, d) the same paraphrases of airports that are not stored
-    stranger_keys: Tensor  # (u, d) their names
+    held_out: Tensor  # (kinds, u, d) the same paraphrases of airports that are not stored
+    held_out_keys: Tensor  # (u, d) their names
     off_topic: Tensor  # (o, d)
 
 

@@ -56,11 +56,9 @@ def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength:
         airports    sentence embeddings of city names (unit norm).
         tokens      whole words of a language model's token table.
         mlp-inputs, mlp-outputs    what goes into, and comes out of, the MLP in the middle of that model.
-    Real rows have 384 entries. For d < 384 the sample is turned to its own d leading principal directions (largest
-    second moments about the origin) and the rest is cut off. Norms and mean are kept.
-
-    ValueError for an unknown name, sizes that are no positive integers, a strength that is negative, not finite or of
-    no use to the geometry, and more rows or dimensions than the real data have.
+    For d < 384 a real sample is turned to its own d leading principal directions (largest second moments about the
+    origin) and the rest is cut off. ValueError for an unknown name, sizes that are no positive integers, a strength
+    that is negative, not finite or of no use, and more rows or dimensions than the real data have.
     """
     check_choice("name", name, (*SYNTHETIC, *REAL))
     check_integer("n_values", n_values)
@@ -70,9 +68,13 @@ def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength:
     if strength is not None and not (math.isfinite(strength) and strength >= 0):
         raise ValueError(f"strength must be a finite number of at least 0, got {strength!r}")
     generator = stream(seed, "facts")
-    if name in REAL:
-        return _sample(name, n_values, d, generator)
-    return _synthetic(name, n_values, d, generator, STRENGTHS.get(name, 0.0) if strength is None else strength)
+    if name in SYNTHETIC:
+        return _synthetic(name, n_values, d, generator, STRENGTHS.get(name, 0.0) if strength is None else strength)
+    rows = REAL[name]()
+    if n_values > len(rows) or d > rows.shape[1]:
+        raise ValueError(f"{name} has {len(rows)} rows and d = {rows.shape[1]}: too few for ({n_values}, {d})")
+    chosen = rows[torch.randperm(len(rows), generator=generator)[:n_values]]
+    return chosen if d == rows.shape[1] else chosen @ leading_directions(chosen, d)
 
 
 def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
@@ -83,11 +85,11 @@ def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
     ValueError for an ``n_facts`` outside 1 to 4,096.
     """
     inputs, outputs = (_dequantised("minilm_mlp.safetensors", *names).float() for names in (INPUTS, OUTPUTS))
-    if n_facts is None:
-        return FactSet(inputs, outputs, torch.arange(len(inputs)))
-    check_integer("n_facts", n_facts, most=len(inputs))
-    rows = torch.randperm(len(inputs), generator=stream(seed, "facts"))[:n_facts]
-    return FactSet(inputs[rows], outputs[rows], torch.arange(n_facts))
+    rows = torch.arange(len(inputs))
+    if n_facts is not None:
+        check_integer("n_facts", n_facts, most=len(inputs))
+        rows = torch.randperm(len(inputs), generator=stream(seed, "facts"))[:n_facts]
+    return FactSet(inputs[rows], outputs[rows], torch.arange(len(rows)))
 
 
 def cut_to_leading(facts: FactSet, d: int) -> FactSet:
@@ -137,14 +139,6 @@ def _dequantised(file: str, rows: str, scales: str) -> Tensor:
     """The int8 tensor ``rows`` of a data file; ``scales`` restores the norms."""
     tensors, _ = read_safetensors(data_file(file))
     return tensors[rows].double() * tensors[scales].double()[:, None]
-
-
-def _sample(name: str, v: int, d: int, generator: torch.Generator) -> Tensor:
-    rows = REAL[name]()
-    if v > len(rows) or d > rows.shape[1]:
-        raise ValueError(f"{name} has {len(rows)} rows and d = {rows.shape[1]}: too few for ({v}, {d})")
-    chosen = rows[torch.randperm(len(rows), generator=generator)[:v]]
-    return chosen if d == rows.shape[1] else chosen @ leading_directions(chosen, d)
 
 
 def leading_directions(rows: Tensor, d: int) -> Tensor:

@@ -27,10 +27,14 @@
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
-if importlib.util.find_spec("factcore") is None:  # on Colab: fetch the package, its data and its stored results
-    source, checkout = "https://github.com/factcore/factcore", "factcore-checkout"
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", source, checkout], check=True)
+found = importlib.util.find_spec("factcore")  # any folder of that name is found; the package's has a facts.py
+if not (found and found.origin and Path(found.origin).with_name("facts.py").is_file()):
+    # on Colab: fetch the package, its data and its stored results
+    source, version = "https://github.com/factcore/factcore", "v0.2.0"
+    checkout = str(Path("factcore-checkout").resolve())
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", "--branch", version, source, checkout], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", checkout], check=True)
     sys.path.insert(0, checkout)
 
@@ -54,6 +58,7 @@ from torch.nn.functional import normalize
 
 import factcore as fc
 from factbook import figures, store
+from factbook.attended import sharpen
 from factcore import transformer as tf
 from factbook import noise as us
 
@@ -154,7 +159,7 @@ def trained(n_facts: int, lr: float, seed: int) -> dict:
         "n_params_larger": memories["recall_larger"].n_params,
         "noise": float(us.attention_noise(model, samples=samples).median()),
     }
-    tf.sharpen(model)
+    sharpen(model)
     row["sharp_recall"] = tf.transformer_recall(tf.insert(model, memories["recall"]), facts.targets, samples=samples)
     return row | {"sharp_noise": float(us.attention_noise(model, samples=samples).median())}
 

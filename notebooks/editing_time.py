@@ -25,10 +25,14 @@
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
-if importlib.util.find_spec("factcore") is None:  # on Colab: fetch the package, its data and its stored results
-    source, checkout = "https://github.com/factcore/factcore", "factcore-checkout"
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", source, checkout], check=True)
+found = importlib.util.find_spec("factcore")  # any folder of that name is found; the package's has a facts.py
+if not (found and found.origin and Path(found.origin).with_name("facts.py").is_file()):
+    # on Colab: fetch the package, its data and its stored results
+    source, version = "https://github.com/factcore/factcore", "v0.2.0"
+    checkout = str(Path("factcore-checkout").resolve())
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", "--branch", version, source, checkout], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", checkout], check=True)
     sys.path.insert(0, checkout)
 
@@ -46,14 +50,16 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factbook.editing import study as editing_study, figures, store
-from factbook import editing
+from factbook import editing, figures, store
+from factbook.editing import study as editing_study
 from factbook.editing.model import fact_accuracy, fact_mlp, fact_positions, perplexity
 
 figures.use_style()
 seeds = range(seed, seed + (1 if profile == "smoke" else 3))
 editors = ("swap", "memit") if profile == "smoke" else editing_study.EDITORS
 sizes = {"smoke": (32,)}.get(profile, (64, 128, 256, 512))
+width = 32
+model = editing_study.base_model("block-convex", width, seed, device)
 
 # %% [markdown]
 # ## Seconds per edit
@@ -65,8 +71,8 @@ sizes = {"smoke": (32,)}.get(profile, (64, 128, 256, 512))
 timed = store.resume(
     store.results_file("editing_time", profile),
     [{"method": m, "n_facts": n, "seed": s} for n in sizes for s in seeds for m in editors],
-    editing_study.time_row,
-    device=device,
+    partial(editing_study.time_row, device=device),
+    device=str(model.device),
 )
 print(f"{len(timed)} edits timed, {timed.n_facts.min()} to {timed.n_facts.max()} facts")
 
@@ -94,9 +100,9 @@ timed.pivot_table(index="method", columns="n_facts", values=["cpu_s", "peak_mb"]
 
 # %%
 batches = {"smoke": 2}.get(profile, editing_study.BATCHES)
-run = partial(editing_study.sequence_row, batches=batches, tune=profile != "smoke")
-jobs = [{"method": m, "width": 32, "seed": s} for s in seeds for m in editors]
-sequence = store.resume(store.results_file("editing_sequential", profile), jobs, run, device=device)
+run = partial(editing_study.sequence_row, batches=batches, tune=profile != "smoke", device=device)
+jobs = [{"method": m, "width": width, "seed": s} for s in seeds for m in editors]
+sequence = store.resume(store.results_file("editing_sequential", profile), jobs, run, device=str(model.device))
 looks = [k for k in editing_study.LOOK if k <= batches]
 last = sequence.groupby("method")[f"after_{looks[-1]}"].median()
 print(f"after {looks[-1]} batches swapping keeps at least 90% of the facts:", bool(last["swap"] >= 0.9))
@@ -122,8 +128,6 @@ sequence.groupby("method")[[f"after_{k}" for k in looks]].median().loc[list(edit
 # facts again: the same facts and the same seed give the same bits.
 
 # %%
-width = 32
-model = editing.load_language_model(seed, width=width)
 corpus, new_facts = model.corpus, editing.draw_edits(model, 26, seed=seed)
 row_of = {corpus.words[token]: row for row, token in enumerate(corpus.airports.tolist())}
 old_facts = {airport: corpus.words[model.targets["city"][row_of[airport]]] for airport in new_facts}
@@ -138,8 +142,8 @@ print("put back, bit for bit the same logits:     ", torch.equal(back(tokens), m
 # %% [markdown]
 # ## What breaks a swap: an MLP too small
 #
-# Below a certain width the new facts do not fit, and the construction says so before anything is swapped: its own recall is below 1.
-# The cure is more units.
+# Below a certain width the new facts do not fit, and the construction says so before anything is swapped: it refuses with the number
+# of facts that it lost. Here it is made to go on (`strict=False`), to see what they cost. The cure is more units.
 
 # %%
 facts = model.fact_set("city")
@@ -151,7 +155,7 @@ def in_the_model(mlp) -> list[float]:
     return [fc.recall(mlp, facts), *(float(fact_accuracy(swapped, "city", held_out=unseen).mean()) for unseen in (False, True))]
 
 
-narrow = {h: in_the_model(fact_mlp(facts, "block-convex", width=h, seed=seed)) for h in ((4, 32) if profile == "smoke" else (4, 6, 8, 12, 16, 32))}
+narrow = {h: in_the_model(fact_mlp(facts, "block-convex", width=h, seed=seed, strict=False)) for h in ((4, 32) if profile == "smoke" else (4, 6, 8, 12, 16, 32))}
 columns = ["the MLP alone", "training templates", "paraphrases"]
 small = pd.DataFrame(narrow, index=columns).T
 print("32 units store everything, 4 do not:", small.iloc[-1, 0] == 1 and small.iloc[0, 0] < 1)
@@ -179,7 +183,7 @@ if profile == "smoke":
     candidates = {"hebbian": {"width": 512}}
 usable = {}
 for name, options in candidates.items():
-    mlp = fact_mlp(facts, name.split(",")[0], seed=seed, **options)
+    mlp = fact_mlp(facts, name.split(",")[0], seed=seed, strict=False, **options)
     usable[name] = [mlp.width, fc.lipschitz(mlp, facts), *in_the_model(mlp)]
 usable = pd.DataFrame(usable, index=["hidden units", "Lipschitz constant", *columns]).T
 print("each of them stores every fact at the exact keys:", bool((usable["the MLP alone"] == 1).all()))

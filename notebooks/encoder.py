@@ -26,10 +26,14 @@
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
-if importlib.util.find_spec("factcore") is None:  # on Colab: fetch the package, its data and its stored results
-    source, checkout = "https://github.com/factcore/factcore", "factcore-checkout"
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", source, checkout], check=True)
+found = importlib.util.find_spec("factcore")  # any folder of that name is found; the package's has a facts.py
+if not (found and found.origin and Path(found.origin).with_name("facts.py").is_file()):
+    # on Colab: fetch the package, its data and its stored results
+    source, version = "https://github.com/factcore/factcore", "v0.2.0"
+    checkout = str(Path("factcore-checkout").resolve())
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", "--branch", version, source, checkout], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", checkout], check=True)
     sys.path.insert(0, checkout)
 

@@ -1,6 +1,7 @@
 """Execute one py:percent notebook with papermill: python scripts/run_notebook.py notebooks/facts.py OUT.ipynb.
 
-Stops with papermill's error at the first failing cell; OUT is written only when every cell has run.
+Stops with papermill's error at the first failing cell; OUT is written only when every cell has run. What is wrong with
+the options, the device or the folder of OUT is told in one line, before anything runs.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import base64
 import logging
 import os
+import re
 import resource
 import sys
 import tempfile
@@ -20,9 +22,24 @@ import jupytext
 import nbformat
 import papermill
 import psutil
+from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = ("notebook", "profile", "seconds", "peak_mb", "device", "torch", "commit")
+
+
+class ThisPython(KernelSpecManager):
+    """One kernel, whatever others are installed and whatever they are called: this interpreter, by its path."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+
+class Kernel(AsyncKernelManager):
+    def __init__(self, **options: object) -> None:
+        super().__init__(kernel_spec_manager=ThisPython(), **options)
 
 
 def execute(
@@ -43,6 +60,7 @@ def execute(
             parameters=parameters,
             cwd=str(source.resolve().parent),
             kernel_name="python3",
+            kernel_manager_class=Kernel,
             progress_bar=log,
             log_output=log,
         )
@@ -152,6 +170,27 @@ def record(table: Path, row: dict[str, object]) -> None:
     pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(table, index=False, lineterminator="\n")
 
 
+def check(options: argparse.Namespace) -> None:
+    """ValueError for a device that is not there, a notebook that is not, and files that could not be written."""
+    device = re.fullmatch(r"(?:cpu|cuda(?::(\d{1,3}))?)", options.device)
+    if not device:
+        raise ValueError(f"--device is cpu, cuda or cuda:N, not {options.device!r}")
+    if options.device != "cpu":
+        import torch
+
+        if int(device[1] or 0) >= (count := torch.cuda.device_count()):
+            raise ValueError(f"--device {options.device}: torch {torch.__version__} sees {count} CUDA devices here")
+    if not options.source.is_file():
+        raise ValueError(f"no notebook at {options.source}")
+    for path in filter(None, (options.out, options.measure)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent), open(path if path.exists() else os.devnull, "a"):
+                pass
+        except OSError as error:
+            raise ValueError(f"cannot write {path}: {error.strerror}") from error
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
@@ -165,7 +204,13 @@ def main() -> None:
     parser.add_argument("--log", action="store_true", help="show the cells and what they print as they run")
     parser.add_argument("--measure", type=Path, metavar="CSV", help="record seconds and peak memory in this table")
     options = parser.parse_args()
+    try:
+        check(options)
+    except ValueError as error:
+        raise SystemExit(f"{parser.prog}: {error}") from error
 
+    if results := os.environ.get("FACTCORE_RESULTS"):
+        os.environ["FACTCORE_RESULTS"] = str(Path(results).resolve())  # the kernel works in the notebook's folder
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # silences a warning of the kernel's debugger
     if options.log:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -184,7 +229,6 @@ def main() -> None:
         check_portable(notebook)
     if options.page:
         as_page(notebook)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     partial = options.out.with_suffix(".partial")
     nbformat.write(notebook, partial)
     partial.replace(options.out)

@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-FOLDERS = ("factcore", "factbook", "scripts", "benchmarks", "notebooks", "tests")
+FOLDERS = ("factcore", "factapp", "factbook", "scripts", "benchmarks", "notebooks", "tests")
 SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
 
 
@@ -55,10 +55,26 @@ def test_workflows_have_the_schema_of_github():
     assert done.returncode == 0, done.stdout
 
 
-def test_the_schema_check_can_fail(tmp_path):
+@pytest.mark.parametrize("schema, names", [("issue-forms", ["fault", "result"]), ("issue-config", ["config"])])
+def test_issue_forms_have_the_schema_of_github(schema, names):
     pytest.importorskip("check_jsonschema")
-    (tmp_path / "bad.yml").write_text("on: push\njobs: {a: {runs-on: x, steps: [{run: 1, uses: 2}]}}\n")
-    run = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    forms = [ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml" for name in names]
+    run = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.github-{schema}", *forms]
+    done = subprocess.run(run, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "schema, bad",
+    [
+        ("workflows", "on: push\njobs: {a: {runs-on: x, steps: [{run: 1, uses: 2}]}}\n"),
+        ("issue-forms", "name: a\ndescription: b\nbody: [{type: box}]\n"),
+    ],
+)
+def test_the_schema_check_can_fail(tmp_path, schema, bad):
+    pytest.importorskip("check_jsonschema")
+    (tmp_path / "bad.yml").write_text(bad)
+    run = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.github-{schema}"]
     assert subprocess.run([*run, tmp_path / "bad.yml"], capture_output=True).returncode == 1
 
 
@@ -80,6 +96,9 @@ def test_workflows_pin_their_actions_and_may_do_little(path):
 def test_the_workflows_are_those_promised():
     jobs = {path.stem: path.read_text() for path in WORKFLOWS}
     assert set(jobs) == {"ci", "book", "weekly"}
+    check = yaml.safe_load(jobs["ci"])["jobs"]["check"]
+    pythons = [step["with"]["python-version"] for step in check["steps"] if "setup-python" in step.get("uses", "")]
+    assert check["strategy"]["matrix"] == {"python": ["3.11", "3.13"]} and pythons == ["${{ matrix.python }}"]
     assert ".ci/run" in jobs["ci"] and "make book" in jobs["book"] and "schedule" in jobs["weekly"]
 
 

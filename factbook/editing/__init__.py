@@ -5,7 +5,8 @@ edited = edit(model, {"El Nido Airport": "Barcelona"})                  # the ML
 evaluate_edit(model, {"El Nido Airport": "Barcelona"}, method="memit")  # scores, seconds and memory
 """
 
-from factbook.editing.edit import EditReport, complete, draw_edits, edit, evaluate_edit
+from factbook.editing.edits import complete, draw_edits, edit, not_taken
+from factbook.editing.measure import EditReport, evaluate_edit
 from factbook.editing.methods import METHODS
 from factbook.editing.model import insert, write_facts
 from factbook.editing.text import airport_corpus
@@ -21,6 +22,7 @@ __all__ = [
     "evaluate_edit",
     "insert",
     "load_language_model",
+    "not_taken",
     "train_language_model",
     "write_facts",
 ]

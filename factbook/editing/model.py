@@ -4,15 +4,13 @@
                   └──────────────→ router picks one of ─→ language expert  ┴→ RMSNorm → scores of all tokens
 
 The block is that of `factcore.transformer`, without residuals, value and output projections the identity. A router
-reads the current token and what attention brought: positions that must produce a fact go to that relation's MLP, all
+reads the current token and the attention output: positions that must produce a fact go to that relation's MLP, all
 others to a small language expert. Embeddings and output rows of names are fixed random unit vectors; those of words are
-learned.
+learned. The corpus and ``targets`` stay on the CPU; whatever is computed follows the device of the model.
 """
 
-from __future__ import annotations
-
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +20,14 @@ from factbook.editing.text import RELATIONS, Corpus
 from factcore.build import construct
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
-from factcore.support.checks import check_choice
-from factcore.transformer import ROPE_BASE, rms_norm
+from factcore.support import check_choice, check_integer, row_blocks
+from factcore.transformer import rms_norm, rope_turns, rotate
 
 EXPERT_RANK = 32  # hidden units of the language expert
 ROUTER_WIDTH = 64
+NUMBERS = 2**21  # in a block of sentences on a CPU, so that it stays in the cache
+PER_FACT = 24  # parameters of block-convex MLPs, unless a width is given: as in the published study
+STATED = 0.5  # of the training templates: a fact that more of them produce is one that the model states
 
 
 class FactLanguageModel(nn.Module):
@@ -36,20 +37,21 @@ class FactLanguageModel(nn.Module):
     """
 
     names: Tensor
-    cos: Tensor
-    sin: Tensor
+    turns: Tensor
 
     def __init__(self, corpus: Corpus, d: int = 64, *, seed: int = 0) -> None:
         super().__init__()
-        if not isinstance(d, int) or d < 2 or d % 2:
-            raise ValueError(f"d must be a positive even integer (RoPE turns pairs), got {d!r}")
+        check_integer("d", d)
+        if d % 2:
+            raise ValueError(f"d must be even (RoPE turns pairs of coordinates), got {d}")
         generator = torch.Generator().manual_seed(seed)
         draw = lambda *shape: torch.randn(shape, generator=generator)  # noqa: E731
         n_words = len(corpus.number)
         self.corpus = corpus
         self.words_in, self.words_out = nn.Parameter(draw(n_words, d)), nn.Parameter(draw(n_words, d))
-        self.register_buffer("names", normalize(draw(len(corpus.words) - n_words, d), dim=1))
-        self.query, self.key = nn.Parameter(draw(d, d) / d**0.5), nn.Parameter(draw(d, d) / d**0.5)
+        names = normalize(draw(len(corpus.words) - n_words, d), dim=1)
+        self.register_buffer("names", names, persistent=False)  # drawn again from the seed
+        self.query, self.key = (nn.Parameter(draw(d, d)[:, _side_by_side(d)] / d**0.5) for _ in range(2))
         self.router = nn.Sequential(nn.Linear(2 * d, ROUTER_WIDTH), nn.GELU(), nn.Linear(ROUTER_WIDTH, 3))
         self.expert = nn.Sequential(nn.Linear(d, EXPERT_RANK), nn.GELU(), nn.Linear(EXPERT_RANK, d))
         for linear in [part for part in (*self.router, *self.expert) if isinstance(part, nn.Linear)]:
@@ -58,15 +60,19 @@ class FactLanguageModel(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.facts = nn.ModuleDict({relation: nn.Identity() for relation in RELATIONS})
         self.targets = dict(corpus.targets)
-        self.seen: dict[tuple[str, bool], FactPositions] = {}  # what the fact MLPs get: no edit changes it
-        length = corpus.filler.shape[1]
-        angle = torch.arange(length)[:, None] * ROPE_BASE ** (-torch.arange(0, d, 2) / d)  # (T, d/2)
-        self.register_buffer("cos", angle.cos(), persistent=False)
-        self.register_buffer("sin", angle.sin(), persistent=False)
+        self.seen: dict[
+            tuple[str, bool, torch.device], FactPositions
+        ] = {}  # what the fact MLPs get: no edit changes it
+        turns = rope_turns(corpus.filler.shape[1], d).to(torch.complex64)
+        self.register_buffer("turns", turns, persistent=False)
 
     @property
     def d(self) -> int:
         return self.names.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        return self.names.device
 
     def embedding(self) -> Tensor:
         """Rows (tokens, d) of norm √d."""
@@ -82,25 +88,28 @@ class FactLanguageModel(nn.Module):
         ``targets`` (n,) are value tokens, by default those stored now.
         """
         keys = self.embedding()[self.corpus.airports].detach()
-        return FactSet(keys, self.head().detach(), self.targets[relation] if targets is None else targets)
+        targets = self.targets[relation] if targets is None else targets
+        return FactSet(keys, self.head().detach(), targets.to(self.device))
 
     def attend(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (b, T) to what the MLPs get (b, T, d), and the router's scores (b, T, 3): language, city, country."""
-        x = self.embedding()[tokens]
-        length = tokens.shape[1]
-        cos, sin = self.cos[:length], self.sin[:length]
-        mixed = scaled_dot_product_attention(
-            rotate(x @ self.query, cos, sin), rotate(x @ self.key, cos, sin), x, is_causal=True
-        )
-        brought = rms_norm(mixed)
-        return brought, self.router(torch.cat([x, brought], dim=-1))
+        """Tokens (b, T) to the attention output (b, T, d), which the MLPs get, and the router's scores (b, T, 3).
 
-    def expert_outputs(self, brought: Tensor, route: Tensor) -> Tensor:
-        """What the part that ``route`` names (…,) makes of ``brought`` (…, d): (…, d)."""
-        out = self.expert(brought)
+        The scores are of the language expert and of `RELATIONS`, in this order.
+        """
+        x = self.embedding()[tokens]
+        turns = self.turns[: tokens.shape[1]]
+        mixed = scaled_dot_product_attention(
+            rotate(x @ self.query, turns), rotate(x @ self.key, turns), x, is_causal=True
+        )
+        attention_output = rms_norm(mixed)
+        return attention_output, self.router(torch.cat([x, attention_output], dim=-1))
+
+    def expert_outputs(self, attention_output: Tensor, route: Tensor) -> Tensor:
+        """What the part that ``route`` names (…,) makes of the ``attention_output`` (…, d): (…, d)."""
+        out = self.expert(attention_output)
         for number, relation in enumerate(RELATIONS, 1):
             here = route == number
-            out[here] = self.facts[relation](brought[here])
+            out[here] = self.facts[relation](attention_output[here])
         return out
 
     def logits(self, outputs: Tensor) -> Tensor:
@@ -109,44 +118,56 @@ class FactLanguageModel(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Scores of the next token at every position, (b, T) → (b, T, tokens)."""
-        brought, scores = self.attend(tokens)
-        return self.logits(self.expert_outputs(brought, scores.argmax(dim=-1)))
+        attention_output, scores = self.attend(tokens)
+        return self.logits(self.expert_outputs(attention_output, scores.argmax(dim=-1)))
+
+
+def _side_by_side(d: int) -> Tensor:
+    """0, d/2, 1, d/2 + 1, …: the shipped models drew the coordinates of a pair that RoPE turns d/2 apart."""
+    return torch.arange(d).view(2, -1).T.flatten()
 
 
 class FactPositions(NamedTuple):
     """Every airport in every template, at the word that must produce the value."""
 
-    brought: Tensor  # (n, t, d) what the fact MLP gets
+    attention_output: Tensor  # (n, t, d), what the fact MLP gets
     routed: Tensor  # (n, t) whether the router asks that MLP
 
 
 @torch.no_grad()
 def fact_positions(model: FactLanguageModel, relation: str, held_out: bool) -> FactPositions:
-    """The training templates, or with ``held_out`` the paraphrases; computed once per model and kept."""
-    if (relation, held_out) not in model.seen:
+    """The training templates, or with ``held_out`` the paraphrases; computed once per model and device, and kept."""
+    kept = (relation, held_out, model.device)
+    if kept not in model.seen:
         corpus, which = model.corpus, model.corpus.template_numbers(relation, held_out)
         n, t, parts = len(corpus), len(which), []
-        for rows in torch.arange(n).split(64):
+        row_size = t * model.d * corpus.templates[relation].shape[1]
+        for at_once in row_blocks(n, row_size, model.device, entries=NUMBERS):
+            rows = torch.arange(n)[at_once]
             tokens, at = corpus.sentences(
                 relation, model.targets[relation], rows.repeat_interleave(t), which.repeat(len(rows))
             )
-            brought, scores = model.attend(tokens.to(model.names.device))
+            attention_output, scores = model.attend(tokens.to(model.device))
             line = torch.arange(len(tokens))
-            parts.append((brought[line, at], scores[line, at].argmax(dim=-1) == 1 + RELATIONS.index(relation)))
-        brought, routed = (torch.cat(part) for part in zip(*parts))
-        model.seen[relation, held_out] = FactPositions(brought.view(n, t, -1), routed.view(n, t))
-    return model.seen[relation, held_out]
+            routed = scores[line, at].argmax(dim=-1) == 1 + RELATIONS.index(relation)
+            parts.append((attention_output[line, at], routed))
+        attention_output, routed = (torch.cat(part) for part in zip(*parts))
+        model.seen[kept] = FactPositions(attention_output.view(n, t, -1), routed.view(n, t))
+    return model.seen[kept]
 
 
 @torch.no_grad()
-def fact_accuracy(model: FactLanguageModel, relation: str, *, held_out: bool = False, every: int = 1) -> Tensor:
-    """Share of the templates (or ``every`` k-th) in which each airport is followed by its value, (n,).
+def fact_accuracy(
+    model: FactLanguageModel, relation: str, *, held_out: bool = False, every: int = 1, targets: Tensor | None = None
+) -> Tensor:
+    """Share of the templates (or ``every`` k-th) in which each airport is followed by its value, (n,) on the CPU.
 
-    Its value must be the best of all tokens.
+    Its value, by default the one stored now, must be the best of all tokens; ``targets`` (n,) asks for others.
     """
-    brought, routed = (part[:, ::every] for part in fact_positions(model, relation, held_out))
-    best = model.logits(model.facts[relation](brought)).argmax(dim=-1)  # (n, t)
-    return ((best == model.targets[relation].to(best.device)[:, None]) & routed).double().mean(dim=1)
+    attention_output, routed = (part[:, ::every] for part in fact_positions(model, relation, held_out))
+    best = model.logits(model.facts[relation](attention_output)).argmax(dim=-1).cpu()  # (n, t)
+    wanted = model.targets[relation] if targets is None else targets
+    return ((best == wanted[:, None]) & routed.cpu()).double().mean(dim=1)
 
 
 @torch.no_grad()
@@ -161,11 +182,12 @@ def perplexity(model: FactLanguageModel) -> float:
     for relation in RELATIONS:
         which, rows = corpus.template_numbers(relation, held_out=True), torch.arange(len(corpus))
         texts.append(corpus.sentences(relation, corpus.targets[relation], rows, which[rows % len(which)])[0])
-    for tokens in torch.cat(texts).to(model.names.device).split(64):
-        following = tokens[:, 1:]
+    text = torch.cat(texts).to(model.device)
+    for lines in row_blocks(len(text), text.shape[1] * len(corpus.words), model.device, entries=NUMBERS):
+        before, following = text[lines, :-1], text[lines, 1:]
         words = (following > 0) & (following < len(corpus.number))
-        brought, scores = model.attend(tokens[:, :-1])
-        logits = model.logits(model.expert_outputs(brought[words], scores[words].argmax(dim=-1)))
+        attention_output, scores = model.attend(before)
+        logits = model.logits(model.expert_outputs(attention_output[words], scores[words].argmax(dim=-1)))
         total += float(cross_entropy(logits, following[words], reduction="sum"))
         count += int(words.sum())
     return math.exp(total / count)
@@ -178,23 +200,25 @@ def insert(model: FactLanguageModel, relation: str, mlp: nn.Module) -> FactLangu
     return model
 
 
-def fact_mlp(facts: FactSet, construction: str, *, seed: int = 0, **options) -> GatedMLP:
+def fact_mlp(facts: FactSet, construction: str, *, seed: int = 0, **options: Any) -> GatedMLP:
     """``construct(facts, construction, …)`` with outputs at the keys of norm √d on average.
 
-    The norm behind the MLP makes the model blind to that scale; editors, whose steps have a length, are not.
+    'block-convex' gets `PER_FACT` parameters a fact unless a ``width`` is among the options. The norm behind the MLP
+    makes the model blind to the scale of outputs; editors, whose steps have a length, are not. ValueError when a fact
+    is lost, unless ``strict=False``.
     """
+    if construction == "block-convex":
+        options = {"width": max(1, PER_FACT * len(facts) // (3 * facts.d))} | options
     mlp = construct(facts, construction, seed=seed, **options)
     mlp.down.data *= facts.d**0.5 / mlp(facts.keys).norm(dim=1).mean()
     return mlp
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """RoPE: coordinates j and j + d/2 of x (b, T, d) turned by the angle whose cos and sin (T, d/2) are given."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+def write_facts(model: FactLanguageModel, method: str = "block-convex", *, seed: int = 0, **options: Any) -> None:
+    """Replace both fact MLPs by ``construct(facts, method, **options)`` of the facts that ``model`` states now.
 
-
-def write_facts(model: FactLanguageModel, method: str = "block-convex", *, seed: int = 0, **options) -> None:
-    """Replace both fact MLPs by ``construct(facts, method, **options)`` of the facts that ``model`` states now."""
-    for relation in RELATIONS:
-        insert(model, relation, fact_mlp(model.fact_set(relation), method, seed=seed, **options))
+    ValueError when a fact is lost, unless ``strict=False``; the model is then as it was.
+    """
+    written = {relation: fact_mlp(model.fact_set(relation), method, seed=seed, **options) for relation in RELATIONS}
+    for relation, mlp in written.items():
+        insert(model, relation, mlp)

@@ -7,8 +7,6 @@ not supported. An example, with the position that must produce a fact marked:
                                        ^ predicts the city
 """
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import dataclass, field
 
@@ -16,8 +14,7 @@ import torch
 from torch import Tensor
 
 from factcore.data import airport_facts
-from factcore.support.checks import check_integer
-from factcore.support.files import data_file, read_safetensors, unpack_lines
+from factcore.support import check_integer, data_file, read_safetensors, unpack_lines
 
 RELATIONS = ("city", "country")
 CONTEXT = 8  # words of a sentence that may stand before a fact
@@ -88,8 +85,8 @@ class Corpus:
 def airport_corpus(n_facts: int = 256, *, n_filler: int = 2000, n_held_out: int = 200, seed: int = 0) -> Corpus:
     """``n_facts`` airports with the city that each serves and the country that it lies in, and filler sentences.
 
-    The airports are those of `airport_facts(n_facts)`; two airports of one name are told apart by no test, and there
-    are none. The same seed gives the same filler. ValueError for sizes out of range.
+    The airports are those of `airport_facts(n_facts)`, whose names all differ. The same seed gives the same filler.
+    ValueError for sizes out of range.
     """
     facts = airport_facts(n_facts)
     check_integer("n_filler", n_filler)

@@ -66,7 +66,9 @@ def block_convex(
 def _solve_down(problem: Problem, w: Weights, ridge: float, tol: float) -> tuple[Weights, Solve]:
     """D with G and A fixed: F = D φ = E φ̃ with φ̃ the features made orthonormal; the ridge is on E, so on outputs."""
     phi = GATES[problem.gate](problem.keys @ w.gates.T) * (problem.keys @ w.up.T)
-    root = _root(phi)  # φ = φ̃ Rᵀ
+    gram = phi.T @ phi / len(phi)
+    nudge = 1e-9 * gram.diagonal().mean().clamp_min(1e-9)  # to full rank: features of one lone value are all 0
+    root = torch.linalg.cholesky(gram + nudge * torch.eye(len(gram)).to(gram))  # φ = φ̃ Rᵀ
     even = torch.linalg.solve_triangular(root, phi.T, upper=False).T
     shape = w.down.shape
     objective = hinge_problem(
@@ -79,13 +81,6 @@ def _solve_down(problem: Problem, w: Weights, ridge: float, tol: float) -> tuple
     solve = minimise(objective, start=(w.down @ root).flatten(), curvature=ridge, tol=tol, enough=ENOUGH)
     down = torch.linalg.solve_triangular(root, solve.theta.view(shape), upper=False, left=False)
     return w._replace(down=down), solve
-
-
-def _root(phi: Tensor) -> Tensor:
-    """Lower triangular R with R Rᵀ = φᵀφ/n, nudged to full rank."""
-    gram = phi.T @ phi / len(phi)
-    nudge = 1e-9 * gram.diagonal().mean().clamp_min(1e-9)  # features of one lone value are all 0
-    return torch.linalg.cholesky(gram + nudge * torch.eye(len(gram)).to(gram))
 
 
 def _solve_all(problem: Problem, w: Weights, tol: float) -> tuple[Weights, Solve]:

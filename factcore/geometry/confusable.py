@@ -29,13 +29,10 @@ def most_confusable(
     Sorted by margin, no pair twice. `result` saves solving again; `names` (v strings) are attached. ValueError for
     k < 1 and for a `result` or `names` of another length.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
-    if names is not None and len(names) != len(values):
-        raise ValueError(f"names has {len(names)} entries for {len(values)} values")
     result = decodability(values) if result is None else result
-    if len(result.lower) != len(values):
-        raise ValueError(f"result is for {len(result.lower)} values, not {len(values)}")
+    sizes = len(values), len(values) if names is None else len(names), len(result.lower)
+    if k < 1 or len(set(sizes)) > 1:
+        raise ValueError(f"k must be ≥ 1, values, names and result of one length, got {k} and {sizes}")
     twin = {a: b for group in result.duplicates for a, b in zip(group, group[1:] + group[:1], strict=True)}
     x = values.detach().double().cpu().numpy()
     pairs: dict[frozenset[int], Confusable] = {}

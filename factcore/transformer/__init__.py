@@ -5,7 +5,7 @@ solve_attention(model)                     # or train_recall(model, facts.target
 certified_recall(model, facts.targets)     # 1.0: every sequence of the task is answered right
 """
 
-from factcore.transformer.attention import AttentionSolve, certified_noise, sharpen, solve_attention, worst_weights
+from factcore.transformer.attention import AttentionSolve, certified_noise, check_plain, solve_attention, worst_weights
 from factcore.transformer.certify import certified_recall, certified_tolerance
 from factcore.transformer.model import FactTransformer, insert, rms_norm, rope_turns, rotate
 from factcore.transformer.task import JUNK, LENGTH, RUN, asked, recall_batch
@@ -13,5 +13,5 @@ from factcore.transformer.train import RecallTraining, adaptive_recall, train_re
 
 __all__ = ["FactTransformer", "insert", "rms_norm", "rope_turns", "rotate", "JUNK", "LENGTH", "RUN", "asked"]
 __all__ += ["recall_batch", "RecallTraining", "adaptive_recall", "train_recall", "transformer_recall"]
-__all__ += ["AttentionSolve", "certified_noise", "sharpen", "solve_attention", "worst_weights"]
+__all__ += ["AttentionSolve", "certified_noise", "check_plain", "solve_attention", "worst_weights"]
 __all__ += ["certified_recall", "certified_tolerance"]

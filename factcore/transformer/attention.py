@@ -4,8 +4,8 @@ With the query projection fixed, the score of a token at a place is linear in th
 
     s(e, t) = ⟨e W, q_t⟩ / √d,      q_t the query turned to place t
 
-so raising the weight that attention puts on the key is a convex problem. No sequence is drawn: the junk vocabulary is
-finite, so at each place the worst junk is known, and with it a bound for all the sequences of the recall task.
+so raising the weight on the key is a convex problem. No sequence is drawn: junk is finite, so at each place the worst
+is known, and with it a bound for all the sequences of the recall task.
 """
 
 import math
@@ -75,24 +75,8 @@ def solve_attention(
     return AttentionSolve(solve.objective, solve.gap, smallest, solve.iterations, converged)
 
 
-@torch.no_grad()
-def sharpen(model: FactTransformer, *, factor: float = 16.0) -> FactTransformer:
-    """Make trained attention a cleaner look-up: the same choice, less noise, no training. Returns ``model``.
-
-    The learned norm is folded into the query and key projections, which leaves every score as it is, so that attention
-    mixes plain rows; then scores are multiplied by ``factor``. ValueError for factor ≤ 0 and for a model with residuals
-    or learned value and output projections, for which the norm cannot be folded.
-    """
-    if not factor > 0:
-        raise ValueError(f"factor must be positive, got {factor}")
-    _check_plain(model)
-    model.query.mul_(model.attention_norm[:, None])
-    model.key.mul_(factor * model.attention_norm[:, None])
-    model.attention_norm.fill_(1.0)
-    return model
-
-
-def _check_plain(model: FactTransformer) -> None:
+def check_plain(model: FactTransformer) -> None:
+    """ValueError unless attention mixes plain rows: no residuals, value and output projections the identity."""
     eye = torch.eye(model.value.shape[0]).to(model.value)
     if model.residuals or not (torch.equal(model.value, eye) and torch.equal(model.output, eye)):
         raise ValueError("this needs a model without residuals, with the identity as value and output projection")
@@ -122,10 +106,10 @@ def certified_noise(model: FactTransformer) -> Tensor:
     answers every sequence right (`certified_recall`). 180 where the bound says nothing.
     In exact arithmetic. ValueError for a model with residuals, or with norms or projections other than the plain ones.
     """
-    _check_plain(model)
+    check_plain(model)
     level = model.mlp_norm.new_tensor(model.key_norm / len(model.mlp_norm) ** 0.5)
     if not (model.attention_norm == 1).all() or not (model.mlp_norm == level).all():
-        raise ValueError("the bound needs plain norms, which solve_attention and sharpen leave before attention")
+        raise ValueError("the bound needs plain norms, as solve_attention leaves the one before attention")
     length = _table(model).norm(dim=1)
     sine = (-_worst_logits(model)).exp() * length.max() / length[: model.n_facts]
     return torch.where(sine < 1, torch.rad2deg(sine.clamp(max=1).asin()), 180.0)

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 import factcore as fc
 from factbook.paraphrase import airport_questions, airport_trial, angles, auc, roc
 
-SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +69,10 @@ def test_a_trial_separates_stored_airports_from_others():
     everything = fc.airport_facts()
     names = {tuple(key): name for key, name in zip(everything.keys.tolist(), everything.key_names)}
     stored = {names[tuple(key)] for key in given_.facts.keys.tolist()}
-    others = {names[tuple(key)] for key in given_.stranger_keys.tolist()}
+    others = {names[tuple(key)] for key in given_.held_out_keys.tolist()}
     assert len(stored) == 30 and len(others) == 20 and not stored & others
     assert stored == set(given_.facts.key_names)
-    assert given_.asked.shape == (8, 30, 384) and given_.strangers.shape == (8, 20, 384)
+    assert given_.asked.shape == (8, 30, 384) and given_.held_out.shape == (8, 20, 384)
     again, small = airport_trial(30, 20, 384, seed=1), airport_trial(30, 20, 16, seed=1)
     assert torch.equal(again.asked, given_.asked) and small.facts.d == small.asked.shape[2] == 16
     wide = torch.linalg.svdvals(given_.facts.keys)[:16]  # the leading directions keep the largest singular values
@@ -95,7 +95,7 @@ def test_auc_is_the_chance_to_rank_right(known, unknown):
 
 @settings(deadline=None)
 @given(known=scores, unknown=scores, share=st.floats(0.01, 0.99))
-def test_roc_lets_no_more_strangers_through_than_asked(known, unknown, share):
+def test_roc_lets_no_more_held_out_queries_through_than_asked(known, unknown, share):
     found = float(roc(known, unknown, torch.tensor([share]))[0])
     allowed = [t for t in unknown.tolist() if float((unknown > t).double().mean()) <= share + 1e-6]
     assert found <= max(float((known > t).double().mean()) for t in allowed) + 1e-9

@@ -105,6 +105,93 @@ def test_hidden_units_are_gate_times_up_one_by_one(gate, ungated):
     torch.testing.assert_close(mlp(x), mlp.hidden(x) @ mlp.down.T)
 
 
+W, OLD, NEW, VALUES = memory(3, 6, 2, seed=0)
+C, P = covariance(OLD), null_space_projector(OLD[:4], 1e-9)
+INDEFINITE = torch.block_diag(W.new_tensor([[1, 2], [2, 1]]), torch.eye(4, dtype=W.dtype))
+HEAD, LABELS = torch.eye(2, dtype=torch.float64), torch.tensor([0, 1, 0])
+
+
+def spoilt(rows, entry=float("nan")):
+    rows = rows.clone()
+    rows[0] = entry
+    return rows
+
+
+def rome(w=W, c=C, key=NEW[0], value=VALUES[0], **options):
+    return rome_update(w, c, key, value, **options)
+
+
+def memit(w=W, c=C, keys=NEW, values=VALUES, weight_of_old=1.0):
+    return memit_update(w, c, keys, values, weight_of_old=weight_of_old)
+
+
+def alphaedit(w=W, projector=P, keys=NEW, values=VALUES, **options):
+    return alphaedit_update(w, projector, keys, values, **options)
+
+
+def wanted(outputs=VALUES[:, None], targets=LABELS, **options):
+    return wanted_outputs(lambda x: x @ HEAD, outputs, targets, **{"steps": 2, "lr": 0.1, "clip": None} | options)
+
+
+@pytest.mark.parametrize(
+    "update, spoil, message",
+    [
+        (rome, {"c": torch.zeros(6, 6)}, "covariance c of the preserved keys is zero"),
+        (memit, {"c": torch.zeros(6, 6)}, "covariance c of the preserved keys is zero"),
+        (rome, {"key": torch.zeros(6)}, "zero, the first in row 0"),
+        (memit, {"keys": spoilt(NEW, 0.0)}, r"1 key\(s\) are zero, the first in row 0"),
+        (alphaedit, {"keys": spoilt(NEW, 0.0)}, r"1 key\(s\) are zero, the first in row 0"),
+        *[(update, {"c": -C}, "c is no covariance: its diagonal has negative") for update in (rome, memit)],
+        (rome, {"c": INDEFINITE, "key": W.new_tensor([1, -1, 0, 0, 0, 0])}, "is -2, not positive: c is no covariance"),
+        (rome, {"c": torch.outer(NEW[1], NEW[1]), "ridge": 0.0}, "c has rank 1, not 6.*needs a ridge above 0"),
+        (rome, {"c": spoilt(C)}, "c has NaN"),
+        *[(update, {"w": spoilt(W)}, "weight has NaN") for update in (rome, memit, alphaedit)],
+        *[(update, {"keys": spoilt(NEW, torch.inf)}, "keys has NaN or infinite") for update in (memit, alphaedit)],
+        *[(update, {"values": spoilt(VALUES)}, "values has NaN") for update in (memit, alphaedit)],
+        (rome, {"key": spoilt(NEW[0])}, "keys has NaN"),
+        (rome, {"value": spoilt(VALUES[0])}, "values has NaN"),
+        (memit, {"c": spoilt(C)}, "c has NaN"),
+        (alphaedit, {"projector": spoilt(P)}, "projector has NaN"),
+        (rome, {"key": NEW}, r"vectors \(h,\) and \(d,\), got shape \(3, 6\)"),
+        (rome, {"key": NEW[0, :5]}, r"keys \(n, 6\).*got shape \(1, 5\)"),
+        (memit, {"keys": NEW[:2]}, r"values \(n, 2\), got shape \(2, 6\) and shape \(3, 2\)"),
+        (memit, {"values": VALUES[:, :1]}, r"got shape \(3, 6\) and shape \(3, 1\)"),
+        (rome, {"c": C[:5]}, r"c must have shape \(6, 6\), as keys have 6 entries, got shape \(5, 6\)"),
+        (memit, {"c": C[:5, :5]}, r"c must have shape \(6, 6\)"),
+        (alphaedit, {"projector": P[:5, :5]}, r"projector must have shape \(6, 6\)"),
+        (rome, {"ridge": -1.0}, "ridge must be a finite number from 0, got -1.0"),
+        (memit, {"weight_of_old": 0.0}, "weight_of_old must be a finite number above 0"),
+        (memit, {"weight_of_old": float("nan")}, "weight_of_old must be a finite number above 0"),
+        (alphaedit, {"ridge": 0.0}, "ridge must be a finite number above 0"),
+        (wanted, {"outputs": spoilt(VALUES[:, None])}, "outputs has NaN"),
+        (wanted, {"outputs": VALUES}, r"do not fit: shape \(3, 2\), shape \(3,\)"),
+        (wanted, {"targets": torch.tensor([0])}, "do not fit"),
+        (wanted, {"steps": 0}, "steps must be a positive integer, got 0"),
+        (wanted, {"lr": float("nan")}, "lr must be a finite number above 0"),
+        (wanted, {"clip": 0.0}, "clip must be a finite number above 0"),
+        (wanted, {"weight_decay": -0.1}, "weight_decay must be a finite number from 0"),
+    ],
+)
+def test_degenerate_input_is_named(update, spoil, message):
+    assert bool(update().isfinite().all())
+    with pytest.raises(ValueError, match=message):
+        update(**spoil)
+
+
+@pytest.mark.parametrize("keys, message", [(torch.zeros(4, 3), "is zero"), (spoilt(OLD), "keys has NaN")])
+def test_a_null_space_needs_keys(keys, message):
+    with pytest.raises(ValueError, match=message):
+        null_space_projector(keys, 1e-2)
+    with pytest.raises(ValueError, match="tol must be a finite number above 0"):
+        null_space_projector(OLD, 0)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_a_rank_one_change_is_as_exact_at_any_scale_of_the_keys(scale):
+    updated = rome_update(W, scale**2 * C, scale * NEW[0], VALUES[0])
+    torch.testing.assert_close(updated @ (scale * NEW[0]), VALUES[0])
+
+
 def test_wanted_outputs_make_the_new_fact_the_best_and_obey_the_clip():
     generator = torch.Generator().manual_seed(0)
     head = torch.nn.functional.normalize(torch.randn(20, 8, generator=generator), dim=1)
