@@ -32,8 +32,7 @@ def construct(
     method: 'one-hot', 'ntk', 'hebbian', 'encoder-decoder', 'max-margin', 'block-convex' or 'trained'; the docstring
     of the function of that name (`encoder_decoder`, `one_hot` …) states the formula and the ``options``. ``width`` is
     the number of hidden units allowed; None takes as few as the method finds it needs, or doubles them until nothing is
-    lost. The same seed gives the same network. float16 and bfloat16 facts are built for in float32 and verified as the
-    cast network decodes them.
+    lost. The same seed gives the same network. For float16 and bfloat16 facts it is built in float32 and cast.
 
     ValueError for an unknown method or option, for a width that has no room at all, and when facts are lost, with their
     count, the first row and the reason. ``strict=False`` returns the network all the same, the rows in ``mlp.lost``.
@@ -66,9 +65,8 @@ def build_verified(
 ) -> list[GatedMLP]:
     """A network for each of ``widths`` and ``seeds``, its lost rows in ``mlp.lost``; built together where that is had.
 
-    Constructions get facts with entries near 1, so that nothing overflows or drowns whatever their scale: keys and
-    values times exact powers of two, unless they are of ordinary scale. The keys' factor returns in the weights, the
-    values' factor changes no decision.
+    Constructions get facts with entries near 1, so that nothing overflows or drowns: keys and values of unusual scale
+    times exact powers of two. The keys' factor returns in the weights, the values' factor changes no decision.
     """
     dtype = facts.keys.dtype
     prepared, scale = _prepared(facts, torch.float32 if dtype in SHORT else dtype)

@@ -56,11 +56,9 @@ def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength:
         airports    sentence embeddings of city names (unit norm).
         tokens      whole words of a language model's token table.
         mlp-inputs, mlp-outputs    what goes into, and comes out of, the MLP in the middle of that model.
-    Real rows have 384 entries. For d < 384 the sample is turned to its own d leading principal directions (largest
-    second moments about the origin) and the rest is cut off. Norms and mean are kept.
-
-    ValueError for an unknown name, sizes that are no positive integers, a strength that is negative, not finite or of
-    no use to the geometry, and more rows or dimensions than the real data have.
+    For d < 384 a real sample is turned to its own d leading principal directions (largest second moments about the
+    origin) and the rest is cut off. ValueError for an unknown name, sizes that are no positive integers, a strength
+    that is negative, not finite or of no use, and more rows or dimensions than the real data have.
     """
     check_choice("name", name, (*SYNTHETIC, *REAL))
     check_integer("n_values", n_values)

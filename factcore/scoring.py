@@ -85,10 +85,10 @@ def lost_rows(mlp: GatedMLP, facts: FactSet) -> Tensor:
     return lost.nonzero().flatten()
 
 
+@torch.no_grad()
 def decode(mlp: Network, keys: Tensor, values: Tensor) -> Tensor:
     """Index of the value that each row of ``keys`` (n, d) decodes to, shape (n,)."""
-    with torch.no_grad():
-        return (mlp(keys) @ values.T).argmax(dim=1)
+    return (mlp(keys) @ values.T).argmax(dim=1)
 
 
 def lipschitz(mlp: Network, facts: FactSet) -> float:

@@ -12,8 +12,7 @@ from factcore.facts import FactSet
 from factcore.methods import Method
 
 GRID = 8  # widths tried at once where the method builds networks side by side
-# First widths of such a grid, in units of the guess. A width with room to spare is trained quickly and one without
-# takes all its steps: most of them lie above.
+# The first ones, in units of the guess: most lie above, as a width with slack is trained quickly.
 FIRST = (0.85, 0.95, 1.05, 1.2, 1.4, 1.7, 2.2, 3.0)
 
 Trial = dict[str, Any]
@@ -41,13 +40,11 @@ def smallest_width(
 ) -> SmallestWidth:
     """Fewest hidden units with which ``construct(facts, method, …)`` reaches ``target_recall``.
 
-    From ``start`` (by default the method's first guess) widths grow or shrink until they straddle the target; then the
-    interval is cut down to one unit or to ``resolution`` (relative), whichever is coarser. Just below the width that is
-    returned, ``tries`` seeds (seed, seed + 1, …) have failed. Widths are counted in the steps in which the method can
-    use them (⌈n/d⌉ units for the bucket encoder); methods that build networks side by side try a grid at a time. Recall
-    here is the share of facts that `construct` verifies.
-    ValueError for bad arguments, for values that no network can store, and when the widest network that is of use to
-    the method falls short.
+    From ``start`` (by default the method's guess) widths grow or shrink until they straddle the target; then the
+    interval is cut to one unit or to ``resolution`` (relative), whichever is coarser. Just below the width returned,
+    ``tries`` seeds (seed, seed + 1, …) have failed. Widths count in the steps of the method; one that builds networks
+    side by side tries a grid at a time. Recall is the share of facts that `construct` verifies. ValueError for bad
+    arguments, for values that no network can store, and when the widest network of use to the method falls short.
     """
     record = checked_method(facts, method, None, seed, options)
     if not 0 < target_recall <= 1 or tries < 1 or resolution < 0:

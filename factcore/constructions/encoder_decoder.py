@@ -37,8 +37,8 @@ def encoder_decoder(
     separator codes, see `short_projection`; by default without a gradient, and on a circle or a sphere where the values
     are affinely independent. Projected codes take a random D, as in the paper.
 
-    ValueError for an option out of range and for a width that has no room for one code coordinate. The cut into buckets
-    is drawn again while facts are lost though their codes decode.
+    The cut into buckets is drawn again while facts are lost though their codes decode. ValueError for an option out of
+    range and for a width that has no room for one code coordinate.
     """
     check_choice("codes", codes, CODES)
     kinds = ("random",) if codes == "projected" else PROJECTIONS

@@ -31,7 +31,7 @@ def hebbian(
     ``ridge`` is relative to the mean eigenvalue of the system that is solved. Work is in float64.
 
     φ spans d(d + 1)/2 dimensions however large h is, so far more facts than that cannot be stored; 'raw' stores still
-    fewer. A network too narrow loses facts. Several equal keys count as one. ValueError for an option out of range.
+    fewer. Several equal keys count as one. ValueError for an option out of range.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("targets", targets, TARGETS)

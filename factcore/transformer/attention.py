@@ -4,8 +4,8 @@ With the query projection fixed, the score of a token at a place is linear in th
 
     s(e, t) = ⟨e W, q_t⟩ / √d,      q_t the query turned to place t
 
-so raising the weight that attention puts on the key is a convex problem. No sequence is drawn: the junk vocabulary is
-finite, so at each place the worst junk is known, and with it a bound for all the sequences of the recall task.
+so raising the weight on the key is a convex problem. No sequence is drawn: junk is finite, so at each place the worst
+is known, and with it a bound for all the sequences of the recall task.
 """
 
 import math

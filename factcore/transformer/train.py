@@ -81,9 +81,8 @@ def train_recall(
     if model.query.is_inference():
         raise ValueError("the model was built inside torch.inference_mode, so it cannot learn; build it outside")
     targets = targets.clone()
-    optimiser = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad], lr=lr, weight_decay=weight_decay, betas=(0.9, 0.999)
-    )
+    learning = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=lr, weight_decay=weight_decay)
     generator, every = stream(seed, "training"), -(-steps // LOOKS)
     history: list[dict[str, float]] = []
     for step in progress_bar(range(1, steps + 1), "training attention"):

@@ -68,7 +68,10 @@ def test_two_places_that_share_a_stream_are_seen(drawn):
         space: dict = {}
         exec(code, space)
         space[name](torch, stream(1, "weights"))
-    assert sorted(next(p for p in drawn.values() if len(p) > 1)) == ["factcore/planted.py:one", "factcore/planted.py:two"]
+    assert sorted(next(p for p in drawn.values() if len(p) > 1)) == [
+        "factcore/planted.py:one",
+        "factcore/planted.py:two",
+    ]
 
 
 @pytest.mark.parametrize("method, options", VARIANTS)

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factcore as fc
-from factbook import noise as us
 from factcore import transformer as tf
 from factcore.transformer import attention as at
 
@@ -183,19 +182,3 @@ def test_a_gate_between_a_key_and_what_arrives_of_it_is_seen():
     tf.insert(model, mlp)
     seen = tf.transformer_recall(model, facts.targets, samples=512)
     assert seen < 0.9 and tf.certified_recall(model, facts.targets) <= 0.5
-
-
-def test_sharpening_keeps_the_choice_and_removes_the_noise():
-    facts = fc.spherical_facts(32, 32, dtype=torch.float64)
-    model = tf.FactTransformer(facts)
-    tf.train_recall(model, facts.targets, steps=60, batch=64)
-    tokens = tf.recall_batch(32, 512, torch.Generator().manual_seed(3))
-    before, noise = weights_on_the_key(model, tokens), us.attention_noise(model).median()
-    tf.sharpen(model, factor=1.0)
-    torch.testing.assert_close(weights_on_the_key(model, tokens), before)
-    tf.sharpen(model, factor=100.0)
-    after = weights_on_the_key(model, tokens)
-    assert (after[before > 0.51] > 0.98).all() and us.attention_noise(model).median() < 0.01 * noise
-    assert (tf.certified_noise(model) <= 180).all()
-    with pytest.raises(ValueError, match="factor"):
-        tf.sharpen(model, factor=0)
