@@ -1,4 +1,4 @@
-"""MiniLM, the encoder of texts, and what it cannot see of them: case, accents, unknown characters, the end of long ones."""
+"""MiniLM, the encoder of texts, and what it does not see of them: case, accents, unknown characters, long ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = ("exact", "tokens", "unknown", "as_is", "lower", "bare", "lower_bare")
 
 
 class Seen(NamedTuple):
-    """How the encoder reads a text: its ``tokens``, the words of it that it does not ``know``, whether it is ``cut``."""
+    """How the encoder reads a text: its ``tokens``, the words of it that are ``unknown``, whether it is ``cut``."""
 
     tokens: tuple[int, ...]
     unknown: tuple[str, ...]
@@ -65,8 +65,8 @@ def fingerprints(texts: Sequence[str]) -> Tensor:
     """Hashes (n, `COLUMNS`) int64 by which a question is compared with the keys without keeping their texts.
 
     Of the ``exact`` text; of the ``tokens`` that the encoder sees of it, punctuation around it left out; of its
-    ``unknown`` words (0: none); and of the spellings in which it may be asked: ``as_is``, in ``lower`` case, ``bare`` of
-    accents, and both.
+    ``unknown`` words (0: none); and of the spellings in which it may be asked: ``as_is``, in ``lower`` case, ``bare``
+    of accents, and both.
     """
     texts = [plain(text) for text in texts]
     cores = [text.strip(MARKS) or text for text in texts]
@@ -76,6 +76,23 @@ def fingerprints(texts: Sequence[str]) -> Tensor:
         unknown = _hash("\0".join(whole.unknown)) if whole.unknown else 0
         rows.append([_hash(text), _hash(repr(inner.tokens)), unknown, *map(_hash, spellings)])
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, len(COLUMNS))
+
+
+def judged(question: Tensor, keys: Tensor, near: Tensor, doubt: str | None) -> str | None:
+    """Why a question gets no answer, from its `fingerprints` and those of the keys, of which ``near`` are the nearest.
+
+    None for a key, letter for letter. Else, before any ``doubt`` there was: it has words that the encoder does not know
+    and the nearest key has not; or the encoder takes it for a key that is spelt otherwise.
+    """
+    exact, tokens, unknown, spelt = question[:4].tolist()
+    if (keys[:, 0] == exact).any():
+        return None
+    if unknown and not (keys[near, 2] == unknown).any():
+        return "it has characters that the encoder does not know"
+    same = keys[keys[:, 1] == tokens]
+    if len(same) and not (same[:, 3:] == spelt).any():
+        return "the encoder cannot tell it from a key that is spelt otherwise (case, accents, unseen characters)"
+    return doubt
 
 
 def unseen_difference(a: str, b: str) -> str:

@@ -82,7 +82,8 @@ def read_facts(
         if header.count(_tidy(column)) != 1:
             what = "no column" if _tidy(column) not in header else "more than one column"
             named = ", ".join(map(_short, header[:20]))
-            raise ValueError(f"{path} has {what} {column!r}; its first line names {named}{_others(separator, header)}")
+            hint = " (is it separated otherwise? --sep)" if len(header) == 1 else ""
+            raise ValueError(f"{path} has {what} {column!r}; its first line names {named}{hint}")
     at = header.index(_tidy(key)), header.index(_tidy(value))
     long = [f"line {line}: {_short(', '.join(row))}" for line, row in rows[1:] if any(row[len(header) :])]
     what = f"more cells than the {len(header)} columns (put quotes around a cell with {separator!r} in it)"
@@ -159,7 +160,9 @@ def load_rows(path: str | Path, count: int | None = None, what: str = "") -> Ten
         )
     largest = np.abs(rows).max(axis=1)
     if len(bad := np.flatnonzero((array != 0).any(axis=1) & (largest < np.finfo(np.float32).tiny))):
-        raise ValueError(f"{path} is too small for float32 in {len(bad)} row(s), the first is row {bad[0]}: scale it up")
+        raise ValueError(
+            f"{path} is too small for float32 in {len(bad)} row(s), the first is row {bad[0]}: scale it up"
+        )
     return torch.from_numpy(rows)
 
 
@@ -276,10 +279,6 @@ def _equal_rows(rows: Tensor) -> list[tuple[int, int]]:
 
 def _tidy(cell: str) -> str:
     return " ".join(cell.split())
-
-
-def _others(separator: str, header: list[str]) -> str:
-    return " (is it separated otherwise? --sep)" if len(header) == 1 else ""
 
 
 def _short(text: str) -> str:
