@@ -156,7 +156,7 @@ class Memory:
         ]
 
     def _doubt(self, margin: float, similar: float) -> str | None:
-        if similar < self.about["least_similarity"]:
+        if similar < self.about.get("least_similarity", -1.0):
             return "it is not similar to any key"
         return None if margin >= self.about["threshold"] else LOW
 

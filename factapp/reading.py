@@ -59,7 +59,7 @@ def read_facts(
     encoding: str | None = None,
     skip_empty: bool = False,
 ) -> Table:
-    """The rows of a CSV file with a header: UTF-8 (or as its mark or ``encoding`` says), rows that end at CR, LF or CRLF.
+    """The rows of a CSV file with a header: UTF-8, or as its mark or ``encoding`` says; rows end at CR, LF or CRLF.
 
     ``separator=None``: the one of `SEPARATORS` at which the header names both columns, or what a first line "sep=;"
     says. Runs of spaces become one; ``skip_empty`` leaves out rows with an empty key or value. ValueError, listing the
@@ -194,8 +194,8 @@ def decoded(content: bytes, encoding: str | None, name: str | Path) -> str:
         before = error.object[: error.start]
         line, byte = len(re.findall(rb"\r\n|\r|\n", before)) + 1, error.object[error.start]
         raise ValueError(
-            f"{name} is not {error.encoding.upper()}: byte {byte:#x} in line {line}; save it as UTF-8 (in a spreadsheet: "
-            "CSV UTF-8), or name its encoding: --encoding windows-1252"
+            f"{name} is not {error.encoding.upper()}: byte {byte:#x} in line {line}; save it as UTF-8 (in a "
+            "spreadsheet: CSV UTF-8), or name its encoding: --encoding windows-1252"
         ) from None
 
 
@@ -263,7 +263,8 @@ def _rows(path: str | Path, text: str, separator: str) -> Iterator[tuple[int, li
 def _contradictions(table: Table) -> list[str]:
     first: dict[str, int] = {}
     return [
-        f"lines {table.lines[first[k]]} and {table.lines[i]}: {_short(k)} has {_short(table.values[first[k]])} and {_short(v)}"
+        f"lines {table.lines[first[k]]} and {table.lines[i]}: {_short(k)} has {_short(table.values[first[k]])} "
+        f"and {_short(v)}"
         for i, (k, v) in enumerate(zip(table.keys, table.values))
         if table.values[first.setdefault(k, i)] != v
     ]

@@ -25,7 +25,7 @@ def message(text: str) -> str:
 
 
 def as_json(thing: object) -> str:
-    """JSON for stdout, infinite and undefined numbers as null; \\u escapes for what drives a terminal or it cannot show."""
+    """JSON for stdout: infinite and undefined numbers are null, what drives a terminal or it cannot show is escaped."""
     sound = json.loads(json.dumps(thing), parse_constant=lambda _: None)
     text = json.dumps(sound, indent=2, ensure_ascii=False)
     text = "\n".join(_DRIVING.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n"))

@@ -74,25 +74,25 @@ def test_the_default_threshold_lets_few_random_queries_through():
 
 
 @pytest.mark.parametrize("n, v", [(1, 1), (2, 1), (2, 2), (5, 1), (5, 2), (5, 5), (20, 3), (20, 20)])
-def test_few_facts_answer_their_keys_and_say_how_many_strangers_too(n, v):
+def test_few_facts_answer_their_keys_and_say_how_many_held_out_queries_too(n, v):
     facts = named(n, 16, v, seed=2)
     memory = Memory.store(facts)
     assert [a.answer for a in memory.ask(facts.keys)] == [facts.value_names[t] for t in facts.targets]
     report = memory.inspect()
     assert len(report["confusable"]) == min(5, len({frozenset(p["values"]) for p in report["confusable"]}))
-    rng = np.random.default_rng(1)  # strangers by another generator: of the span of the keys, round their mean
+    rng = np.random.default_rng(1)  # held-out queries by another generator: of the span of the keys, round their mean
     centred = facts.keys - facts.keys.mean(dim=0)
     mix = torch.from_numpy(rng.standard_normal((4000, n))).float() / max(1, n - 1) ** 0.5
     drawn = torch.nn.functional.normalize(facts.keys.mean(dim=0) + mix @ centred, dim=1)
     share = np.mean([a.answer is not None for a in memory.ask(drawn)])
-    assert memory.about["strangers_answered"] == pytest.approx(share, abs=0.04) and (share == 1 or v > 1)
+    assert memory.about["held_out_answered"] == pytest.approx(share, abs=0.04) and (share == 1 or v > 1)
 
 
-def test_roomy_memories_have_larger_margins_than_the_smallest():
+def test_memories_with_slack_have_larger_margins_than_the_smallest():
     facts = fc.airport_facts(60)
-    small, roomy = Memory.store(facts, smallest=True), Memory.store(facts)
-    assert small.mlp.n_params < roomy.mlp.n_params
-    assert small.about["smallest_margin"] < roomy.about["smallest_margin"]
+    small, slack = Memory.store(facts, smallest=True), Memory.store(facts)
+    assert small.mlp.n_params < slack.mlp.n_params
+    assert small.about["smallest_margin"] < slack.about["smallest_margin"]
 
 
 @pytest.mark.parametrize("bias, gated", [(False, True), (True, True), (True, False)])
@@ -198,7 +198,7 @@ def test_a_file_is_replaced_only_when_complete(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("factcore.facts.save_file", full)
+    monkeypatch.setattr("factcore.support.files.save_file", full)
     with pytest.raises(ValueError, match="cannot write .*m.safetensors: .*No space left.*free some space"):
         memory.save(path)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
