@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from factapp.help import ASK, EXAMPLE, STORE
 from factapp.terminal import as_json, message, printing, say, shown
@@ -209,6 +209,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
+    mixed = True
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Options may stand between questions, too, which argparse does not do by itself below a command."""
+        if self._subparsers is not None or not self.mixed:
+            return super().parse_known_args(args, namespace)
+        self.mixed = False
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.mixed = True
+
     def exit(self, status: int = 0, said: str | None = None) -> NoReturn:
         super().exit(status, said and message(said))
 

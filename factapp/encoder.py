@@ -64,16 +64,16 @@ def unrelated_sentences() -> list[str]:
 def fingerprints(texts: Sequence[str]) -> Tensor:
     """Hashes (n, `COLUMNS`) int64 by which a question is compared with the keys without keeping their texts.
 
-    Of the ``exact`` text; of the ``tokens`` that the encoder sees of it, punctuation around it left out; of its
+    Of the ``exact`` text; and, punctuation around it left out, of the ``tokens`` that the encoder sees; of its
     ``unknown`` words (0: none); and of the spellings in which it may be asked: ``as_is``, in ``lower`` case, ``bare``
     of accents, and both.
     """
     texts = [plain(text) for text in texts]
     cores = [text.strip(MARKS) or text for text in texts]
     rows = []
-    for text, core, whole, inner in zip(texts, cores, seen(texts), seen(cores)):
+    for text, core, inner in zip(texts, cores, seen(cores)):
         spellings = (core, core.lower(), without_accents(core), without_accents(core.lower()))
-        unknown = _hash("\0".join(whole.unknown)) if whole.unknown else 0
+        unknown = _hash("\0".join(inner.unknown)) if inner.unknown else 0
         rows.append([_hash(text), _hash(repr(inner.tokens)), unknown, *map(_hash, spellings)])
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, len(COLUMNS))
 

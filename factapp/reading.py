@@ -160,9 +160,7 @@ def load_rows(path: str | Path, count: int | None = None, what: str = "") -> Ten
         )
     largest = np.abs(rows).max(axis=1)
     if len(bad := np.flatnonzero((array != 0).any(axis=1) & (largest < np.finfo(np.float32).tiny))):
-        raise ValueError(
-            f"{path} is too small for float32 in {len(bad)} row(s), the first is row {bad[0]}: scale it up"
-        )
+        raise ValueError(f"{path} has {len(bad)} row(s) too small for float32, the first is row {bad[0]}: scale it up")
     return torch.from_numpy(rows)
 
 

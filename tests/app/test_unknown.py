@@ -1,4 +1,4 @@
-""""I don't know": measured on unrelated sentences and paraphrases that no threshold was set by."""
+""" "I don't know": measured on unrelated sentences and paraphrases that no threshold was set by."""
 
 from pathlib import Path
 
@@ -73,9 +73,9 @@ def test_one_value_does_not_answer_everything(unrelated):
 def test_the_sketch_knows_cosines(d):
     """Against the cosine itself: 512 signs know an angle to 180°/√512/2 = 4° (one standard deviation) or better."""
     keys = fc.spherical_facts(50, d, seed=1).keys
-    queries = fc.spherical_facts(400, d, seed=2).keys * 1e-20
-    found, near = similarity(queries, sketch_of(keys * 1e12))
-    cosine = torch.nn.functional.normalize(queries.double(), dim=1) @ keys.double().T
+    queries = fc.spherical_facts(400, d, seed=2).keys
+    found, _ = similarity(queries * 1e-20, sketch_of(keys * 1e12))
+    cosine = queries.double() @ keys.double().T
     apart = torch.rad2deg(found.clamp(-1, 1).acos() - cosine.amax(dim=1).clamp(-1, 1).acos())
     assert float(apart.abs().mean()) < 6 and float(apart.abs().amax()) < 20
     exact, at = similarity(keys * 1e-10, sketch_of(keys))
