@@ -64,16 +64,17 @@ def unrelated_sentences() -> list[str]:
 def fingerprints(texts: Sequence[str]) -> Tensor:
     """Hashes (n, `COLUMNS`) int64 by which a question is compared with the keys without keeping their texts.
 
-    Of the ``exact`` text; and, punctuation around it left out, of the ``tokens`` that the encoder sees; of its
-    ``unknown`` words (0: none); and of the spellings in which it may be asked: ``as_is``, in ``lower`` case, ``bare``
-    of accents, and both.
+    Of the ``exact`` text and its ``unknown`` words (0: none); and, punctuation around it left out, of the ``tokens``
+    that the encoder sees and of the spellings in which it may be asked: ``as_is``, in ``lower`` case, ``bare`` of
+    accents, and both.
     """
     texts = [plain(text) for text in texts]
     cores = [text.strip(MARKS) or text for text in texts]
     rows = []
-    for text, core, inner in zip(texts, cores, seen(cores)):
+    for text, core, whole, inner in zip(texts, cores, seen(texts), seen(cores)):
         spellings = (core, core.lower(), without_accents(core), without_accents(core.lower()))
-        unknown = _hash("\0".join(inner.unknown)) if inner.unknown else 0
+        words = [word for word in whole.unknown if word.strip(MARKS)]
+        unknown = _hash("\0".join(words)) if words else 0
         rows.append([_hash(text), _hash(repr(inner.tokens)), unknown, *map(_hash, spellings)])
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, len(COLUMNS))
 

@@ -252,3 +252,67 @@ def test_other_exports_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(ValueError, match="pip install onnx"):
         export(memory, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("method", ["encoder-decoder", "max-margin", "hebbian"])
+def test_memories_in_other_dtypes_answer_their_keys(dtype, method):
+    facts = named(30, 16, 8, dtype=dtype)
+    memory = Memory.store(facts, method)
+    assert [a.answer for a in memory.ask(facts.keys)] == [facts.value_names[t] for t in facts.targets]
+    assert memory.values.dtype == dtype and 0 < memory.about["smallest_margin"] <= 1
+    assert memory.inspect()["bits_per_fact"] == memory.mlp.n_params * facts.keys.element_size() * 8 / 30
+
+
+def test_gradients_and_inference_mode_are_no_matter():
+    facts = named(20, 8, 10)
+    keys = facts.keys.clone().requires_grad_()
+    grown = fc.FactSet(keys * 1, facts.values, facts.targets, None, facts.value_names)
+    expected = [a.guess for a in Memory.store(facts).ask(facts.keys)]
+    for context in (torch.inference_mode, torch.no_grad, torch.enable_grad):
+        with context():
+            memory = Memory.store(grown)
+            assert [a.answer for a in memory.ask(keys)] == expected and memory.inspect()["rho"] > 0
+        assert [a.answer for a in memory.ask(keys)] == expected
+
+
+@pytest.mark.parametrize(
+    "queries, message",
+    [
+        ([[0.0] * 8], "got list"),
+        (torch.zeros(8), r"got \(8,\)"),
+        (torch.zeros(2, 8, dtype=torch.int64), "floating dtype"),
+        (torch.zeros(0, 8), "non-empty"),
+        (torch.full((2, 8), 3e38), "too large for torch.float32, the first is row 0"),
+        (torch.full((2, 8), 1e300, dtype=torch.float64), "too large for torch.float32"),
+    ],
+)
+def test_queries_that_are_none_are_told(queries, message):
+    with pytest.raises(ValueError, match=message):
+        Memory.store(named(20, 8, 10)).ask(queries)
+
+
+@pytest.mark.parametrize("shift, scale", [(1000.0, 0.125), (0.0, 1e-30), (0.0, 1e30), (1e5, 1e-1)])
+def test_margins_stay_in_their_range_whatever_the_values(shift, scale):
+    """Values 1000 ± 0.125 once had margins of 1e37. Against the definition in float64."""
+    facts = named(12, 8, 4, dtype=torch.float32)
+    values = (facts.values * scale + shift).float()
+    memory = Memory.store(fc.FactSet(facts.keys, values, facts.targets, None, facts.value_names), "hebbian")
+    found, g, x = memory.ask(facts.keys, threshold=0), memory.mlp(facts.keys).double(), values.double()
+    for row, answer in enumerate(found):
+        t = int(facts.targets[row])
+        gaps = [float((x[t] - x[j]) @ g[row] / g[row].norm() / (x[t] - x[j]).norm()) for j in range(4) if j != t]
+        assert answer.guess == facts.value_names[t] and answer.margin == pytest.approx(min(gaps), abs=1e-6)
+    assert 0 < memory.about["smallest_margin"] <= 1 and 0 < memory.about["threshold"] <= 1
+
+
+def test_a_width_that_no_machine_holds_is_told_before_any_work():
+    for method in ("encoder-decoder", "max-margin", "trained"):
+        with pytest.raises(ValueError, match="width 99999999999 needs .* GB, this machine has"):
+            Memory.store(named(20, 8, 10), method, width=99_999_999_999)
+
+
+def test_names_that_are_no_strings_are_told():
+    facts = fc.spherical_facts(4, 3)
+    with pytest.raises(ValueError, match=r"value_names\[0\] must be a string, got 1"):
+        fc.FactSet(facts.keys, facts.values, facts.targets, None, (1, 2, 3, 4))
