@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,6 @@ _GATED = {  # as the reader of an export would write it in torch
     "relu": "relu({z})",
     "silu": "silu({z})",
     "identity": "{z}",
-    "hermite2": "(({z} ** 2 - 1) / 2 ** 0.5)",
-    "hermite3": "(({z} ** 3 - 3 * {z}) / 6 ** 0.5)",
 }
 
 
@@ -40,8 +39,10 @@ def export(memory: Memory, path: str | Path) -> None:
     suffix = Path(path).suffix
     tensors = {**memory.mlp.state_dict(), "values": memory.values}
     if suffix == ".pt":
+        content = io.BytesIO()  # torch hides the reason when a file cannot be written
+        torch.save({name: tensor.clone() for name, tensor in tensors.items()}, content)
         with replacing(path) as partial:
-            torch.save({name: tensor.clone() for name, tensor in tensors.items()}, partial)
+            partial.write_bytes(content.getbuffer())
     elif suffix == ".safetensors":
         names = json.dumps(memory.names, ensure_ascii=False)
         write_safetensors(path, tensors, {"gate": memory.mlp.gate, "formula": formula(memory.mlp), "names": names})
@@ -84,17 +85,12 @@ def onnx_graph(memory: Memory) -> Any:
         hidden = node("Relu", z, out="gate")
     elif mlp.gate == "silu":
         hidden = node("Mul", z, node("Sigmoid", z, out="sigmoid"), out="gate")
-    elif mlp.gate.startswith("hermite"):  # (z² − 1) / √2, (z³ − 3z) / √6 = z (z² − 3) / √6
-        third = mlp.gate == "hermite3"
-        square = node("Sub", node("Mul", z, z, out="z2"), number("shift", 3.0 if third else 1.0), out="poly")
-        square = node("Mul", square, z, out="poly_z") if third else square
-        hidden = node("Div", square, number("root", (6.0 if third else 2.0) ** 0.5), out="gate")
     if mlp.up is not None:
         constants["up"] = mlp.up.T
         hidden = node("Mul", hidden, node("MatMul", "query", "up", out="lifted"), out="hidden")
     node("MatMul", node("MatMul", hidden, "down", out="output"), "values", out="scores")
     node("ArgMax", "scores", out="winner", axis=1, keepdims=0)
-    v, d = memory.values.shape
+    v, d = len(memory.values), mlp.gate_weight.shape[1]
     graph = helper.make_graph(
         nodes,
         "factcore",

