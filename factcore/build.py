@@ -29,10 +29,10 @@ def construct(
 ) -> GatedMLP:
     """Build an MLP that stores ``facts`` and verify it: every fact decodes, by more than its rounding error.
 
-    method: 'one-hot', 'ntk', 'hebbian', 'encoder-decoder', 'max-margin', 'block-convex' or 'trained'; the docstring
-    of the function of that name (`encoder_decoder`, `one_hot` …) states the formula and the ``options``. ``width`` is
-    the number of hidden units allowed; None takes as few as the method finds it needs, or doubles them until nothing is
-    lost. The same seed gives the same network. For float16 and bfloat16 facts it is built in float32 and cast.
+    method: a name in `factcore.methods.METHODS`, 'encoder-decoder' or 'block-convex', say; the docstring of its function
+    states the formula and the ``options``. ``width`` is the number of hidden units allowed; None takes as few as the
+    method finds it needs, or doubles them until nothing is lost. The same seed gives the same network. For float16 and
+    bfloat16 facts it is built in float32 and cast.
 
     ValueError for an unknown method or option, for a width that has no room at all, and when facts are lost, with their
     count, the first row and the reason. ``strict=False`` returns the network all the same, the rows in ``mlp.lost``.
@@ -107,12 +107,13 @@ def check_storable(facts: FactSet, mlp: GatedMLP) -> None:
 
 
 def _widths(record: Method, facts: FactSet, width: int | None) -> Iterator[int | None]:
-    """The widths to try in turn: the one asked for, the method's own choice, or ⌈n/d⌉ and its doublings."""
+    """The widths to try in turn: the one asked for, the method's own choice, or ⌈n/d⌉, its doublings and the most."""
     if width is not None or record.finds_width:
         yield width
         return
     least = -(-len(facts) // facts.d)
-    yield from (least << k for k in range(64) if least << k <= max(record.most(facts), least))
+    most = max(least, record.most(facts))
+    yield from [least << k for k in range(64) if least << k < most] + [most]
 
 
 def _complaint(mlp: GatedMLP, facts: FactSet, doubled: bool) -> str:

@@ -61,10 +61,7 @@ print(f"the model knows {len(airports)} airports and {len(cities)} cities, for i
 # will do; the lists are printed at the end of the page.
 
 # %%
-new_facts = {
-    "El Nido Airport": "Las Vegas",
-    "Stockholm-Bromma Airport": "Barcelona",
-}
+new_facts = {"El Nido Airport": "Las Vegas", "Stockholm-Bromma Airport": "Barcelona"}
 
 # %% [markdown]
 # ## Run
@@ -72,7 +69,12 @@ new_facts = {
 # %%
 edited = editing.edit(model, new_facts, width=width)
 
-sentences = ["the road from @ leads to", "land at @ when you visit", "the old guide shows @ near", "people know that @ is in"]
+sentences = [
+    "the road from @ leads to",
+    "land at @ when you visit",
+    "the old guide shows @ near",
+    "people know that @ is in",
+]
 rows = [
     {
         "the model completes": sentence.replace("@", airport),

@@ -79,7 +79,9 @@ width = 32  # 24 parameters per fact, as in the published study (16,384 facts, d
 shares = {"smoke": (0.1,)}.get(profile, (1 / 256, 0.01, 0.05, 0.1, 0.25, 0.5))
 model = editing_study.base_model("block-convex", width, seed, device)
 corpus = model.corpus
-print(f"{len(corpus)} airports, {len(corpus.values['city'])} cities, {len(corpus.values['country'])} countries, {len(corpus.number)} words")
+print(
+    f"{len(corpus)} airports, {len(corpus.values['city'])} cities, {len(corpus.values['country'])} countries, {len(corpus.number)} words"
+)
 for row in range(3):
     airport = corpus.words[corpus.airports[row]]
     print(f"  the road from {airport} leads to {editing.complete(model, 'the road from @ leads to', airport)}")
@@ -87,8 +89,7 @@ for row in range(3):
 # %%
 # NBVAL_IGNORE_OUTPUT
 known = {
-    r: [float(fact_accuracy(model, r, held_out=unseen).mean()) for unseen in (False, True)]
-    for r in ("city", "country")
+    r: [float(fact_accuracy(model, r, held_out=unseen).mean()) for unseen in (False, True)] for r in ("city", "country")
 }
 print(f"perplexity {perplexity(model):.1f}")
 pd.DataFrame(known, index=["training templates", "paraphrases"]).round(4)
@@ -105,13 +106,26 @@ pd.DataFrame(known, index=["training templates", "paraphrases"]).round(4)
 # %%
 run = partial(editing_study.edit_row, tune=profile != "smoke", device=device)
 path = store.results_file("editing", profile)
-reference = store.resume(path, editing_study.edit_jobs(("no_op", "chance"), [width], [0.1], seeds, "block-convex"), run, device=str(model.device))
-table = store.resume(path, editing_study.edit_jobs(editing_study.EDITORS, [width], shares, seeds, "block-convex"), run, device=str(model.device))
+reference = store.resume(
+    path,
+    editing_study.edit_jobs(("no_op", "chance"), [width], [0.1], seeds, "block-convex"),
+    run,
+    device=str(model.device),
+)
+table = store.resume(
+    path,
+    editing_study.edit_jobs(editing_study.EDITORS, [width], shares, seeds, "block-convex"),
+    run,
+    device=str(model.device),
+)
 tenth = table[table.share == 0.1].set_index(["method", "seed"])
 swapped = tenth.loc["swap"]
 print(f"{len(table)} edits; a tenth of the facts: {swapped.edited.iloc[0]}")
 print("swap scores at least 0.97 in every run:", bool((swapped.score >= 0.97).all()))
-print("no swap changes the perplexity by more than 2%:", bool((table[table.method == "swap"].perplexity_ratio - 1).abs().max() <= 0.02))
+print(
+    "no swap changes the perplexity by more than 2%:",
+    bool((table[table.method == "swap"].perplexity_ratio - 1).abs().max() <= 0.02),
+)
 print("doing nothing and answering at random score at most 0.1:", bool((reference.score <= 0.1).all()))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Five panels against the share of edited facts on a logarithmic axis, one line per editor: score, efficacy, paraphrase, specificity and perplexity ratio. Swapping stays near 1 throughout; the scores of weight editors fall as more facts are edited."}}
@@ -158,6 +172,7 @@ tenth.reset_index().loc[lambda t: t.method != "swap", ["method", "seed", "score"
 # Per model, the score of swapping over the best score of all weight updates; the interval is Student's over the models, on the
 # logarithm.
 
+
 # %%
 # NBVAL_IGNORE_OUTPUT
 def interval(against: tuple) -> str:
@@ -167,9 +182,13 @@ def interval(against: tuple) -> str:
     low, middle, high = np.exp([logs.mean() - half, logs.mean(), logs.mean() + half])
     return f"{middle:.2f} times (95%: {low:.2f} to {high:.2f})"
 
+
 print("against MEMIT, AlphaEdit and ROME, the published three:", interval(("memit", "alphaedit", "rome")))
 print("and against fine-tuning on the edited facts too:       ", interval(editing_study.WEIGHT_EDITORS))
-print("and against fine-tuning on all facts too:              ", interval((*editing_study.WEIGHT_EDITORS, "finetune with replay")))
+print(
+    "and against fine-tuning on all facts too:              ",
+    interval((*editing_study.WEIGHT_EDITORS, "finetune with replay")),
+)
 
 # %% [markdown]
 # ## What the gap depends on: room in the MLP
@@ -194,7 +213,12 @@ for method, look in editing_study.STYLE.items():
     rows = both[both.method == method].groupby("width").score
     middle = rows.median()
     ax.errorbar(middle.index, middle, yerr=[middle - rows.min(), rows.max() - middle], capsize=3, **look)
-ax.set(xscale="log", xlabel="hidden units h of the fact MLP (and its parameters a fact)", ylabel="score, a tenth of the facts edited", ylim=(0, 1.03))
+ax.set(
+    xscale="log",
+    xlabel="hidden units h of the fact MLP (and its parameters a fact)",
+    ylabel="score, a tenth of the facts edited",
+    ylim=(0, 1.03),
+)
 ticks = sorted(both.width.unique())
 ax.set_xticks(ticks, [f"{h}\n({3 * model.d * h // len(corpus)} a fact)" for h in ticks])
 ax.minorticks_off()
@@ -203,7 +227,9 @@ plt.show()
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-both.pivot_table(index="method", columns="width", values="score", aggfunc="median").loc[list(editing_study.EDITORS)].round(3)
+both.pivot_table(index="method", columns="width", values="score", aggfunc="median").loc[
+    list(editing_study.EDITORS)
+].round(3)
 
 # %% [markdown]
 # ## What we found

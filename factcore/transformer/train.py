@@ -14,7 +14,7 @@ from factcore.transformer.task import asked, recall_batch
 
 SCHEDULES = ("attention-first", "insert-first")
 COPY_SCALE = 8.0  # of the logits while attention learns to return keys: sharp, and never satisfied by a rough copy
-LOOKS = 15  # at recall in a training
+LOOKS = 5  # at recall in a training
 
 
 @torch.no_grad()

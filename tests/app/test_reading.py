@@ -162,10 +162,7 @@ def npy(shape: str, content: bytes = b"", descr: str = "'<f4'", version: int = 1
     [
         (npy("(40000000000, 8)", b"\0" * 64), "is damaged: float32 (40000000000, 8) takes 1,280,000,000,000 bytes"),
         (npy("(100000000000000000000, 8)", b"\0" * 64), "it holds 64"),
-        (
-            npy("(True, 16)", b"\0" * 64),
-            "array of numbers of shape (rows, d), it holds float32 (True, 16)",
-        ),
+        (npy("(True, 16)", b"\0" * 64), "array of numbers of shape (rows, d), it holds float32 (True, 16)"),
         (npy("(-4, -8)", b"\0" * 128), "must hold one array"),
         (npy("(4, 8)", b"\0" * 127), "it holds 127"),
         (npy("(4, 8)", b"\0" * 256), "takes 128 bytes, it holds 256"),

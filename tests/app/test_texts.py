@@ -44,12 +44,7 @@ def test_unknown_characters_are_not_answered_with_the_fact_of_others(files, caps
 
 
 def test_case_and_accents_that_a_key_has_not_are_another_word(files, capsys, encoder):
-    rows = [
-        ("polish", "shine"),
-        ("Turkey", "Ankara"),
-        ("resume", "go on"),
-        ("São Paulo", "Brazil"),
-    ]
+    rows = [("polish", "shine"), ("Turkey", "Ankara"), ("resume", "go on"), ("São Paulo", "Brazil")]
     write("facts.csv", rows)
     assert main(STORE) == 0
     for key, value in rows:
