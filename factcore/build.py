@@ -29,10 +29,10 @@ def construct(
 ) -> GatedMLP:
     """Build an MLP that stores ``facts`` and verify it: every fact decodes, by more than its rounding error.
 
-    method: a name in `factcore.methods.METHODS`, 'encoder-decoder' or 'block-convex', say; the docstring of its function
-    states the formula and the ``options``. ``width`` is the number of hidden units allowed; None takes as few as the
-    method finds it needs, or doubles them until nothing is lost. The same seed gives the same network. For float16 and
-    bfloat16 facts it is built in float32 and cast.
+    method: a name in `factcore.methods.METHODS`, such as 'block-convex'; the docstring of its function states the
+    formula and the ``options``. ``width`` is the number of hidden units allowed; None takes as few as the method finds
+    it needs, or doubles them until nothing is lost. The same seed gives the same network. For float16 and bfloat16
+    facts it is built in float32 and cast.
 
     ValueError for an unknown method or option, for a width that has no room at all, and when facts are lost, with their
     count, the first row and the reason. ``strict=False`` returns the network all the same, the rows in ``mlp.lost``.
