@@ -134,6 +134,5 @@ def _complaint(mlp: GatedMLP, facts: FactSet, doubled: bool) -> str:
 def _twin(facts: FactSet, row: int) -> int | None:
     """A key of another value whose direction is, to the precision of the facts, that of ``row``."""
     keys = torch.nn.functional.normalize(facts.keys.double() / facts.keys.double().abs().amax(), dim=1)
-    apart = (keys - keys[row]).norm(dim=1).where(facts.targets != facts.targets[row], torch.inf)
-    nearest = int(apart.argmin())
-    return nearest if float(apart[nearest]) < 100 * torch.finfo(facts.keys.dtype).eps ** 0.5 else None
+    apart, nearest = (keys - keys[row]).norm(dim=1).where(facts.targets != facts.targets[row], torch.inf).min(dim=0)
+    return int(nearest) if float(apart) < 100 * torch.finfo(facts.keys.dtype).eps ** 0.5 else None

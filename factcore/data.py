@@ -63,10 +63,8 @@ def value_geometry(name: str, n_values: int, d: int, *, seed: int = 0, strength:
     check_choice("name", name, (*SYNTHETIC, *REAL))
     check_integer("n_values", n_values)
     check_integer("d", d)
-    if strength is not None and name not in STRENGTHS:
-        raise ValueError(f"geometry {name!r} has no strength; these have: {sorted(STRENGTHS)}")
-    if strength is not None and not (math.isfinite(strength) and strength >= 0):
-        raise ValueError(f"strength must be a finite number of at least 0, got {strength!r}")
+    if strength is not None and (name not in STRENGTHS or not 0 <= strength < math.inf):
+        raise ValueError(f"strength must be finite, ≥ 0 and for one of {sorted(STRENGTHS)}, got {strength!r}")
     generator = stream(seed, "facts")
     if name in SYNTHETIC:
         return _synthetic(name, n_values, d, generator, STRENGTHS.get(name, 0.0) if strength is None else strength)

@@ -15,10 +15,9 @@ from factcore.support import check_embeddings, check_integer, described, files, 
 class FactSet:
     """n facts: key ``keys[i]`` (a row of (n, d)) has the value ``values[targets[i]]`` (a row of (v, e), mostly e = d).
 
-    Several keys may share a value. ``key_names`` (n strings) and ``value_names`` (v strings) are optional. Tensors are
-    kept without their gradient history. ValueError, naming the row, for NaN or infinite entries, targets outside
-    [0, v), one key with two different values, names that are no strings, and shapes, dtypes or devices that do not fit
-    together.
+    Several keys may share a value. ``key_names`` (n strings) and ``value_names`` (v strings) are optional. ValueError,
+    naming the row, for NaN or infinite entries, targets outside [0, v), one key with two different values, names that
+    are no strings, and shapes, dtypes or devices that do not fit together.
     """
 
     keys: Tensor

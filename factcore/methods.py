@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from factcore.constructions.block_convex import block_convex
 from factcore.constructions.encoder_decoder import encoder_decoder, units_per_coordinate
-from factcore.constructions.hebbian import hebbian, largest_useful_width
+from factcore.constructions.hebbian import hebbian
 from factcore.constructions.max_margin import max_margin
 from factcore.constructions.ntk import ntk
 from factcore.constructions.one_hot import one_hot
@@ -36,7 +36,7 @@ METHODS: dict[str, Method] = {
     "encoder-decoder": Method(encoder_decoder, step=units_per_coordinate, finds_width=True),
     "ntk": Method(ntk, 600),
     "one-hot": Method(one_hot, finds_width=True, fixed_width=True),
-    "hebbian": Method(hebbian, 90, most=largest_useful_width),
+    "hebbian": Method(hebbian, 90, most=lambda facts: 8 * facts.d * (facts.d + 1)),  # d (d + 1) / 2 are independent
     "max-margin": Method(max_margin, 25, most=lambda facts: 8 * len(facts)),
     "block-convex": Method(block_convex, 6, most=lambda facts: 8 * len(facts)),
     "trained": Method(trained, 4, most=lambda facts: 4 * (len(facts) + facts.d), build_many=train_many),

@@ -29,9 +29,9 @@ class GatedMLP(nn.Module):
     """g(x) = W_down (σ(W_gate x + b) ⊙ (W_up x)), mapping (…, d) to (…, e).
 
     ``gate_weight`` and ``up`` are (h, d), ``down`` is (e, h), ``gate_bias`` is (h,) or None, ``gate`` names σ:
-    one of `GATES`. ``up=None`` makes it the plain, ungated MLP g(x) = W_down σ(W_gate x + b). The weights are
-    frozen (requires_grad is off); ``n_solved`` counts the numbers that were computed from the facts, the rest follow
-    from a seed. ``lost`` holds the rows of the facts that `construct` found lost, None before it has looked.
+    one of `GATES`. ``up=None`` makes it the plain, ungated MLP g(x) = W_down σ(W_gate x + b). The weights are frozen;
+    ``n_solved`` of them were computed from the facts, the rest follow from a seed. ``lost`` holds the rows of the facts
+    that `construct` found lost, None before it has looked.
     """
 
     gate_weight: Tensor

@@ -26,11 +26,11 @@ def margins(mlp: Network, facts: FactSet, *, normalised: bool = False) -> Tensor
 
     ``normalised`` divides by ‖g(k_i)‖·‖v_f(i) − v_j‖ first, so that margins lie in [−1, 1].
     """
-    of_outputs = normalised_margins if normalised else output_margins
+    of = normalised_margins if normalised else output_margins
     size = max(facts.n_values, getattr(mlp, "width", 1))  # numbers a key: its scores, its hidden units
     bar = progress_bar(list(row_blocks(len(facts), size, facts.keys.device)), "margins", unit="block")
-    blocks = [of_outputs(mlp(facts.keys[rows]), facts.targets[rows], facts.values) for rows in bar]
-    return torch.cat(blocks).to(facts.keys.dtype)
+    found = [of(mlp(facts.keys[rows]), facts.targets[rows], facts.values) for rows in bar]
+    return torch.cat(found).to(facts.keys.dtype)
 
 
 def output_margins(outputs: Tensor, targets: Tensor, values: Tensor) -> Tensor:
@@ -47,7 +47,8 @@ def normalised_margins(outputs: Tensor, targets: Tensor, values: Tensor) -> Tens
     Right at any scale and offset of outputs and values: close values are subtracted before they are multiplied. 0 for
     an output of zeros and for two equal values, inf when there is one value only.
     """
-    unit, x = _unit_rows(outputs), _exactly_scaled(values)
+    unit, x = _unit_rows(outputs), values.double()
+    x = torch.ldexp(x, -torch.frexp(x.abs().amax()).exponent.clamp(-1000, 1000))  # by a power of two: no bit is lost
     x = x - x.mean(dim=0)
     square, found = x.square().sum(dim=1), []
     for rows in row_blocks(len(unit), len(x), x.device):
@@ -107,12 +108,6 @@ def _reversed(mlp: GatedMLP) -> GatedMLP:
         gate=mlp.gate,
         gate_bias=None if mlp.gate_bias is None else mlp.gate_bias.double().flip(0),
     )
-
-
-def _exactly_scaled(rows: Tensor) -> Tensor:
-    """Rows in float64 times the power of two that brings the largest entry below 1: no bit is lost."""
-    x = rows.double()
-    return torch.ldexp(x, -torch.frexp(x.abs().amax()).exponent.clamp(-1000, 1000))
 
 
 def _unit_rows(rows: Tensor) -> Tensor:

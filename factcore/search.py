@@ -15,8 +15,6 @@ GRID = 8  # widths tried at once where the method builds networks side by side
 # The first ones, in units of the guess: most lie above, as a width with slack is trained quickly.
 FIRST = (0.85, 0.95, 1.05, 1.2, 1.4, 1.7, 2.2, 3.0)
 
-Trial = dict[str, Any]
-
 
 class SmallestWidth(NamedTuple):
     """A width that reached the target, and how it was found."""
@@ -24,7 +22,7 @@ class SmallestWidth(NamedTuple):
     width: int
     n_params: int
     recall: float
-    trials: list[Trial]  # dicts of width, seed, n_params, recall and seconds, in the order in which they were run
+    trials: list[dict[str, Any]]  # in order: width, seed, n_params, recall and seconds of each
 
 
 def smallest_width(
@@ -54,7 +52,7 @@ def smallest_width(
     grid = 1 if record.build_many is None else GRID
     begin = max(1, (start or record.guess(facts)) // step)
     most = max(1, record.most(facts) // step)
-    trials: list[Trial] = []
+    trials: list[dict[str, Any]] = []
     tried: list[tuple[int, bool]] = []  # width in steps, and whether it reached the target
     with torch.inference_mode(False), torch.enable_grad():
         if record.fixed_width:
@@ -69,7 +67,7 @@ def smallest_width(
 
 def _run(
     asked: list[tuple[Any, int]], record: Method, facts: FactSet, target: float, options: dict[str, Any]
-) -> list[Trial]:
+) -> list[dict[str, Any]]:
     """Build a network for each (width, seed) of ``asked``; a trial's seconds are its share."""
     begun, trials = time.perf_counter(), []
     widths, seeds = (list(column) for column in zip(*asked))

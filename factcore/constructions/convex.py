@@ -21,16 +21,15 @@ MEMORY = 20  # pairs of steps that L-BFGS keeps
 MOST_ITERATIONS = 3000
 
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor, float]]  # θ -> Φ, ∇Φ and the smallest margin
-Outputs = Callable[[Tensor], Tensor]  # θ (p,) -> outputs F (n, e)
-Pullback = Callable[[Tensor], Tensor]  # ∂Φ/∂F (n, e) -> Jᵀ of it (p,)
+Linear = Callable[[Tensor], Tensor]  # θ (p,) -> outputs F (n, e), or back: ∂Φ/∂F (n, e) -> Jᵀ of it (p,)
 
 
 class Solve(NamedTuple):
-    """One convex solve: θ, Φ(θ), the certified gap above the minimum, the smallest margin, and iterations."""
+    """One convex solve."""
 
     theta: Tensor
-    objective: float
-    gap: float
+    objective: float  # Φ(θ)
+    gap: float  # certified, above the minimum
     margin: float  # min over i, j of ⟨F_i, v_f(i) − v_j⟩, cut at 1; above 0 every fact decodes
     iterations: int
 
@@ -92,9 +91,7 @@ def minimise(
             bar.update(CHUNK)
 
 
-def hinge_problem(
-    outputs: Outputs, pullback: Pullback, values: Tensor, targets: Tensor, *, curvature: float
-) -> Evaluate:
+def hinge_problem(outputs: Linear, pullback: Linear, values: Tensor, targets: Tensor, *, curvature: float) -> Evaluate:
     """Φ of this file for `minimise`, from F (n, e) as a function of θ and the transpose of its Jacobian."""
 
     def evaluate(theta: Tensor) -> tuple[Tensor, Tensor, float]:

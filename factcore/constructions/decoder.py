@@ -8,14 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from factcore.constructions.projection import (
-    LEAST_MARGIN,
-    equal_norms,
-    fitted_projection,
-    placed_projection,
-    short_projection,
-    shortest,
-)
+from factcore.constructions.optimised import fitted_projection
+from factcore.constructions.projection import LEAST_MARGIN, equal_norms, placed_projection, short_projection, shortest
 from factcore.facts import FactSet
 from factcore.geometry import QUICK_FROM, decodability, quick_separators
 from factcore.scoring import normalised_margins

@@ -82,13 +82,11 @@ def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 
 def encode_with_buckets(
     keys: Tensor, codes: Tensor, generator: torch.Generator, *, gate: str = "step", fill: float = 1.0
 ) -> Encoder:
-    """The bucket gadget: h = m·⌈n/d⌉ units (twice that with ``gate="relu"``), O(nd² + ndm) work, float64.
+    """The bucket gadget: h = m·⌈n/d⌉ units (twice that with ``gate="relu"``), O(nd² + ndm) work.
 
-    Bucket b solves S_b k_i = c_i for its own keys. Step gates 1[⟨g, x⟩ > t_b] open one after another, so unit b
-    carries a_b = S_b − S_{b−1} and the open units add up to S_b: the sum telescopes and no error accumulates.
-    With ``gate="relu"`` a step becomes a ramp over the gap at the cut, the difference of two ReLUs.
-
-    keys (n, d) distinct and codes (n, m), both float64.
+    Bucket b solves S_b k_i = c_i for its own keys. Step gates 1[⟨g, x⟩ > t_b] open one after another, so unit b carries
+    a_b = S_b − S_{b−1} and the open units add up to S_b. With ``gate="relu"`` a step becomes a ramp over the gap at the
+    cut, the difference of two ReLUs. keys (n, d) distinct and codes (n, m), both float64.
     """
     d, m = keys.shape[1], codes.shape[1]
     buckets = cut_into_buckets(keys, generator, fill=fill)
@@ -116,9 +114,8 @@ def encode_with_random_gates(
     """Random gates: with G drawn at random, enc(k_i) = c_i is linear in A; the smallest A is taken, float64.
 
     p = ⌈n / (fill·d)⌉ gates of m units each, h = m·p; where they leave the n equations dependent (a ReLU or a step is
-    shut for half of the keys), gates are added until they are not. One n × pd system: O(n³), for n up to 10⁴.
-
-    keys (n, d) distinct and codes (n, m), both float64.
+    shut for half of the keys), gates are added until they are not. One n × pd system: O(n³), for n up to 10⁴. keys
+    (n, d) distinct and codes (n, m), both float64.
     """
     (n, d), m = keys.shape, codes.shape[1]
     check_choice("gate", gate, GATES)
@@ -142,10 +139,9 @@ def encode_with_random_gates(
 
 
 def smallest_solution(rows: Tensor, targets: Tensor) -> Tensor:
-    """The X of least Frobenius norm with rows @ X = targets, for (…, s, d) rows, s ≤ d, of full rank.
+    """The X of least Frobenius norm with rows @ X = targets, for (…, s, d) rows, s ≤ d, of full rank or zero (padding).
 
-    By a QR factorisation of rowsᵀ, so that the condition number is not squared. Zero rows with zero targets are
-    padding and ask for nothing. One step of iterative refinement follows.
+    By a QR factorisation of rowsᵀ, so that the condition number is not squared, and one step of refinement.
     """
     q, r = torch.linalg.qr(rows.mT)  # (…, d, s), (…, s, s)
     r = r + torch.diag_embed((rows == 0).all(dim=-1).to(rows.dtype))

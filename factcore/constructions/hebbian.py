@@ -12,12 +12,6 @@ from factcore.support import check_choice, stream
 
 VARIANTS = ("raw", "whitened", "data-dependent")
 TARGETS = ("values", "separators")
-CG_STEPS, CG_TOL = 200, 1e-5  # the refits only have to be good features: the readout is solved exactly
-
-
-def largest_useful_width(facts: FactSet) -> int:
-    """8d(d + 1) features, 16 times as many as are independent: only the raw sum, an average, still gains by more."""
-    return max(8 * facts.d * (facts.d + 1), -(-len(facts) // facts.d))
 
 
 def hebbian(
@@ -81,7 +75,7 @@ def refit_factor(
     """A = argmin Σ_i ‖V W ((B k_i) ⊙ (A k_i)) − e_f(i)‖² + λ‖A‖² (h, d): scores of all values against the right one.
 
     One ridge problem in hd unknowns for fixed ``partner`` B (h, d) and ``readout`` W (e, h); λ = ridge · the mean
-    diagonal entry of its normal equations. Solved matrix-free by conjugate gradients, at most `CG_STEPS` steps.
+    diagonal entry of its normal equations. Solved matrix-free by conjugate gradients, as far as good features need.
     The objective is that of the published code of arXiv 2607.10034.
     """
     other = keys @ partner.T  # (n, h)
@@ -98,7 +92,7 @@ def refit_factor(
 
 
 def conjugate_gradients(
-    apply: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, *, steps: int = CG_STEPS, tol: float = CG_TOL
+    apply: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, *, steps: int = 200, tol: float = 1e-5
 ) -> Tensor:
     """Solve apply(X) = right, apply linear, symmetric and positive definite, preconditioned by its ``diagonal``.
 

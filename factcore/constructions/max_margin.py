@@ -18,8 +18,6 @@ RIDGE = 1e-2  # κ: smaller stores in slightly fewer units and takes far longer 
 
 
 class Weights(NamedTuple):
-    """The three matrices of the network."""
-
     gates: Tensor  # G (h, d)
     up: Tensor  # A (h, d)
     down: Tensor  # D (e, h)

@@ -14,10 +14,11 @@ from typing import TypeVar
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torch.nn.functional import cross_entropy, embedding, normalize
+from torch.nn.functional import normalize
 
+from factcore.constructions.optimised import fitted_projection
 from factcore.geometry import undecodable
-from factcore.support import check_choice, progress_bar
+from factcore.support import check_choice
 
 T = TypeVar("T")
 PROJECTIONS = ("equal-norms", "optimised", "random")
@@ -25,9 +26,6 @@ LEAST_MARGIN = 1e-3  # normalised margin below which a code counts as failed: fl
 RANK_TOLERANCE = 1e-6  # singular values below this share of the largest are rounding
 SAFE = 50  # rounding errors of an output that the margin of a placed value must exceed
 SWEEPS = 200  # of least squares for one D
-STEPS = 100  # of Adam for one D
-RIVALS = 32  # values that a code is told apart from in one step: those with the highest scores
-REFRESH = 5  # steps between two choices of the rivals
 
 
 def short_projection(values: Tensor, used: Tensor, basis: Tensor, kind: str | None = None) -> Tensor:
@@ -53,7 +51,13 @@ def short_projection(values: Tensor, used: Tensor, basis: Tensor, kind: str | No
         return basis  # no column helps a value that lies in the hull of the others
     if (best := shortest(attempt, guess, d)) is None:
         return basis
-    return optimised_projection(values, used, best) if kind == "optimised" else best
+    while kind == "optimised" and best.shape[1] > 1:  # drop where projected values vary least, fit, while all decode
+        start = best @ torch.linalg.eigh((values @ best).T.cov()).eigenvectors[:, 1:]
+        fitted = fitted_projection(values, used, torch.linalg.qr(start)[0])
+        if len(undecodable(values @ fitted, used)):
+            break
+        best = fitted
+    return best
 
 
 def shortest(attempt: Callable[[int], T | None], guess: int, most: int) -> T | None:
@@ -127,56 +131,3 @@ def _span(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     u, s, right = torch.linalg.svd(values - values.mean(dim=0), full_matrices=False)
     keep = s > RANK_TOLERANCE * s[0]
     return u[:, keep], s[keep], right[keep]
-
-
-def optimised_projection(values: Tensor, used: Tensor, best: Tensor) -> Tensor:
-    """The shortest D (e, m) that `fitted_projection` finds from ``best`` on, dropping a column at a time.
-
-    Dropped is the direction in which the projected values vary least; the fit goes on from there while all decode.
-    """
-    while best.shape[1] > 1:
-        start = best @ torch.linalg.eigh((values @ best).T.cov()).eigenvectors[:, 1:]
-        fitted = fitted_projection(values, used, torch.linalg.qr(start)[0])
-        if len(undecodable(values @ fitted, used)):
-            break
-        best = fitted
-    return best
-
-
-def fitted_projection(values: Tensor, used: Tensor, projection: Tensor) -> Tensor:
-    """D (e, m) moved from ``projection`` by gradient steps on D and codes c_i together; orthonormal columns.
-
-    The loss is the cross-entropy of decoding: Σ_i log Σ_j exp⟨c_i, w_j − w_i⟩ over the values i in ``used``, with
-    w_j = Dᵀ v_j and j among i's `RIVALS` highest scores. The codes only steer D and are dropped: the best codes for
-    D are separators. Deterministic; nothing is drawn.
-    """
-    x = values - values.mean(dim=0)
-    x = x / x.norm(dim=1).mean().clamp_min(1e-300)
-    m = projection.shape[1]
-    down = (projection * math.sqrt(len(projection) / m)).requires_grad_()
-    codes = (4 * normalize(x[used] @ down.detach(), dim=1)).requires_grad_()
-    adam = torch.optim.Adam([{"params": [codes], "lr": 1.0}, {"params": [down], "lr": 0.2}], betas=(0.8, 0.9))
-    decay = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: 1 - step / STEPS)
-    own = torch.zeros(len(used), dtype=torch.int64, device=x.device)
-    with torch.enable_grad():
-        for step in progress_bar(range(STEPS), f"projection, m = {m}"):
-            if step % REFRESH == 0:
-                rivals = _rivals(x @ down.detach(), codes.detach(), used)
-            scores = torch.einsum("bkm,bm->bk", embedding(rivals, x @ down), codes)
-            loss = cross_entropy(scores, own, reduction="sum")
-            if loss < 1e-2:  # every value decodes with ease
-                break
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-            decay.step()
-    return torch.linalg.qr(down.detach())[0]
-
-
-def _rivals(projected: Tensor, codes: Tensor, used: Tensor) -> Tensor:
-    """The value itself, then the other values with the highest scores under its code: (u, 1 + RIVALS) int64."""
-    count, found = min(RIVALS, len(projected) - 1), []
-    for rows, own in zip(codes.split(1024), used[:, None].split(1024)):
-        scores = (rows @ projected.T).scatter_(1, own, -torch.inf)
-        found.append(torch.cat([own, scores.topk(count, dim=1).indices], dim=1))
-    return torch.cat(found)

@@ -12,8 +12,7 @@ _NEAR = 1e-6  # pairs with |v_i - v_j|^2 below this share of |v_i|^2 + |v_j|^2 a
 class Differences:
     """The unit differences of a block of `rows` of x (v, d) to all rows of x, which must be distinct.
 
-    centred: x minus its mean; plane: [-centred, 1] transposed (d + 1, v), so that one product gives a row's
-    <v_i - v_j, u> for all j.
+    centred: x minus its mean; plane: [-centred, 1] transposed (d + 1, v): one product gives <v_i - v_j, u> for all j.
     """
 
     def __init__(self, x: Tensor, centred: Tensor, plane: Tensor, rows: Tensor) -> None:

@@ -1,8 +1,7 @@
 """Separators of very many values: a few float32 products a value, certified; the solver only for the last ones.
 
-Checking one code takes v products, so checking all of them once takes v². The code c_i = w_i - mean(w) needs no other
-work and decodes most random values. The others are told apart from their closest rivals, a small problem each, until
-a check finds no further rival. The certified solver of `decodability` takes many more checks for each value.
+Checking one code takes v products. The code c_i = w_i - mean(w) needs no other work and decodes most random values; the
+others are told apart from their closest rivals, a small problem each, until a check finds no further rival.
 """
 
 import math

@@ -175,7 +175,6 @@ def _squeeze(mask: Tensor, *lists: Tensor) -> tuple[Tensor, ...]:
 
 
 def _mix(z: Tensor, weight: Tensor) -> Tensor:
-    """The points sum_j weight_j z_j / sum_j weight_j (b, d)."""
     return torch.einsum("bpd,bp->bd", z, weight / weight.sum(1, keepdim=True))
 
 

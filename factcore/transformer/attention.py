@@ -84,10 +84,7 @@ def check_plain(model: FactTransformer) -> None:
 
 @torch.no_grad()
 def worst_weights(model: FactTransformer) -> Tensor:
-    """Per key (n,) the smallest weight a that attention puts on it in any sequence of the task, exactly.
-
-    The worst sequence is the longest one that has, at each place, the junk with the largest score.
-    """
+    """Per key (n,) the smallest weight a on it in any sequence: the longest one, with the worst junk everywhere."""
     return torch.sigmoid(_worst_logits(model))
 
 

@@ -2,8 +2,7 @@
 
     junk … junk  K  junk … junk  Q   →  the value of K
 
-One head of attention finds the key K among the junk and hands it to the MLP; the MLP, written down beforehand, turns it
-into its value. Attention is all that learns.
+One head of attention finds the key K and hands it to the MLP, written down beforehand, which turns it into its value.
 """
 
 import copy

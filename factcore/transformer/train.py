@@ -28,16 +28,14 @@ def transformer_recall(model: FactTransformer, targets: Tensor, *, samples: int 
 
 
 @torch.no_grad()
-def adaptive_recall(
-    model: FactTransformer, other: nn.Module, targets: Tensor, *, samples: int = 2048, seed: int = 0
-) -> float:
+def adaptive_recall(model: FactTransformer, other: nn.Module, targets: Tensor, **options: int) -> float:
     """Fact-adaptive recall: swap in ``other``, which stores the map ``targets`` over the same keys, and train nothing.
 
-    It tells a look-up from attention that has learned the answers. ``model`` is left as it was.
+    It tells a look-up from attention that has learned the answers. ``options``: of `transformer_recall`.
     """
     before, scale = model.mlp, model.logit_scale
     try:
-        return transformer_recall(insert(model, other), targets, samples=samples, seed=seed)
+        return transformer_recall(insert(model, other), targets, **options)
     finally:
         model.mlp, model.logit_scale = before, scale
 

@@ -134,9 +134,9 @@ def test_real_values_are_anisotropic_and_end(name):
         ({"name": "torus"}, "name must be one of"),
         ({"n_values": 0}, "n_values must be a positive integer"),
         ({"d": 2.0}, "d must be a positive integer"),
-        ({"strength": 1.0}, "'sphere' has no strength"),
-        ({"name": "spiked", "strength": -1.0}, "strength must be a finite number"),
-        ({"name": "clusters", "strength": math.nan}, "strength must be a finite number"),
+        ({"strength": 1.0}, "strength must be finite, ≥ 0 and for one of"),
+        ({"name": "spiked", "strength": -1.0}, "strength must be finite"),
+        ({"name": "clusters", "strength": math.nan}, "strength must be finite"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -1,13 +1,15 @@
-"""The pairs of values that are hardest to tell apart."""
+"""What shapes decodability: whitening, and the pairs of values that are hardest to tell apart (paper section 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
 from factcore.geometry.solver import Decodability, decodability
+from factcore.support import check_embeddings
 
 
 class Confusable(NamedTuple):
@@ -17,6 +19,30 @@ class Confusable(NamedTuple):
     j: int
     margin: float
     names: tuple[str, str] | None = None
+
+
+def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """(V - mean) S^(-1/2) and the map back, with S the covariance of `values` (v, d) plus a ridge.
+
+    ridge is a share of the mean variance, S = cov + ridge * tr(cov) / d * I; 0 makes the covariance I. The map back
+    takes whitened rows (..., d). Both keep the dtype of `values`. ValueError for a singular S: give a ridge.
+    """
+    check_embeddings("values", values)
+    if ridge < 0:
+        raise ValueError(f"ridge must be non-negative, got {ridge}")
+    x = values.detach().double()
+    mean = x.mean(0)
+    variance, axes = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))
+    variance = variance.clamp(min=0.0) + ridge * variance.mean()
+    rank = int((variance > variance.max() * x.shape[1] * torch.finfo(x.dtype).eps).sum())
+    if rank < x.shape[1]:
+        raise ValueError(f"the covariance of values has rank {rank} of {x.shape[1]}: pass ridge > 0 (say 1e-3)")
+    root, inverse_root = (axes * variance.sqrt()) @ axes.T, (axes / variance.sqrt()) @ axes.T
+
+    def unwhiten(whitened: Tensor) -> Tensor:
+        return (whitened.double() @ root + mean).to(values.dtype)
+
+    return ((x - mean) @ inverse_root).to(values.dtype), unwhiten
 
 
 def most_confusable(
@@ -35,8 +61,7 @@ def most_confusable(
         raise ValueError(f"k must be ≥ 1, values, names and result of one length, got {k} and {sizes}")
     twin = {a: b for group in result.duplicates for a, b in zip(group, group[1:] + group[:1], strict=True)}
     x = values.detach().double().cpu().numpy()
-    pairs: dict[frozenset[int], Confusable] = {}
-    # A pair can be met from both of its sides, so 2k values give at least k pairs.
+    pairs: dict[frozenset[int], Confusable] = {}  # met from one or both of their sides: 2k values give at least k
     for i in result.lower.argsort(stable=True)[: 2 * k].tolist():
         j = twin[i] if i in twin else _partner(x, i, result.separators[i].cpu().numpy())
         label = None if names is None else (names[i], names[j])
