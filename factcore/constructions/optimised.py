@@ -1,4 +1,4 @@
-"""A projection D moved by gradient steps, the option projection="optimised": slower than linear solves, often shorter."""
+"""A projection D by gradient steps, the option projection="optimised": slower than linear solves, at times shorter."""
 
 import math
 

@@ -83,7 +83,8 @@ def exact_margin(output, target, values):
         z = [Fraction(a) - Fraction(b) for a, b in zip(values[target], value)]
         largest = max(map(abs, z))
         if largest == 0:
-            return min(found, 0.0)
+            found = min(found, 0.0)  # two equal values
+            continue
         z = [float(part / largest) for part in z]
         found = min(found, sum(a * b for a, b in zip(g, z)) / math.hypot(*g) / math.hypot(*z))
     return found
