@@ -267,7 +267,11 @@ def _margin(number: float) -> str:
 
 
 def _threshold(text: str) -> float:
-    if math.isnan(number := float(text)):
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number is needed, got {message(text)!r}") from None
+    if math.isnan(number):
         raise argparse.ArgumentTypeError("nan compares with nothing")
     return number
 

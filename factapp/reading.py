@@ -174,7 +174,7 @@ def file_bytes(path: str | Path) -> bytes:
             raise ValueError(f"{path} is a device, not a file")
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise MissingFileError(f"no such file: {path}") from None
+        raise MissingFileError(f"no such file: {path or repr(path)}") from None
     except (OSError, MemoryError) as error:
         raise ValueError(f"cannot read {path}: {error or 'it does not fit into memory'}") from error
 

@@ -239,6 +239,7 @@ def test_an_interrupted_store_says_so_and_writes_nothing(files, capsys, monkeypa
         (["store", "facts.csv"], "--key, --value, --out"),
         (["store", "f", "--key", "k", "--value", "v", "--out", "o", "--width", "0"], "a positive integer is needed"),
         (["ask", "m", "q", "--threshold", "nan"], "nan compares with nothing"),
+        (["ask", "m", "q", "--threshold", "high"], "a number is needed, got 'high'"),
         (["store", "f", "--key", "k", "--value", "v", "--out", "o", "--method", "magic"], "invalid choice: 'magic'"),
     ],
 )
