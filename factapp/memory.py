@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from factapp import memory_file
 from factapp.encoder import judged
 from factapp.sketch import similarity, sketch_of
 from factcore.build import construct
@@ -200,16 +201,13 @@ class Memory:
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file. An existing file is replaced only once the new one is complete."""
-        from factapp.memory_file import save
-
-        save(self, path)
+        parts = memory_file.Parts(self.mlp, self.values, self.names, self.about, self.sketch, self.texts)
+        memory_file.save(parts, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Memory:
         """Read what `save` wrote. ValueError when the file is missing, damaged or something else."""
-        from factapp.memory_file import load
-
-        return load(path)
+        return cls(*memory_file.load(path))
 
     def inspect(self, pairs: int = 5) -> dict[str, Any]:
         """Sizes, costs, margins, decodability and the ``pairs`` of values that are hardest to tell apart.

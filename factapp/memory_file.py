@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -14,7 +14,6 @@ from safetensors.torch import load as tensors_of
 from torch import Tensor
 
 from factapp.encoder import COLUMNS
-from factapp.memory import Memory
 from factapp.reading import file_bytes
 from factapp.sketch import BITS
 from factcore.mlp import GATES, GatedMLP
@@ -25,16 +24,27 @@ WEIGHTS = ("gate_weight", "up", "down", "gate_bias")
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
-def save(memory: Memory, path: str | Path) -> None:
+class Parts(NamedTuple):
+    """The fields of a `factapp.memory.Memory`."""
+
+    mlp: GatedMLP
+    values: Tensor
+    names: tuple[str, ...]
+    about: dict[str, Any]
+    sketch: Tensor | None
+    texts: Tensor | None
+
+
+def save(parts: Parts, path: str | Path) -> None:
     """Write a memory. An existing file is replaced only once the new one is complete."""
-    tensors = {**memory.mlp.state_dict(), "values": memory.values, "names": pack_names(memory.names)}
-    tensors |= {name: t for name, t in (("sketch", memory.sketch), ("texts", memory.texts)) if t is not None}
-    about = memory.about | {"tensors": sorted(tensors)}
-    metadata = {"format": FORMAT, "gate": memory.mlp.gate, "about": json.dumps(about)}
+    tensors = {**parts.mlp.state_dict(), "values": parts.values, "names": pack_names(parts.names)}
+    tensors |= {name: t for name, t in (("sketch", parts.sketch), ("texts", parts.texts)) if t is not None}
+    about = parts.about | {"tensors": sorted(tensors)}
+    metadata = {"format": FORMAT, "gate": parts.mlp.gate, "about": json.dumps(about)}
     write_safetensors(path, tensors, metadata | {"sha256": checksum(tensors, metadata)})
 
 
-def load(path: str | Path) -> Memory:
+def load(path: str | Path) -> Parts:
     """The memory of a file; ValueError when it is missing, of another format, altered, or does not fit together."""
     content = file_bytes(path)
     try:
@@ -60,7 +70,7 @@ def load(path: str | Path) -> Memory:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"{path} is damaged: {reason}") from error
     about.pop("tensors")
-    return Memory(mlp, tensors["values"], names, about, tensors.get("sketch"), tensors.get("texts"))
+    return Parts(mlp, tensors["values"], names, about, tensors.get("sketch"), tensors.get("texts"))
 
 
 def checksum(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:

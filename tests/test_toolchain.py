@@ -18,9 +18,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import BUDGET
 
 ROOT = Path(__file__).resolve().parent.parent
+BUDGET = runpy.run_path(str(ROOT / "tests" / "conftest.py"))["BUDGET"]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 REFERENCES = ROOT / "tests" / "references"
 BOOK = ROOT / "_build" / "html"

@@ -14,7 +14,7 @@ from factcore.mlp import GATES, GatedMLP
 from factcore.support import check_choice
 
 CANDIDATE_DIRECTIONS = 16  # random directions tried for the buckets; the one with the widest gaps at the cuts wins
-SLACK = 2  # keys by which a cut may leave the place that makes buckets equal, towards a wider gap
+SLACK, CALM = 2, 0.95  # keys by which a cut may leave its equal share; more while buckets stay below CALM · rank
 RANDOM_GATE_SCALE = 4.0  # spread of ⟨g, x⟩ in standard deviations: a saturated gate conditions the solve better
 
 
@@ -62,17 +62,18 @@ def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 
     """Random buckets of at most fill·rank keys, cut where neighbours along a random direction lie farthest apart.
 
     A gate must tell the keys on both sides of a cut apart, so the smallest gap at a cut limits the precision; of
-    `CANDIDATE_DIRECTIONS` directions the one with the largest smallest gap is kept. Buckets are about equally full: one
-    that is not quite full is far better conditioned than a square one.
+    `CANDIDATE_DIRECTIONS` directions the one with the largest smallest gap is kept. Nearly square buckets are equally
+    full: one that is not quite full is far better conditioned.
     """
     (n, d), rank = keys.shape, key_rank(keys)
-    count = n_buckets(n, rank, fill)
-    slack = min(SLACK, (max(1, int(fill * rank)) + n // -count) // 2)  # a cut may move by that: no bucket overflows
+    equal = -(-n // (count := n_buckets(n, rank, fill)))
+    size = min(max(1, int(fill * rank)), max(equal + 2 * SLACK, int(CALM * rank)))
+    slack = (size - equal) // min(2, count - 1 or 1)  # a cut may move by that: no bucket overflows
     directions = torch.randn(d, CANDIDATE_DIRECTIONS, generator=generator, dtype=torch.float64).to(keys)
     directions /= directions.norm(dim=0)
     sorted_scores, orders = (keys @ directions).sort(dim=0)
-    equal = torch.arange(1, count, device=keys.device)[:, None] * n // count
-    places = equal + torch.arange(-slack, slack + 1, device=keys.device)  # (cuts, places that a cut may take)
+    middle = torch.arange(1, count, device=keys.device)[:, None] * n // count
+    places = middle + torch.arange(-slack, slack + 1, device=keys.device)  # (cuts, places that a cut may take)
     gaps, chosen = (sorted_scores[places] - sorted_scores[places - 1]).max(dim=1)  # (cuts, candidates)
     best = int(gaps.amin(dim=0).argmax()) if count > 1 else 0
     cuts, scores = places.gather(1, chosen[:, best, None])[:, 0], sorted_scores[:, best]

@@ -83,7 +83,7 @@ def test_few_facts_answer_their_keys_and_say_how_many_held_out_queries_too(n, v)
     assert len(report["confusable"]) == min(5, len({frozenset(p["values"]) for p in report["confusable"]}))
     rng = np.random.default_rng(1)  # held-out queries by another generator: of the span of the keys, round their mean
     centred = facts.keys - facts.keys.mean(dim=0)
-    mix = torch.from_numpy(rng.standard_normal((4000, n))).float() / max(1, n - 1) ** 0.5
+    mix = torch.from_numpy(rng.standard_normal((16000, n))).float() / max(1, n - 1) ** 0.5
     drawn = torch.nn.functional.normalize(facts.keys.mean(dim=0) + mix @ centred, dim=1)
     share = np.mean([a.answer is not None for a in memory.ask(drawn)])
     assert memory.about["held_out_answered"] == pytest.approx(share, abs=0.04) and (share == 1 or v > 1)

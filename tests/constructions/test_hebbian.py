@@ -124,7 +124,7 @@ def test_the_width_doubles_until_everything_is_stored():
     mlp = fc.construct(facts, "hebbian")
     assert fc.recall(mlp, facts) == 1.0 and mlp.width in {4 * 2**k for k in range(8)}
     assert fc.recall(fc.construct(facts, "hebbian", width=mlp.width // 2, strict=False), facts) < 1
-    with pytest.raises(ValueError, match="no width up to 68 stores all 100 facts"):
+    with pytest.raises(ValueError, match="no width up to 96 stores all 100 facts"):
         fc.construct(double_facts(100, 3), "hebbian")  # bilinear maps of R³ have six independent features
     with pytest.raises(ValueError, match="no width up to 96 .* reaches the target recall"):
         fc.smallest_width(double_facts(100, 3), "hebbian", tries=1)
