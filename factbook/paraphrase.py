@@ -85,6 +85,15 @@ def angles(queries: Tensor, keys: Tensor) -> Tensor:
     return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
 
 
+def unrelated_sentences() -> dict[str, Tensor]:
+    """Unit-norm embeddings (d = 384) of sentences about anything but airports, from ``data/unrelated.safetensors``.
+
+    'calibration' (179) are those that the command sets its similarity by, 'held_out' (510) others.
+    """
+    tensors, _ = read_safetensors(data_file("unrelated.safetensors"))
+    return {name: normalize(rows.float(), dim=1) for name, rows in tensors.items()}
+
+
 def auc(known: Tensor, unknown: Tensor) -> float:
     """Chance that a score of ``known`` beats one of ``unknown`` (ties count half): the area under the ROC curve.
 

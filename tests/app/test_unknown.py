@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import factcore as fc
 from factapp.encoder import unrelated_sentences
 from factapp.memory import Memory
 from factapp.sketch import similarity, sketch_of
+from factbook import paraphrase
 from factbook.paraphrase import airport_questions, airport_trial
 
 HERE = Path(__file__).parent
@@ -18,8 +18,7 @@ PLAIN = ("question", "order", "short")  # whole names in other words; the others
 
 @pytest.fixture(scope="module")
 def unrelated():
-    stored = load_file(HERE / "unrelated.safetensors")
-    return {name: torch.nn.functional.normalize(rows.float(), dim=1) for name, rows in stored.items()}
+    return paraphrase.unrelated_sentences()
 
 
 def share(answers):
