@@ -77,9 +77,9 @@ class Memory:
         """Build the memory of ``facts``, which need value names; every fact decodes, or a ValueError says which do not.
 
         ``width=None``: as few hidden units as the method needs. But for up to `MOST_SLACK` facts encoder-decoder, and
-        max-margin with n/3 units, take `SLACK`; ``smallest`` forgoes it: that memory knows its keys and nothing around
-        them. ``about`` is as in `of`. ValueError as `construct` raises it, and for a width that does not fit into
-        memory.
+        max-margin with n/3 units (n where that loses facts), take `SLACK`; ``smallest`` forgoes it: that memory knows
+        its keys and nothing around them. ``about`` is as in `of`. ValueError as `construct` raises it, and for a width
+        that does not fit into memory.
         """
         slack = width is None and not smallest and len(facts) <= MOST_SLACK
         options = dict(SLACK.get(method, {})) if slack else {}
@@ -87,6 +87,8 @@ class Memory:
             options["code_dim"] = min(facts.e, options["code_dim"])
         elif options:
             width = max(16, len(facts) // 3)
+            tried = construct(facts, method, width=width, seed=seed, strict=False, **options)
+            width *= 1 if len(tried.lost) == 0 else 3  # so stiff a network stores some facts with n units only
         _check_size(facts, width)
         mlp = construct(facts, method, width=width, seed=seed, **options)
         return cls.of(mlp, facts, seed=seed, method=method, options=options, **about)

@@ -14,6 +14,7 @@ from scipy.optimize import nnls
 import factcore as fc
 from factapp.export import export, formula
 from factapp.memory import Memory
+from factbook.paraphrase import airport_trial
 from factcore.mlp import GATES
 
 
@@ -337,3 +338,10 @@ def test_names_that_are_no_strings_are_told():
     facts = fc.spherical_facts(4, 3)
     with pytest.raises(ValueError, match=r"value_names\[0\] must be a string, got 1"):
         fc.FactSet(facts.keys, facts.values, facts.targets, None, (1, 2, 3, 4))
+
+
+def test_a_stiff_network_gets_the_units_that_it_needs():
+    """max-margin with its large ridge loses one of these 48 airports at n/3 units; with n it does not."""
+    facts = airport_trial(48, 24, 384, seed=0).facts
+    memory = Memory.store(facts, "max-margin")
+    assert memory.mlp.width == 48 and memory.about["smallest_margin"] > 0
