@@ -426,6 +426,10 @@ for size in sizes:
 # - No memory of this size comes near the nearest key beyond 30 degrees, and it has no fewer parameters than the table of
 #   keys has numbers. Where questions come in other words and the table is at hand, look it up; a memory pays inside a
 #   network, whose input is the key or close to it.
-# - Refusing by margin works where answering does. The default threshold, which has seen no question, lets through about the
-#   share of strangers that it was set for in the two memories that answer well. It is no probability.
+# - "I don't know" takes a margin and a similarity. Of 510 unrelated sentences at most 0.4% get an answer from the memories with
+#   slack (medians; 1.2% in the worst draw), where the margin alone let about 5% through. Stored airports asked by their whole
+#   name, in a question or in another order, are answered right in 94 to 100% of the cases by both up to 160 facts, and at 480
+#   by max-margin (99%) but not by the encoder-decoder (83 and 85%). Sentences, slips and short names fall below 90% in most
+#   rows. About 4 to 11% of the airports that are not stored get an answer, the 5% that the margin was set for.
+# - The smallest memory is no memory to ask in other words: at 480 facts it answers 94% of the questions, wrongly.
 # - Many keys may share a value, so other names of a thing can be stored as further rows, and then they *are* keys.
