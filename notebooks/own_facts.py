@@ -427,9 +427,9 @@ for size in sizes:
 #   keys has numbers. Where questions come in other words and the table is at hand, look it up; a memory pays inside a
 #   network, whose input is the key or close to it.
 # - "I don't know" takes a margin and a similarity. Of 510 unrelated sentences at most 0.4% get an answer from the memories with
-#   slack (medians; 1.2% in the worst draw), where the margin alone let about 5% through. Stored airports asked by their whole
-#   name, in a question or in another order, are answered right in 94 to 100% of the cases by both up to 160 facts, and at 480
-#   by max-margin (99%) but not by the encoder-decoder (83 and 85%). Sentences, slips and short names fall below 90% in most
-#   rows. About 4 to 11% of the airports that are not stored get an answer, the 5% that the margin was set for.
+#   slack (medians; 1.2% in the worst draw). Stored airports asked by their whole name, in a question or in another order, are
+#   answered right in 94 to 100% of the cases by both up to 160 facts, and at 480 by max-margin (99%) but not by the
+#   encoder-decoder (83 and 85%). Sentences, slips and short names fall below 90% in most rows. 4 to 11% of the airports that
+#   are not stored get an answer; the margin was set to let 5% of random queries like the keys through.
 # - The smallest memory is no memory to ask in other words: at 480 facts it answers 94% of the questions, wrongly.
 # - Many keys may share a value, so other names of a thing can be stored as further rows, and then they *are* keys.
