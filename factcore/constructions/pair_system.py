@@ -8,7 +8,7 @@ from torch import Tensor
 FILL = 0.97  # share of the second group's unknowns that is used: the last equations make the weights large
 ROUND_OFF = 1e-9  # singular values below are zero: the patterns have entries 0, 1 and -1
 LIFT = 1.01  # of the largest unknown, so that a unit open by its pattern is open whatever the unknown
-MOST_CODES = 12  # units up to which every on/off pattern of the second group is dealt before one comes twice
+BOTH_SIGNS = 8  # units from which the second group has both signs, too
 
 
 def solve_code(
@@ -40,53 +40,63 @@ def solve_turned(
     pairs: Tensor, target: Tensor, sizes: tuple[int, int], units: int, generator: torch.Generator, second: int
 ) -> tuple[Tensor, Tensor, Tensor, float]:
     """`solve_code` with the first group gated by the first token."""
-    load = torch.bincount(pairs[:, 1], minlength=sizes[1])
-    on_a, sign = gates(sizes[0], units - second, generator)
-    on_b = dealt_gates(load, second, generator)
-    features_a = torch.cat([on_a * sign, torch.ones(sizes[0], 1)], 1).double()
-    features_b = torch.cat([on_b, torch.ones(sizes[1], 1)], 1).double()
+    load, few = torch.bincount(pairs[:, 1], minlength=sizes[1]), second < BOTH_SIGNS
+    on_a, sign_a = gates(sizes[0], units - second, generator, uneven=few)
+    on_b, sign_b = dealt_gates(load, second, generator) if few else gates(sizes[1], second, generator)
+    features_a, features_b = (on_a * sign_a).double(), (on_b * sign_b).double()
+    if few:
+        features_a, features_b = (torch.cat([f, f.new_ones(len(f), 1)], 1) for f in (features_a, features_b))
     x, y = solve_unknowns(pairs, target, features_a, features_b)
-    # First group: lift + y is open; each token's own term and the lift's imbalance are spread over units of one sign.
-    lift_y, lift_x = (LIFT * float(t[:, :-1].abs().max()) + 1e-3 for t in (y, x))
-    rest = x[:, -1] - lift_y * (on_a * sign).sum(1)
-    raised = on_a * (sign * rest[:, None] > 0)
-    first = torch.where(on_a > 0, raised * (rest.abs() / raised.sum(1).clamp(min=1))[:, None], -4 * lift_y)
-    # Second group: all signs +, so a constant makes every token's own term one that raises.
-    rest = y[:, -1] - lift_x * on_b.sum(1)
-    constant = float(-rest.min())
-    share = (rest + constant) / on_b.sum(1)
-    shut = torch.where(on_b > 0, share[:, None], -4 * lift_x)
-    table_a, table_b = torch.cat([first, lift_x + x[:, :-1]], 1), torch.cat([lift_y + y[:, :-1], shut], 1)
-    return table_a, table_b, torch.cat([sign, torch.ones(second)]).double(), constant
+    own_a, own_b = (t[:, size:].sum(1) for t, size in ((x, second), (y, units - second)))
+    x, y = x[:, :second], y[:, : units - second]
+    lift_x, lift_y = (LIFT * (-t).clamp(min=1e-3).amax(1, keepdim=True) for t in (x, y))  # what keeps units open
+    constant = 0.0
+    if few:
+        lift_x, lift_y = lift_x.amax(0).expand_as(lift_x), lift_y.amax(0).expand_as(lift_y)
+        rest_a, rest_b = own_a - lift_y[0] * (on_a @ sign_a), own_b - lift_x[0] * on_b.sum(1)
+        constant = -float(rest_b.min())  # all signs +: only a constant makes every rest one that raises
+    else:
+        rest_a, rest_b = -lift_x[:, 0], -lift_y[:, 0]  # every pattern has one + more than −
+    open_a, open_b = lift_x + x, lift_y + y
+    table_a = torch.cat([raised(on_a, sign_a, rest_a, -2 * float(open_b.max())), open_a], 1)
+    table_b = torch.cat([open_b, raised(on_b, sign_b, rest_b + constant, -2 * float(open_a.max()))], 1)
+    return table_a, table_b, torch.cat([sign_a, sign_b]).double(), constant
 
 
-def gates(tokens: int, units: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def raised(on: Tensor, sign: Tensor, rest: Tensor, shut: float) -> Tensor:
+    """Gate entries: ``shut`` where off, and on the units on that have the sign of ``rest`` (tokens,), a share of it."""
+    takes = on * (sign * rest[:, None] > 0)
+    share = rest.abs() / takes.sum(1).clamp(min=1)
+    return torch.where(on > 0, takes * share[:, None], shut).double()
+
+
+def gates(tokens: int, units: int, generator: torch.Generator, *, uneven: bool = False) -> tuple[Tensor, Tensor]:
     """On/off patterns (tokens, units), about half on, and the units' signs, + and − in turn.
 
-    A token has as many + on as −, or one more, every other token: so lifting all units shifts the code by next to
-    nothing, and yet the ones are no combination of the signed patterns.
+    Every token has one more + than − on: what lifts all units of a token alike shifts its codes alike. With ``uneven``
+    every other token has as many of both, so that the ones are no combination of the signed patterns.
     """
-    sign = 1.0 - 2.0 * (torch.arange(units) % 2)
+    sign, minus = 1.0 - 2.0 * (torch.arange(units) % 2), units // 2
+    most = max(1, minus - 1)
+    count = (torch.rand(tokens, most, generator=generator) < 0.5).sum(1).clamp(1, most)
+    more = torch.arange(tokens) % 2 if uneven else torch.ones(tokens, dtype=torch.int64)
     on = torch.zeros(tokens, units)
-    minus = units // 2
-    count = (torch.rand(tokens, max(1, minus - 1), generator=generator) < 0.5).sum(1).clamp(1, max(1, minus - 1))
-    for start, more in ((0, torch.arange(tokens) % 2), (1, torch.zeros(tokens, dtype=torch.int64))):
-        among = len(range(start, units, 2))
-        rank = torch.rand(tokens, among, generator=generator).argsort(1).argsort(1)
-        on[:, start::2] = (rank < (count + more)[:, None]).float()
+    for start, number in ((0, count + more), (1, count)):
+        rank = torch.rand(tokens, (units - start + 1) // 2, generator=generator).argsort(1).argsort(1)
+        on[:, start::2] = (rank < number[:, None]).float()
     return on, sign
 
 
-def dealt_gates(load: Tensor, units: int, generator: torch.Generator) -> Tensor:
-    """A pattern (tokens, units) with a unit on for every token, none twice in a row of tokens by falling ``load``."""
+def dealt_gates(load: Tensor, units: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Patterns (tokens, units) with a unit on for every token, and signs, all +.
+
+    Every pattern is dealt before one comes twice, in the order of falling ``load``: overloaded tokens share few.
+    """
     most = 2**units - 1
-    if units <= MOST_CODES:
-        codes = 1 + torch.randperm(most, generator=generator).repeat(-(-len(load) // most))[: len(load)]
-    else:
-        codes = torch.randint(1, most + 1, (len(load),), generator=generator)
+    codes = 1 + torch.randperm(most, generator=generator).repeat(-(-len(load) // most))[: len(load)]
     on = torch.empty(len(load), units)
     on[load.argsort(descending=True)] = (codes[:, None] >> torch.arange(units) & 1).float()
-    return on
+    return on, torch.ones(units)
 
 
 def solve_unknowns(pairs: Tensor, target: Tensor, features_a: Tensor, features_b: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from factcore.support.blocks import row_blocks
 from factcore.support.checks import check_integer
 from factcore.support.streams import stream
 
+BEND = 2.0  # of the labels' places in one system: logits of far labels are large, so their rounding errors are
 LEAST_WIDTH = 8  # two groups of units with both signs, and the constant
 START = 0.15  # spread of the weights that several systems begin from, in spreads of the labels' places
 WITHIN = 0.8  # of half the distance of two labels: a code that near is read right in float32 too
@@ -79,18 +80,17 @@ def pair_tables(
     systems: int = 1,
     second: int | None = None,
 ) -> PairTables:
-    """The network for pairs (n, 2) of ``sizes`` tokens and labels (n,) in [0, n_labels), with ``width`` hidden units."""
+    """The network for pairs (n, 2) of ``sizes`` tokens and labels (n,) in [0, n_labels), of ``width`` hidden units."""
     check_integer("systems", systems)
     if width < LEAST_WIDTH:
         raise ValueError(f"the method 'pairs' needs a width of at least {LEAST_WIDTH}, got {width}")
-    second = max(3, width // 16) if second is None else second
+    second = max(3, int(0.625 * width**0.5)) if second is None else second
     check_integer("second", second, width - 5)
-    place = torch.arange(n_labels, dtype=torch.float64) - (n_labels - 1) / 2
-    place /= max(1.0, float(place.square().mean().sqrt()))
+    place = label_places(n_labels, BEND if systems == 1 else 0.0)
     generator, units = stream(seed, "weights"), width - 1
     if systems == 1:
         first, other, sign, constant = solve_code(pairs, place[labels], sizes, units, generator, second)
-        used, solved, constant = 1, (units - second) * sizes[1] + second * sizes[0], constant
+        used, solved = 1, (units - second) * sizes[1] + second * sizes[0]
     else:
         near = WITHIN * float(place[1] - place[0]) / 2 if n_labels > 1 else 1.0
         first, other, sign, used = refine_code(pairs, place[labels], near, sizes, units, generator, systems)
@@ -98,6 +98,13 @@ def pair_tables(
     halves = [torch.full((size, 1), 0.5, dtype=torch.float64) for size in sizes]
     readout = torch.cat([sign[:, None] * place, (-place.square() / 2 - constant * place)[None]])
     return PairTables(torch.cat([first, halves[0]], 1), torch.cat([other, halves[1]], 1), readout, used, solved)
+
+
+def label_places(n_labels: int, bend: float) -> Tensor:
+    """Where labels lie on the line, t + bend·t|t| for t even in [−1, 1], scaled to a spread of 1."""
+    t = torch.linspace(-1, 1, n_labels, dtype=torch.float64) if n_labels > 1 else torch.zeros(1, dtype=torch.float64)
+    place = t + bend * t * t.abs()
+    return place / place.square().mean().sqrt().clamp(min=1e-9)
 
 
 def refine_code(
@@ -147,7 +154,7 @@ def _missed(tables: np.ndarray, a: np.ndarray, b: np.ndarray, sign: np.ndarray, 
 
 
 def _features(on: np.ndarray, tokens: np.ndarray, sign: np.ndarray, n_tokens: int) -> csr_matrix:
-    """What each fact's code takes from each entry of the tables: (n, tokens · units), the sign where the unit is open."""
+    """What each fact's code takes from each entry of the tables: (n, tokens · units), the sign of open units."""
     n, units = on.shape
     column = np.flatnonzero(on) % units
     count = on.sum(axis=1)
@@ -193,8 +200,8 @@ def pairs_of(keys: Tensor, split: int | None = None) -> tuple[Tensor, tuple[int,
         wrong = ((half != 0) & (half != 1)).any(1) | (half.sum(1) != 1)
         if wrong.any():
             raise ValueError(
-                f"keys[{int(wrong.int().argmax())}] is no pair of tokens: the method 'pairs' takes keys with one 1 among "
-                f"the first {split} entries, one among the others, and zeros"
+                f"keys[{int(wrong.int().argmax())}] is no pair of tokens: the method 'pairs' takes keys with one 1 "
+                f"among the first {split} entries, one among the others, and zeros"
             )
     return torch.stack([half.argmax(1) for half in halves], 1), (split, keys.shape[1] - split)
 
