@@ -112,7 +112,7 @@ def solve_unknowns(pairs: Tensor, target: Tensor, features_a: Tensor, features_b
         left, value, right = torch.linalg.svd(features_a[pairs[rows, 0]], full_matrices=True)
         values.append(torch.cat([value, value.new_zeros(len(rows) - len(value))]))
         bases.append((left, right))
-    spectrum, room = torch.cat(values).sort().values, (tokens_a - rank) * other
+    spectrum, room = torch.cat(values).sort().values, max(0, tokens_a - rank) * other
     missing = int((spectrum < ROUND_OFF).sum())
     if missing > room:
         raise ValueError(
