@@ -70,14 +70,15 @@ print("one linear system:", count_right(*(t.float() for t in one), tokens, label
 # other units have a sign each, and their signed sum is the code.
 #
 # A ReLU is linear as long as its gate does not change. So let token $a$ **open and shut** units by a drawn pattern ($E_1$ is 0 or far
-# below 0), and let token $b$ carry **free numbers** there ($E_2$). Every pattern has as many + as − open, but for one: lifting all
+# below 0), and let token $b$ carry **free numbers** there ($E_2$); or the other way round, whichever position's tokens share the facts more evenly. Every pattern has as many + as − open, but for one: lifting all
 # free numbers by the same amount keeps every open unit open and moves the codes by a constant. What is left is linear in
 # the free numbers. A second, small group has the roles swapped: it serves tokens that have too many facts.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: the table of gates of the first token, open or shut, a random pattern per row, and beside it the shares of the second token. Right: the logits of five labels as lines over the code; each is highest around its own label's place."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: the table of gates of the first token, open or shut, a random pattern per row. Right: the logits of five labels as lines over the code; each is highest around its own label's place."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.8))
-left.imshow(one[0][:, :-1] > 0.5 * float(one[0].min()), aspect="auto", cmap="Greys", interpolation="none")
-left.set(xlabel="hidden unit (the last few: second group)", ylabel="token a", title="open (black) and shut")
+gating = max(one[:2], key=lambda table: int((table < 0).sum()))  # the position whose tokens open and shut the first group
+left.imshow(gating[:, :-1] >= 0, aspect="auto", cmap="Greys", interpolation="none")
+left.set(xlabel="hidden unit (the last few: second group)", ylabel="token", title="open (black) and shut")
 left.grid(False)
 line = torch.linspace(-2.5, 2.5, 200)
 for place in range(-2, 3):

@@ -44,10 +44,11 @@ def pairs(
 ) -> GatedMLP:
     """W_down relu(W_gate x) on keys with a one for a token of each of two positions; values linearly independent.
 
-    Columns of the keys up to ``split`` (default: half) are the first position's. systems=1 solves one linear system,
-    exact: gates are drawn from ``seed`` and hold about 2 width facts per token; `solve_code` says how, ``second`` is
-    the size of its second group of units. A larger number is the most that may be solved, one after the other:
-    `refine_code`, which stores about half as many facts again. 2·width hidden numbers per token and ungated.
+    Columns of the keys up to ``split`` (default: half) are the first position's. With systems=1 one linear system is
+    solved, exactly: `solve_code`, with gates drawn from ``seed`` and ``second`` units in its second group. It stores up
+    to about ``width`` facts per token of the position with more tokens. A larger number is the most systems that may be
+    solved, one after the other: `refine_code`, which stores about half as many facts again. (t_a + t_b + e) · width
+    parameters, ungated. An unlucky draw may lose facts near the limit: try another seed.
     ValueError for keys that are no pairs and for linearly dependent values.
     """
     tokens, sizes = pairs_of(facts.keys, split)
