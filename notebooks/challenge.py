@@ -60,7 +60,9 @@ d = 16
 tokens, labels = drawn_pairs(int(1.5 * d * d), d)
 one = pairs_network(tokens, labels, d)
 several = pairs_network(tokens, labels, d, systems=40)
-print("one linear system:", count_right(*(t.float() for t in one), tokens, labels), "of", len(labels), "facts in float32")
+print(
+    "one linear system:", count_right(*(t.float() for t in one), tokens, labels), "of", len(labels), "facts in float32"
+)
 
 # %% [markdown]
 # ## The idea
@@ -76,7 +78,8 @@ print("one linear system:", count_right(*(t.float() for t in one), tokens, label
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: the table of gates of the first token, open or shut, a random pattern per row. Right: the logits of five labels as lines over the code; each is highest around its own label's place."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.8))
-gating = max(one[:2], key=lambda table: int((table < 0).sum()))  # the position whose tokens open and shut the first group
+# the position whose tokens open and shut the first group
+gating = max(one[:2], key=lambda table: int((table < 0).sum()))
 left.imshow(gating[:, :-1] >= 0, aspect="auto", cmap="Greys", interpolation="none")
 left.set(xlabel="hidden unit (the last few: second group)", ylabel="token", title="open (black) and shut")
 left.grid(False)
