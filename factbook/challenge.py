@@ -90,9 +90,9 @@ def attempt(rung: str, d: int, share: float, seed: int) -> dict[str, Any]:
         systems += used
         if net is None:
             continue
-        stored = count_right(*(table.float() for table in net), tokens, labels)
+        stored = count_right((table.float() for table in net), tokens, labels)
         if stored > right:
-            right, exact = stored, count_right(*(table.double() for table in net), tokens, labels)
+            right, exact = stored, count_right((table.double() for table in net), tokens, labels)
         if right == n:
             break
     return {

@@ -61,7 +61,7 @@ tokens, labels = drawn_pairs(int(1.5 * d * d), d)
 one = pairs_network(tokens, labels, d)
 several = pairs_network(tokens, labels, d, systems=40)
 print(
-    "one linear system:", count_right(*(t.float() for t in one), tokens, labels), "of", len(labels), "facts in float32"
+    "one linear system:", count_right((t.float() for t in one), tokens, labels), "of", len(labels), "facts in float32"
 )
 
 # %% [markdown]

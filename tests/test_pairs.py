@@ -72,8 +72,8 @@ def test_one_system_stores_the_facts_also_in_float32(d, share, facts_seed):
     tokens, labels = drawn_pairs(int(share * d * d), d, seed=facts_seed)
     net = pairs_network(tokens, labels, d)
     assert [tuple(table.shape) for table in net] == [(2 * d, d), (2 * d, d), (d, d)]
-    assert count_right(*net, tokens, labels) == len(labels)
-    assert count_right(*(table.float() for table in net), tokens, labels) == len(labels)
+    assert count_right(net, tokens, labels) == len(labels)
+    assert count_right((table.float() for table in net), tokens, labels) == len(labels)
 
 
 def test_several_systems_store_more_than_one_can():
@@ -83,7 +83,7 @@ def test_several_systems_store_more_than_one_can():
     with pytest.raises(ValueError, match="second group, which has room for"):
         pairs_network(tokens, labels, d)
     net = pairs_network(tokens, labels, d, systems=40)
-    assert count_right(*(table.float() for table in net), tokens, labels) == len(labels)
+    assert count_right((table.float() for table in net), tokens, labels) == len(labels)
     assert pair_tables(tokens, labels, (32, 32), d, d, systems=3).systems == 3
 
 
@@ -157,8 +157,8 @@ def test_what_is_refused():
 def test_a_tie_is_a_loss():
     tokens, labels = torch.zeros(2, 2, dtype=torch.int64), torch.tensor([0, 1])
     one = torch.ones(1, 1)
-    assert count_right(one, one, torch.ones(1, 2), tokens, labels) == 0
-    assert count_right(one, one, torch.tensor([[2.0, 1.0]]), tokens, labels) == 1
+    assert count_right((one, one, torch.ones(1, 2)), tokens, labels) == 0
+    assert count_right((one, one, torch.tensor([[2.0, 1.0]])), tokens, labels) == 1
 
 
 def test_label_places_are_ordered_and_of_unit_spread():
@@ -187,8 +187,8 @@ def test_attempts_report_what_they_stored():
 def test_the_trained_bar_stores_few_facts_and_leaves_frozen_embeddings():
     tokens, labels = drawn_pairs(100, 16)
     net = challenge.train(tokens, labels, 16, epochs=500)
-    assert count_right(*net, tokens, labels) == 100
+    assert count_right(net, tokens, labels) == 100
     tokens, labels = drawn_pairs(12, 16)
     net, other = (challenge.train(tokens, labels, 16, embeddings=False, epochs=e) for e in (500, 1))
     assert torch.equal(net[0], other[0]) and not torch.equal(net[2], other[2])
-    assert count_right(*net, tokens, labels) == 12
+    assert count_right(net, tokens, labels) == 12

@@ -6,6 +6,7 @@ which is largest for the label nearest to the code. The last hidden unit is the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -182,9 +183,9 @@ def _ridge(by_a: csr_matrix, by_b: csr_matrix, right_side: np.ndarray, damping: 
     return solution
 
 
-def count_right(first: Tensor, second: Tensor, readout: Tensor, pairs: Tensor, labels: Tensor) -> int:
-    """Facts whose own logit is above every other, in the dtype of the tables; a tie is a loss."""
-    right = 0
+def count_right(tables: Iterable[Tensor], pairs: Tensor, labels: Tensor) -> int:
+    """Facts whose own logit is above every other with E₁, E₂ and U, in their dtype; a tie is a loss."""
+    (first, second, readout), right = tables, 0
     for rows in row_blocks(len(labels), sum(readout.shape), pairs.device):
         logits = torch.relu(first[pairs[rows, 0]] + second[pairs[rows, 1]]) @ readout
         own = logits.gather(1, labels[rows, None])
