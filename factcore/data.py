@@ -124,7 +124,7 @@ def _synthetic(name: str, v: int, d: int, generator: torch.Generator, strength: 
             return normalize(centres[torch.arange(v) % len(centres)] + strength * (normal(v, d) / math.sqrt(d)), dim=1)
         case "low-rank":
             subspace = torch.linalg.qr(normal(d, -(-d // 4))).Q
-            return sphere(v, subspace.shape[1]) @ subspace.T + strength * (normal(v, d) / math.sqrt(d))
+            return sphere(v, subspace.shape[1]) @ subspace.T + strength * (normal(v, d) / math.sqrt(d))  # type: ignore[no-any-return]
         case "norms":
             return sphere(v, d) * (strength * normal(v, 1)).exp()
         case _:  # power-law
@@ -141,7 +141,7 @@ def _dequantised(file: str, rows: str, scales: str) -> Tensor:
 
 def leading_directions(rows: Tensor, d: int) -> Tensor:
     """The d principal directions of largest second moment of ``rows`` (n, D), as columns (D, d)."""
-    return torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -d:].flip(1)
+    return torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -d:].flip(1)  # type: ignore[no-any-return]
 
 
 REAL: dict[str, Callable[[], Tensor]] = {

@@ -114,4 +114,4 @@ def _unit_rows(rows: Tensor) -> Tensor:
     """Rows in float64 at norm 1, whatever their scale; rows of zeros stay."""
     x = rows.double()
     x = x / x.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-    return x / x.norm(dim=1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+    return x / x.norm(dim=1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)  # type: ignore[no-any-return]

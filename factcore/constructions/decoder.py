@@ -83,7 +83,7 @@ def projection_basis(d: int, generator: torch.Generator) -> Tensor:
     Orthonormal columns span what Gaussian ones span, and nested columns make a longer code never worse.
     """
     q, r = torch.linalg.qr(torch.randn(d, d, generator=generator, dtype=torch.float64))
-    return q * r.diagonal().sign()
+    return q * r.diagonal().sign()  # type: ignore[no-any-return]
 
 
 def separator_codes(values: Tensor, projection: Tensor) -> Codes:

@@ -148,7 +148,7 @@ def smallest_solution(rows: Tensor, targets: Tensor) -> Tensor:
     r = r + torch.diag_embed((rows == 0).all(dim=-1).to(rows.dtype))
 
     solution = q @ torch.linalg.solve_triangular(r.mT, targets, upper=False)
-    return solution + q @ torch.linalg.solve_triangular(r.mT, targets - rows @ solution, upper=False)
+    return solution + q @ torch.linalg.solve_triangular(r.mT, targets - rows @ solution, upper=False)  # type: ignore[no-any-return]
 
 
 def _solve_buckets(keys: Tensor, codes: Tensor, buckets: Buckets) -> Tensor:

@@ -66,7 +66,7 @@ def ridge_readout(phi: Tensor, wanted: Tensor, ridge: float) -> Tensor:
     factor = torch.linalg.lu_factor(gram)
     solution = torch.linalg.lu_solve(*factor, right)
     solution = solution + torch.linalg.lu_solve(*factor, right - gram @ solution)
-    return solution.T if narrow else solution.T @ phi
+    return solution.T if narrow else solution.T @ phi  # type: ignore[no-any-return]
 
 
 def refit_factor(

@@ -40,7 +40,7 @@ def fitted_projection(values: Tensor, used: Tensor, projection: Tensor) -> Tenso
             loss.backward()
             adam.step()
             decay.step()
-    return torch.linalg.qr(down.detach())[0]
+    return torch.linalg.qr(down.detach())[0]  # type: ignore[no-any-return]
 
 
 def _rivals(projected: Tensor, codes: Tensor, used: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def equal_norms(values: Tensor, used: Tensor, start: Tensor) -> Tensor:
         norms = w.norm(dim=1, keepdim=True).clamp_min(1e-12)
         points = w / torch.where(idle, norms.clamp_min(1), norms)
         w = single @ (single.T @ points)
-    return right.T @ ((u.T @ points.double()) / s[:, None])
+    return right.T @ ((u.T @ points.double()) / s[:, None])  # type: ignore[no-any-return]
 
 
 def placed_projection(values: Tensor, used: Tensor, dtype: torch.dtype) -> Tensor | None:

@@ -67,7 +67,7 @@ def unit(a: Tensor) -> Tensor:
     norm = a.norm(dim=-1, keepdim=True)
     out = a / norm.clamp(min=1e-300)
     out[..., :1] += (norm == 0).to(a.dtype)
-    return out
+    return out  # type: ignore[no-any-return]
 
 
 def most_violated(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

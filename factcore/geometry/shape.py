@@ -40,7 +40,7 @@ def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor
     root, inverse_root = (axes * variance.sqrt()) @ axes.T, (axes / variance.sqrt()) @ axes.T
 
     def unwhiten(whitened: Tensor) -> Tensor:
-        return (whitened.double() @ root + mean).to(values.dtype)
+        return (whitened.double() @ root + mean).to(values.dtype)  # type: ignore[no-any-return]
 
     return ((x - mean) @ inverse_root).to(values.dtype), unwhiten
 

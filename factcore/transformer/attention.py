@@ -122,7 +122,7 @@ def _turned_queries(model: FactTransformer) -> Tensor:
     table = _table(model)
     query = (table[model.n_facts + JUNK] @ model.query.detach().double()).expand(1, LENGTH, -1).contiguous()
     turns = model.turns.to(torch.complex128)
-    return rotate(query, turns[-1:] * turns.conj())[0] / table.shape[1] ** 0.5
+    return rotate(query, turns[-1:] * turns.conj())[0] / table.shape[1] ** 0.5  # type: ignore[no-any-return]
 
 
 def _scores(scores: Tensor, n: int, *, worst: bool) -> tuple[Tensor, Tensor]:

@@ -75,7 +75,7 @@ class FactTransformer(nn.Module):
         """Scores of the values at the last place of each sequence, (b, T) → (b, v)."""
         x = self.mlp_input(tokens)
         out = self.mlp(x)
-        return self.logit_scale * (out + x if self.residuals else out) @ self.head.T
+        return self.logit_scale * (out + x if self.residuals else out) @ self.head.T  # type: ignore[no-any-return]
 
 
 def _one_norm(facts: FactSet) -> float:

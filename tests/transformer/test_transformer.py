@@ -119,7 +119,7 @@ def test_training_learns_looks_and_can_be_repeated(schedule):
     options = {"schedule": schedule, "steps": 60, "batch": 64, "seed": 1}
     result = tf.train_recall(one, facts.targets, measure=lambda: {"at": float(seen.append(1) or len(seen))}, **options)
     steps = [row["step"] for row in result.history]
-    assert steps == [4 * look for look in range(1, len(steps) + 1)] and result.steps == steps[-1] <= 60
+    assert steps == [12 * look for look in range(1, len(steps) + 1)] and result.steps == steps[-1] <= 60
     assert [row["at"] for row in result.history] == list(range(1, len(steps) + 1))
     assert result.recall == result.history[-1]["recall"]
     assert result.history[-1]["loss"] < 0.9 * result.history[0]["loss"]
