@@ -108,8 +108,8 @@ run("factcore store airports.csv --key airport --value city --out memory.safeten
 
 # %% [markdown]
 # The questions are worded as people ask; the memory holds neither the names nor the embeddings of the keys, only the
-# network's weights and the values. With the extra installed, `factcore ask memory.safetensors "Where is Schiphol?"` does
-# the same.
+# network's weights, the values and a sketch of each key, the signs of 512 random projections, by which it knows what it has
+# never met. With the extra installed, `factcore ask memory.safetensors "Where is Schiphol?"` does the same.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
