@@ -135,4 +135,4 @@ def _twin(facts: FactSet, row: int) -> int | None:
     """A key of another value whose direction is, to the precision of the facts, that of ``row``."""
     keys = torch.nn.functional.normalize(facts.keys.double() / facts.keys.double().abs().amax(), dim=1)
     apart, nearest = (keys - keys[row]).norm(dim=1).where(facts.targets != facts.targets[row], torch.inf).min(dim=0)
-    return int(nearest) if float(apart) < 100 * torch.finfo(facts.keys.dtype).eps ** 0.5 else None
+    return int(nearest) if float(apart) < min(0.05, 100 * torch.finfo(facts.keys.dtype).eps ** 0.5) else None

@@ -42,3 +42,12 @@ def test_the_module_is_plain_torch(tmp_path):
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         fc.construct(fc.spherical_facts(20, 8), **call)
+
+
+def test_short_dtypes_do_not_make_distant_keys_twins():
+    """In bfloat16 a short code may be lost to rounding; that is told, and no two keys are said to coincide."""
+    facts = fc.spherical_facts(40, 16).to(dtype=torch.bfloat16)
+    with pytest.raises(
+        ValueError, match="facts are lost at width .*; allow more width, or convert the facts from torch.bf"
+    ):
+        fc.construct(facts)
