@@ -1,6 +1,6 @@
 """Unit differences z_ij = (v_i - v_j) / |v_i - v_j| of many values, used without ever being stored.
 
-All v^2 inner products <z_ij, u_i> come from one matrix product; only short lists of differences are formed.
+All v^2 inner products ⟨z_ij, u_i⟩ come from one matrix product; only short lists of differences are formed.
 """
 
 import torch
@@ -10,9 +10,9 @@ _NEAR = 1e-6  # pairs with |v_i - v_j|^2 below this share of |v_i|^2 + |v_j|^2 a
 
 
 class Differences:
-    """The unit differences of a block of `rows` of x (v, d) to all rows of x, which must be distinct.
+    """The unit differences of a block of ``rows`` of x (v, d) to all rows of x, which must be distinct.
 
-    centred: x minus its mean; plane: [-centred, 1] transposed (d + 1, v): one product gives <v_i - v_j, u> for all j.
+    centred: x minus its mean; plane: [-centred, 1] transposed (d + 1, v): one product gives ⟨v_i - v_j, u⟩ for all j.
     """
 
     def __init__(self, x: Tensor, centred: Tensor, plane: Tensor, rows: Tensor) -> None:
@@ -28,7 +28,7 @@ class Differences:
         self.inverse = distance.rsqrt_()
 
     def scores(self, at: Tensor, u: Tensor) -> Tensor:
-        """<z_ij, u_i> for block rows `at` (b,) and directions u (b, d): (b, v), infinite at j = i."""
+        """⟨z_ij, u_i⟩ for block rows ``at`` (b,) and directions u (b, d): (b, v), infinite at j = i."""
         out = torch.cat([u, (u * self.own[at]).sum(1, keepdim=True)], 1) @ self.plane
         out *= self.inverse if len(at) == len(self.rows) else self.inverse[at]
         place = torch.full((len(self.rows),), -1, dtype=torch.int64, device=at.device)

@@ -13,7 +13,7 @@ from factcore.support import check_embeddings
 
 
 class Confusable(NamedTuple):
-    """Value i can be told from value j with normalised margin `margin` at best, given all the others."""
+    """Value i can be told from value j with normalised margin ``margin`` at best, given all the others."""
 
     i: int
     j: int
@@ -22,10 +22,10 @@ class Confusable(NamedTuple):
 
 
 def whiten(values: Tensor, ridge: float = 0.0) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """(V - mean) S^(-1/2) and the map back, with S the covariance of `values` (v, d) plus a ridge.
+    """(V - mean) S^(-1/2) and the map back, with S the covariance of ``values`` (v, d) plus a ridge.
 
     ridge is a share of the mean variance, S = cov + ridge * tr(cov) / d * I; 0 makes the covariance I. The map back
-    takes whitened rows (..., d). Both keep the dtype of `values`. ValueError for a singular S: give a ridge.
+    takes whitened rows (..., d). Both keep the dtype of ``values``. ValueError for a singular S: give a ridge.
     """
     check_embeddings("values", values)
     if ridge < 0:
@@ -52,8 +52,8 @@ def most_confusable(
 
     Value i's separator is held back by about d others; its partner j is the one of largest weight in the convex
     combination whose norm is rho_i (its twin if the row is duplicated, its worst offender if it lies inside the hull).
-    Sorted by margin, no pair twice. `result` saves solving again; `names` (v strings) are attached. ValueError for
-    k < 1 and for a `result` or `names` of another length.
+    Sorted by margin, no pair twice. ``result`` saves solving again; ``names`` (v strings) are attached. ValueError for
+    k < 1 and for a ``result`` or ``names`` of another length.
     """
     result = decodability(values) if result is None else result
     sizes = len(values), len(values) if names is None else len(names), len(result.lower)

@@ -2,7 +2,7 @@
 
 For value i let z_ij = (v_i - v_j) / |v_i - v_j|. Its decodability and separator are
 
-    rho_i = max_{|u| <= 1} min_{j != i} <z_ij, u> = distance from 0 to conv{z_ij : j != i},
+    rho_i = max_{|u| <= 1} min_{j != i} ⟨z_ij, u⟩ = distance from 0 to conv{z_ij : j != i},
 
 and rho(V) = min_i rho_i. Any unit u gives a lower bound, any convex combination p of the z_ij an upper
 bound |p|, so every answer carries a certificate: the gap between the two.
@@ -32,7 +32,7 @@ _TINY = 1e-140  # of the largest entry: the squares of smaller ones underflow
 class Decodability:
     """Bounds lower[i] <= rho_i <= upper[i] for every value, with the directions that prove the lower ones."""
 
-    lower: Tensor  # (v,) float64, smallest <z_ij, separators[i]> over all j, or 0 where that is negative
+    lower: Tensor  # (v,) float64, smallest ⟨z_ij, separators[i]⟩ over all j, or 0 where that is negative
     upper: Tensor  # (v,) float64, norm of a convex combination of the z_ij
     separators: Tensor  # (v, d) float64 unit rows; where lower is 0, the best direction met
     inside: Tensor  # (k,) int64, rows with upper <= tol: not vertices of the hull (exact duplicates included)
@@ -57,17 +57,17 @@ class Decodability:
 def decodability(
     values: Tensor, *, tol: float = 1e-6, only_min: bool = False, which: Tensor | None = None, enough: float = math.inf
 ) -> Decodability:
-    """Bounds on rho_i and a separator for every row of `values` (v, d), with upper - lower <= tol.
+    """Bounds on rho_i and a separator for every row of ``values`` (v, d), with upper - lower <= tol.
 
-    Work is in float64, on the device of `values`. Duplicated rows have rho_i = 0, and the separators of a single row.
+    Work is in float64, on the device of ``values``. Duplicated rows have rho_i = 0, and the separators of a single row.
 
     only_min: stop refining a value once its lower bound exceeds the smallest upper bound: rho and rho_upper
         are as accurate as ever, the other values keep looser (still certified) bounds.
     which: rows to solve for (int64), all of them if None; the others keep the trivial bounds 0 and 1.
     enough: stop refining a value once its lower bound exceeds this number: any positive one decodes.
 
-    ValueError unless `values` is a floating (v >= 2, d >= 1) tensor of finite numbers, tol > 0 and `which` holds rows
-    of `values`, and where rows differ by less than 1e-140 of the largest entry. Warns if a gap stays above tol.
+    ValueError unless ``values`` is a floating (v >= 2, d >= 1) tensor of finite numbers, tol > 0 and ``which`` holds
+    rows of it, and where rows differ by less than 1e-140 of the largest entry. Warns if a gap stays above tol.
     """
     _check_input(values, tol, which)
     x = values.detach().to(dtype=torch.float64)
@@ -152,7 +152,7 @@ class _Best:
 
 
 def _solve(x: Tensor, todo: Tensor, best: _Best) -> None:
-    """Closes the bounds of the rows `todo` of x, block by block."""
+    """Closes the bounds of the rows ``todo`` of x, block by block."""
     v, d = x.shape
     block = min(v, max(32, block_size(max(v, d * d), x.device, entries=2**21)))
     centred = x - x.mean(0)
