@@ -87,10 +87,11 @@ class Memory:
             options["code_dim"] = min(facts.e, options["code_dim"])
         elif options:
             width = max(16, len(facts) // 3)
-            tried = construct(facts, method, width=width, seed=seed, strict=False, **options)
-            width *= 1 if len(tried.lost) == 0 else 3  # so stiff a network stores some facts with n units only
         _check_size(facts, width)
-        mlp = construct(facts, method, width=width, seed=seed, **options)
+        stiff = "ridge" in options  # so stiff a network stores some facts with n units only
+        mlp = construct(facts, method, width=width, seed=seed, strict=not stiff, **options)
+        if len(mlp.lost):
+            mlp = construct(facts, method, width=3 * (width or 1), seed=seed, **options)
         return cls.of(mlp, facts, seed=seed, method=method, options=options, **about)
 
     @classmethod
