@@ -55,7 +55,6 @@ seed = 0
 
 # %%
 import pandas as pd
-from IPython.display import display
 from matplotlib import pyplot as plt
 
 from factbook import cost, figures, fit, store
