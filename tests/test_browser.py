@@ -108,6 +108,50 @@ def test_search_works_from_the_disk(visit):
         page.wait_for_selector(f"#search-results li a[href*='{name}']", state="attached")
 
 
+# --- the box "Ask it here" ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width, theme", [(1200, "light"), (360, "dark")])
+def test_the_box_answers_and_a_fact_is_changed_by_keyboard_alone(visit, width, theme):
+    page = visit("notebooks/facts", width=width, theme=theme)
+    assert not page.locator("script[src*='ask_data']").count()  # a page's first view does not load the memory
+    box = page.get_by_role("combobox", name="Airport or question")
+    box.focus()
+    page.keyboard.type("amsterdam sch")
+    assert page.get_by_role("option").first.text_content() == "Amsterdam Airport Schiphol"
+    assert box.get_attribute("aria-expanded") == "true"
+    page.keyboard.press("ArrowDown")
+    assert page.locator(f"#{box.get_attribute('aria-activedescendant')}").get_attribute("aria-selected") == "true"
+    page.keyboard.press("Enter")
+    assert box.get_attribute("aria-expanded") == "false"
+    answer = page.locator("[data-at='answer']")
+    assert answer.text_content() == "Netherlands" and "margin" in page.locator("[data-at='margin']").text_content()
+    page.locator("[data-at='state']").get_by_text("7,007 answer as stored, 0 do not").wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.type("Jap")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert answer.text_content() == "Japan"
+    page.get_by_role("status").get_by_text("Of the other 7,006 answers, 0 changed").wait_for()
+    page.evaluate(axe())
+    found = page.evaluate("axe.run('.ask', {resultTypes: ['violations']})")["violations"]
+    assert not [item["id"] for item in found if item["impact"] in LEVEL]
+    page.get_by_role("button", name="Take it back").click()
+    assert answer.text_content() == "Netherlands"
+    page.get_by_role("status").get_by_text("Taken back. Asked all 7,007 airports: 7,007 answer as stored").wait_for()
+
+
+@pytest.mark.parametrize("typed, why", [("where is schiphol", "no stored key"), ("Atlantis Spaceport", "cannot embed")])
+def test_what_is_not_stored_is_not_known(visit, typed, why):
+    page = visit("notebooks/facts")
+    page.get_by_role("combobox", name="Airport or question").fill(typed)
+    page.wait_for_function("document.querySelector('.ask select').options.length > 1")
+    page.keyboard.press("Enter")
+    assert page.locator("[data-at='answer']").text_content() == "I don't know"
+    assert why in page.locator("[data-at='margin']").text_content()
+    assert not page.get_by_role("button", name="Change the fact").is_visible()
+
+
 # --- the page "Compare the methods" ------------------------------------------------------------------------------
 
 

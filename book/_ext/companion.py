@@ -8,13 +8,16 @@ from importlib.metadata import files
 from pathlib import Path
 
 import api_pages
+import ask_pages
 import claim_pages
 import figure_pages
 import scaling
 
-# a line "% generated: NAME" in a page of book/ is replaced by what NAME returns, in MyST
+# a line "% generated: NAME" in a page of book/, and "<!-- generated: NAME -->" in a notebook, where it is not seen
+# elsewhere either, is replaced by what NAME returns, in MyST
 GENERATED = {
     "api": api_pages.markdown,
+    "ask": ask_pages.markdown,
     "claims": claim_pages.markdown,
     "gallery": figure_pages.gallery,
     "scaling": scaling.markdown,
@@ -26,9 +29,21 @@ def complete(app, docname: str, source: list[str]) -> None:
     if docname.startswith("notebooks/"):
         theme = app.config.html_theme_options
         where = (theme["repository_url"], theme["repository_branch"])
-        source[0] = figure_pages.dress(source[0], Path(docname).name, *where)
+        source[0] = figure_pages.dress(source[0], Path(docname).name, *where, fill=fill)
     else:
-        source[0] = re.sub(r"^% generated: (\w+)$", lambda found: GENERATED[found[1]](), source[0], flags=re.M)
+        source[0] = fill(source[0])
+
+
+def fill(text: str) -> str:
+    """The text with its generated parts."""
+    pattern = r"^(?:% generated: (\w+)|<!-- generated: (\w+) -->)$"
+    return re.sub(pattern, lambda found: GENERATED[found[1] or found[2]](), text, flags=re.M)
+
+
+def write_memory(app, exception) -> None:
+    """Write what the box "Ask it here" loads."""
+    if exception is None and app.builder.format == "html":
+        ask_pages.write(Path(app.outdir, "_static"))
 
 
 def copy_mathjax(app, exception) -> None:
@@ -74,6 +89,7 @@ def link_figures(app, pagename, templatename, context, doctree) -> None:
 def setup(app) -> dict[str, bool]:
     app.connect("source-read", complete)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", write_memory)
     app.connect("html-page-context", mend_colab_links, priority=900)  # after the theme has made its buttons
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", mend_citation_list, priority=900)

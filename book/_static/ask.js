@@ -21,7 +21,7 @@ const askWords = (() => {
 
   /** The nearest country, and whether it is what is stored. */
   function nearest(memory, found, right) {
-    const verdict = right === undefined ? "always answers" : found.nearest === right ? "right" : "wrong";
+    const verdict = right === undefined ? "always answers" : found.nearest === right ? "as stored" : "not as stored";
     return [memory.valueNames[found.nearest], verdict];
   }
 
@@ -29,7 +29,7 @@ const askWords = (() => {
     ? `Asking all airports: ${number(done)} of ${number(memory.n)} …`
     : `Asked all ${number(memory.n)} airports: ${number(memory.n - wrong)} answer as stored, ${number(wrong)} do not.`;
 
-  /** What an edit took, once the others were asked. */
+  /** What an edit took, and how many of the others changed. */
   function edited(memory, name, country, { bucket, equations, units }, milliseconds, done, wrong) {
     const first = `${name} → ${country}: bucket ${bucket + 1} solved again, ${equations} equations, ` +
       `${Math.max(1, Math.round(milliseconds))} ms; ${units} of ${memory.up.length / memory.d} hidden units changed. `;
@@ -187,7 +187,9 @@ if (typeof document !== "undefined") {
       undos.push(done.undo);
       part("undo").disabled = false;
       show();
-      recount((at, wrong) => {
+      const failed = Number(askMaths.ask(memory, memory.keys, row).value !== value);
+      recount((at, all) => {
+        const wrong = all - (at > row ? failed : 0);
         const text = askWords.edited(memory, memory.names[row], memory.valueNames[value], done, took, at, wrong);
         part("count").textContent = text;
       });
