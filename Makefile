@@ -148,7 +148,7 @@ notebooks/%.ipynb: notebooks/%.py $(INPUTS) $(wildcard results/paper/*.csv)
 	@$(PY) scripts/run_notebook.py $< $@ --page
 
 # --all: Sphinx repeats warnings only for pages that it reads again, and a strict build must see them all.
-build/book.stamp: $(PAGES) _toc.yml _config.yml $(wildcard book/*.* book/_static/* book/_ext/*.py results/*/*.csv) $(PACKAGES)
+build/book.stamp: $(PAGES) _toc.yml _config.yml $(wildcard book/*.* book/parts/* book/_static/* book/_ext/*.py results/*/*.csv) $(PACKAGES)
 	@rm -rf _build/html
 	$(JB) build . -W -n --keep-going --all -q
 	@mkdir -p build

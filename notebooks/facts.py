@@ -103,11 +103,8 @@ print(
 )
 
 # %% [markdown]
-# ## Ask it here, and change a fact
-#
 # <!-- generated: ask -->
-
-# %% [markdown]
+#
 # ## A code that is too short
 #
 # Inside, each city has a code of $m$ numbers. The builder looked for a short $m$ that still stores everything; with

@@ -8,6 +8,8 @@ import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pytest
 import yaml
@@ -152,11 +154,11 @@ def test_what_is_not_stored_is_not_known(visit, typed, why):
     assert not page.get_by_role("button", name="Change the fact").is_visible()
 
 
-# --- the page "Compare the methods" ------------------------------------------------------------------------------
+# --- the methods to switch on and off ------------------------------------------------------------------------------
 
 
 def test_methods_are_switched_off_and_marks_are_read(visit):
-    page = visit("book/compare")
+    page = visit("notebooks/capacity")
     lines = page.locator("[data-scaling] .picture polyline")
     methods = page.locator("[data-method]").count()
     assert methods >= 8 and lines.count() == methods + 1  # and the floor
@@ -174,15 +176,25 @@ def test_methods_are_switched_off_and_marks_are_read(visit):
     assert re.search(r"n = \d+, [\d,]+ parameters", tip.text_content())
 
 
-def test_without_scripts_the_still_picture_is_there(visit):
-    page = visit("book/compare", java_script_enabled=False)
-    picture = page.locator("img[src$='headline.png']")
+@pytest.mark.parametrize("name, file", [("capacity", "headline.png"), ("decoder", "explore.svg")])
+def test_without_scripts_the_still_picture_is_there(visit, name, file):
+    page = visit(f"notebooks/{name}", java_script_enabled=False)
+    picture = page.locator(f"img[src$='{file}']")
     assert picture.is_visible() and picture.get_attribute("alt")
 
 
-def test_the_page_is_light():
-    page = BOOK / "book" / "compare.html"
-    if not page.is_file():
+@pytest.mark.parametrize("name", toc_pages())
+def test_a_first_view_loads_at_most_a_megabyte(visit, name):
+    """The page with all that it names; the maths fonts and the theme's icons, cached for all pages, aside."""
+    page, loaded = visit(name), []
+    page.on("requestfinished", lambda request: loaded.append(request.url))
+    page.reload(wait_until="networkidle")
+    own = {Path(url2pathname(urlparse(url).path)) for url in loaded if url.startswith("file:")}
+    size = sum(path.stat().st_size for path in own if not {"vendor", "mathjax"} & set(path.parts))
+    assert 10_000 < size <= 1_000_000, sorted((path.stat().st_size, path.name) for path in own)[-5:]
+
+
+def test_the_built_book_is_small():
+    if not (BOOK / "book" / "intro.html").is_file():
         pytest.skip("the book is not built: make book")
-    own = [page, *(ROOT / "book" / "_static" / name for name in ("scaling.js", "scaling.css", "headline.png"))]
-    assert sum(path.stat().st_size for path in own) < 300_000
+    assert sum(path.stat().st_size for path in BOOK.rglob("*") if path.is_file()) <= 25_000_000

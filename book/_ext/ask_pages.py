@@ -75,6 +75,8 @@ def markdown() -> str:
     megabytes = len(json.dumps(held, ensure_ascii=False).encode()) / 1e6
     n, v, parameters = held["n"], held["v"], held["parameters"]
     return f"""\
+## Ask it here, and change a fact
+
 This box is such a memory at work, in your browser: the country of each of {n:,} airports, in {parameters:,} weights
 ({parameters / n:.2f} a fact), with codes of {held["m"]} numbers. Type an airport's name; beside the memory's answer
 stands the country whose embedding is nearest to the name's. A question that is no stored key (some are listed: type

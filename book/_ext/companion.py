@@ -18,6 +18,7 @@ import scaling
 GENERATED = {
     "api": api_pages.markdown,
     "ask": ask_pages.markdown,
+    "explore": (Path(__file__).parents[1] / "parts" / "explore.md").read_text,
     "claims": claim_pages.markdown,
     "gallery": figure_pages.gallery,
     "scaling": scaling.markdown,
