@@ -47,7 +47,7 @@ book: build/book.stamp ## Set up, execute the notebooks (laptop profile), build 
 test: $(if $(FIG),named .venv/.installed,build/book.stamp) ## Unit tests, smoke notebooks against their references (nbval), strict book [one page's: FIG=capacity]
 	FACTCORE_PROGRESS=0 OMP_NUM_THREADS=1 $(PY) -m pytest -q --durations=5 \
 	  --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 240 \
-	  $(if $(FIG),tests/test_toolchain.py "tests/references/$$FIG.ipynb" -k "$$FIG or toc or landing or share")
+	  $(if $(FIG),tests/test_toolchain.py "tests/references/$$FIG.ipynb" -k "$$FIG or toc or every_page or share")
 
 new: ## Begin notebooks/FIG.py with the cells that all notebooks share: FIG=name
 	@[[ "$$FIG" =~ ^[a-z][a-z0-9_]*$$ && ! -e "notebooks/$$FIG.py" ]] || \

@@ -11,16 +11,19 @@ import api_pages
 import ask_pages
 import claim_pages
 import figure_pages
+import findings
 import scaling
 
+PARTS = Path(__file__).resolve().parents[1] / "parts"
 # a line "% generated: NAME" in a page of book/, and "<!-- generated: NAME -->" in a notebook, where it is not seen
 # elsewhere either, is replaced by what NAME returns, in MyST
 GENERATED = {
     "api": api_pages.markdown,
     "ask": ask_pages.markdown,
-    "explore": (Path(__file__).parents[1] / "parts" / "explore.md").read_text,
+    "explore": lambda: (PARTS / "explore.md").read_text(),
     "claims": claim_pages.markdown,
     "gallery": figure_pages.gallery,
+    "hero": lambda: hero(),
     "scaling": scaling.markdown,
 }
 
@@ -39,6 +42,15 @@ def fill(text: str) -> str:
     """The text with its generated parts."""
     pattern = r"^(?:% generated: (\w+)|<!-- generated: (\w+) -->)$"
     return re.sub(pattern, lambda found: GENERATED[found[1] or found[2]](), text, flags=re.M)
+
+
+def hero() -> str:
+    return f"```{{raw}} html\n{(PARTS / 'hero.html').read_text()}```"
+
+
+def take_numbers(app, config) -> None:
+    """{{ name }} in a page is a number out of the tables."""
+    config.myst_substitutions = findings.numbers()
 
 
 def write_memory(app, exception) -> None:
@@ -88,6 +100,7 @@ def link_figures(app, pagename, templatename, context, doctree) -> None:
 
 
 def setup(app) -> dict[str, bool]:
+    app.connect("config-inited", take_numbers)
     app.connect("source-read", complete)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_memory)

@@ -1,4 +1,4 @@
-"""The figure of the methods to switch on and off: the capacity tables, one series per method, as JSON inside the page."""
+"""The methods to switch on and off: the capacity tables, one series per method, as JSON inside the page."""
 
 from __future__ import annotations
 
