@@ -77,6 +77,7 @@ named:  # what is wrong is told before anything is installed or run
 references: named .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile) [FIG=capacity]
 	@for name in $${FIG:-$(NOTEBOOKS)}; do \
 	  $(PY) scripts/run_notebook.py "notebooks/$$name.py" "tests/references/$$name.ipynb" --profile smoke --portable; done
+	@$(PY) scripts/share_cells.py  # and what Colab opens
 
 timings: named .venv/.installed ## Measure seconds and memory of every notebook, computing everything [FIG=capacity] [PROFILE=laptop] [DEVICE=cpu]
 	@for name in $${FIG:-$(NOTEBOOKS)}; do store="$$(mktemp -d)"; \

@@ -437,6 +437,18 @@ def test_the_reference_is_portable(path):
     script("run_notebook")["check_portable"](nbformat.read(REFERENCES / f"{path.stem}.ipynb", as_version=4))
 
 
+def test_colab_opens_the_notebooks_as_they_stand_at_the_profile_of_the_book():
+    colab = script("share_cells")["for_colab"]
+    assert names((ROOT / "colab").iterdir()) == names(SOURCES)
+    for path in SOURCES:
+        text = (ROOT / "colab" / f"{path.stem}.ipynb").read_text()
+        assert text == colab(path), f"colab/{path.stem}.ipynb is stale: python scripts/share_cells.py"
+        cells = json.loads(text)["cells"]
+        (parameters,) = (cell for cell in cells if "parameters" in cell["metadata"].get("tags", []))
+        assert assigned("".join(parameters["source"])) == PARAMETERS
+        assert not any(cell.get("outputs") for cell in cells)
+
+
 def test_there_are_no_references_without_a_notebook():
     assert names(REFERENCES.glob("*.ipynb")) == names(SOURCES)
 
@@ -634,7 +646,7 @@ def test_launch_buttons_open_files_that_exist(pages):
     for source in SOURCES:
         links = pages[f"notebooks/{source.stem}"].links
         binder = f"https://mybinder.org/v2/gh/{organisation}/main?urlpath=lab/tree/notebooks/{source.stem}.ipynb"
-        path = f"tests/references/{source.stem}.ipynb"
+        path = f"colab/{source.stem}.ipynb"
         colab = f"https://colab.research.google.com/github/{organisation}/blob/main/{path}"
         assert {link for link in links if "mybinder" in link} == {binder}
         assert {link for link in links if "colab" in link} == {colab}

@@ -72,11 +72,11 @@ def copy_mathjax(app, exception) -> None:
 
 
 def mend_colab_links(app, pagename, templatename, context, doctree) -> None:
-    """Point Colab at tests/references/NAME.ipynb: it opens only committed .ipynb files, notebooks/ holds .py."""
+    """Point Colab at colab/NAME.ipynb: it opens only committed .ipynb files, notebooks/ holds .py."""
     for group in context.get("header_buttons", []):
         for button in group.get("buttons", []):
             if button.get("text") == "Colab":
-                button["url"] = button["url"].replace(f"/{pagename}.", f"/tests/references/{Path(pagename).name}.")
+                button["url"] = button["url"].replace(f"/{pagename}.", f"/colab/{Path(pagename).name}.")
 
 
 def drop_thebe(app, pagename, templatename, context, doctree) -> None:

@@ -121,7 +121,7 @@ def run_box(notebook: nbformat.NotebookNode, name: str, repository: str, branch:
     """Where and how to run the page, what it takes in each profile, and the tables that it reads."""
     owner = repository.removeprefix("https://github.com/")
     binder = f"https://mybinder.org/v2/gh/{owner}/{branch}?urlpath=lab/tree/notebooks/{name}.ipynb"
-    colab = f"https://colab.research.google.com/github/{owner}/blob/{branch}/tests/references/{name}.ipynb"
+    colab = f"https://colab.research.google.com/github/{owner}/blob/{branch}/colab/{name}.ipynb"
     lines = [
         ":::{admonition} Run this page",
         ":class: run-this",
