@@ -185,7 +185,7 @@ def test_without_scripts_the_still_picture_is_there(visit, name, file):
 
 @pytest.mark.parametrize("name", toc_pages())
 def test_a_first_view_loads_at_most_a_megabyte(visit, name):
-    """The page with all that it names; the maths fonts and the theme's icons, cached for all pages, aside."""
+    """The page with all that it loads at once; MathJax and the fonts of the icons, the same on all pages, aside."""
     page, loaded = visit(name), []
     page.on("requestfinished", lambda request: loaded.append(request.url))
     page.reload(wait_until="networkidle")

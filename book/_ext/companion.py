@@ -71,6 +71,19 @@ def copy_mathjax(app, exception) -> None:
             shutil.copyfile(file.locate(), target)
 
 
+def trim_icons(app, exception) -> None:
+    """Empty the theme's script of icons, 1.5 MB on every page: its style sheet and fonts draw the same ones."""
+    if exception is None:
+        for script in Path(app.outdir, "_static/vendor/fontawesome").glob("*/js/all.min.js"):
+            script.write_text("/* icons: css/all.min.css */\n")
+
+
+def load_figures_late(app, pagename, templatename, context, doctree) -> None:
+    """Figures far below are loaded when the reader comes near; not in one file, which is printed at once."""
+    if app.builder.name == "html" and "body" in context:
+        context["body"] = re.sub(r'<img (?=[^>]*src="[^"]*_images/)', '<img loading="lazy" ', context["body"])
+
+
 def mend_colab_links(app, pagename, templatename, context, doctree) -> None:
     """Point Colab at colab/NAME.ipynb: it opens only committed .ipynb files, notebooks/ holds .py."""
     for group in context.get("header_buttons", []):
@@ -104,9 +117,11 @@ def setup(app) -> dict[str, bool]:
     app.connect("source-read", complete)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_memory)
+    app.connect("build-finished", trim_icons)
     app.connect("html-page-context", mend_colab_links, priority=900)  # after the theme has made its buttons
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", mend_citation_list, priority=900)
     app.connect("html-page-context", link_figures)
+    app.connect("html-page-context", load_figures_late)
     app.add_css_file("book.css")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
