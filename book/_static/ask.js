@@ -70,7 +70,8 @@ if (typeof document !== "undefined") {
       <p class="count" role="status" data-at="count"></p>`;
     const part = (name) => root.querySelector(`[data-at="${name}"]`);
     const [input, list, form, select] = ["input", "ul", "form", "select"].map((name) => root.querySelector(name));
-    let memory = null, rows = [], active = -1, chosen = null, undos = [], run = 0;
+    let memory = null, rows = [], active = -1, chosen = null, undos = [];
+    const runs = { state: 0, count: 0 };
 
     async function begin() {
       if (memory) return memory;
@@ -83,16 +84,16 @@ if (typeof document !== "undefined") {
       }
       const sorted = memory.valueNames.map((name, j) => [name, j]).sort((a, b) => a[0].localeCompare(b[0], "en"));
       select.append(...sorted.map(([name, j]) => new Option(name, j)));
-      recount((done, wrong) => { part("state").textContent = askWords.counted(memory, done, wrong); });
+      recount("state", (done, wrong) => { part("state").textContent = askWords.counted(memory, done, wrong); });
       return memory;
     }
 
-    /** Asks every key, a chunk at a time; a later count ends this one. */
-    function recount(say) {
-      const mine = ++run;
+    /** Asks every key, a chunk at a time, for one of two lines; a later count for that line ends this one. */
+    function recount(line, say) {
+      const mine = ++runs[line];
       let at = 0, wrong = 0;
       const step = () => {
-        if (mine !== run) return;
+        if (mine !== runs[line]) return;
         const to = Math.min(memory.n, at + CHUNK);
         wrong += askMaths.countWrong(memory, at, to);
         at = to;
@@ -188,7 +189,7 @@ if (typeof document !== "undefined") {
       part("undo").disabled = false;
       show();
       const failed = Number(askMaths.ask(memory, memory.keys, row).value !== value);
-      recount((at, all) => {
+      recount("count", (at, all) => {
         const wrong = all - (at > row ? failed : 0);
         const text = askWords.edited(memory, memory.names[row], memory.valueNames[value], done, took, at, wrong);
         part("count").textContent = text;
@@ -198,7 +199,7 @@ if (typeof document !== "undefined") {
       undos.pop()();
       part("undo").disabled = !undos.length;
       show();
-      recount((at, wrong) => { part("count").textContent = `Taken back. ${askWords.counted(memory, at, wrong)}`; });
+      recount("count", (at, wrong) => { part("count").textContent = `Taken back. ${askWords.counted(memory, at, wrong)}`; });
     });
   };
 

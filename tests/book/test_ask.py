@@ -35,7 +35,7 @@ def script(tmp_path_factory) -> str:
 def engine(script):
     with MiniRacer() as engine:
         engine.eval("let memory; const askData = (data) => { memory = askMaths.open(data); };")
-        engine.eval((STATIC / "ask_maths.js").read_text())
+        engine.eval((STATIC / "ask_maths.js").read_text() + (STATIC / "ask.js").read_text())
         engine.eval(script)
         yield engine
 
@@ -176,3 +176,23 @@ def test_search_folds_accents_and_finds_nothing_for_nothing(js):
         [],
         [],
     ]
+
+
+def test_what_the_box_says(js):
+    found = {"value": 3, "known": True, "margin": 1.17e-5, "bucket": 4, "nearest": 5}
+    say = lambda call: js(f"askWords.{call}".replace("FOUND", json.dumps(found)))  # noqa: E731
+    names = js("memory.valueNames")
+    assert say("answer(memory, FOUND, 3)") == [names[3], "normalised margin 1.2 × 10⁻⁵, bucket 5"]
+    assert say("answer(memory, FOUND, 7)")[0] == f"{names[3]} (stored: {names[7]})"
+    assert say("answer(memory, {...FOUND, known: false}, 3)")[0] == "I don't know"
+    assert [say(f"nearest(memory, FOUND, {right})")[1] for right in (5, 3, "undefined")] == [
+        "as stored",
+        "not as stored",
+        "always answers",
+    ]
+    assert say("counted(memory, 7007, 2)") == "Asked all 7,007 airports: 7,005 answer as stored, 2 do not."
+    done = '{"bucket": 0, "equations": 368, "units": 4}'
+    assert say(f'edited(memory, "A", "B", {done}, 12.4, 7007, 0)') == (
+        "A → B: bucket 1 solved again, 368 equations, 12 ms; 4 of 38 hidden units changed. "
+        "Of the other 7,006 answers, 0 changed."
+    )
