@@ -55,9 +55,10 @@ seed = 0
 
 # %%
 import pandas as pd
+from IPython.display import display
 from matplotlib import pyplot as plt
 
-from factbook import cost, figures, fit, store
+from factbook import cost, figures, fit, speed, store
 
 figures.use_style()
 sizes, d = {"smoke": ((24, 48), 16), "laptop": ((128, 256, 512), 64), "paper": ((1024, 2048, 4096, 8192, 16384), 128)}[
@@ -181,6 +182,29 @@ plt.show()
 
 # %% [markdown]
 # Each point is a single run, so there are no bars; the line is a power law fitted to these runs.
+
+# %% [markdown]
+# ## Small, or quick
+#
+# Seconds mean little without size: a network with room is quick to build. Each point is a width of a method, at $d = 64$, built and
+# verified on one thread; `python benchmarks/speed.py` makes the table. Training starts from linear least squares where it goes
+# by L-BFGS, and from random weights where it goes by Adam.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two log-log panels, for 1,024 and 4,096 facts: processor seconds to build and verify against parameters per fact. A grey front falls from training, the smallest, to Hebbian memories, the quickest."}}
+# NBVAL_IGNORE_OUTPUT
+kept = store.stored("speed", "laptop")
+if kept is not None:
+    networks = speed.medians(kept)
+    figure = speed.figure(networks)
+
+# %% [markdown]
+# Medians over three draws, bars from the smallest to the largest; only networks that store every fact of every draw. The grey line
+# joins those than which none is both smaller and quicker. The quickest network of each method, whatever its size:
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+if kept is not None:
+    display(speed.ratios(networks).round(2))
 
 # %% [markdown]
 # ## What we found
