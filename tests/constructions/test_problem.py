@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 
 import factcore as fc
 from factcore.constructions import problem as module
-from factcore.constructions.problem import Problem, Weights, checked_gate, log_loss, network, random_weights
-from factcore.constructions.problem import scaled_problem
+from factcore.constructions.problem import (
+    Problem,
+    Weights,
+    checked_gate,
+    log_loss,
+    network,
+    random_weights,
+    scaled_problem,
+)
 from factcore.constructions.start import ROUNDS, balanced, least_squares_start
 
 few = settings(deadline=None, max_examples=25)
