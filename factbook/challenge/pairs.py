@@ -34,8 +34,8 @@ def pair_tables(
     """The network for pairs (n, 2) of ``sizes`` tokens and labels (n,) in [0, n_labels), of ``width`` hidden units.
 
     With systems=1 one linear system is solved, exactly: `solve_code`, with gates drawn from ``seed`` and ``second``
-    units in its second group. It stores up to about ``width`` facts per token of the position with more tokens. A larger
-    number is the most systems that `factcore.constructions.pairs.refined_tables` may solve, one after the other.
+    units in its second group. It stores up to about ``width`` facts per token of the position with more tokens. A
+    larger number is the most systems that `factcore.constructions.pairs.refined_tables` may solve, one after the other.
     """
     check_integer("systems", systems)
     if systems > 1:
