@@ -1,5 +1,6 @@
 """The memorisation challenge: two-token look-ups by linear systems, and the study that compares them with training."""
 
+from factbook.challenge import drawing
 from factbook.challenge.pairs import count_right, pair_tables, pairs_network
 from factbook.challenge.study import (
     FITS,
@@ -7,6 +8,8 @@ from factbook.challenge.study import (
     PUBLISHED,
     attempt,
     beside_published,
+    bit_jobs,
+    fewest_bits,
     fit,
     jobs,
     largest,
@@ -14,5 +17,5 @@ from factbook.challenge.study import (
     train,
 )
 
-__all__ = ["FITS", "LABELS", "PUBLISHED", "attempt", "beside_published", "count_right", "fit", "jobs", "largest"]
-__all__ += ["pair_tables", "pairs_network", "precision", "train"]
+__all__ = ["FITS", "LABELS", "PUBLISHED", "attempt", "beside_published", "bit_jobs", "count_right", "drawing"]
+__all__ += ["fewest_bits", "fit", "jobs", "largest", "pair_tables", "pairs_network", "precision", "train"]

@@ -189,6 +189,25 @@ def beside_published(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("d").fillna("")
 
 
+def bit_jobs(profile: str) -> list[dict[str, Any]]:
+    """A job per rung, d and scheme of rounding, near the most facts that each rung stores."""
+    sizes = (16,) if profile == "smoke" else (16, 32, 64, 128)
+    schemes = ["fp32", "fp16", *(f"int{bits}" for bits in (16, 14, 13, 12, 11, 10, 9, 8))]
+    rungs = (("one", 1.75), ("several", 2.75))
+    return [
+        {"rung": rung, "d": d, "share": share, "seed": 42, "scheme": scheme}
+        for rung, share in rungs
+        for d in sizes
+        for scheme in schemes
+    ]
+
+
+def fewest_bits(table: pd.DataFrame) -> pd.DataFrame:
+    """Per rung and d the row with the fewest bits per fact that keeps every fact."""
+    kept = table[table.recall == 1].sort_values("bits_per_fact")
+    return kept.groupby(["rung", "d"], as_index=False).first()
+
+
 def precision(rung: str, d: int, share: float, seed: int, scheme: str) -> dict[str, Any]:
     """Recall of the rung's network with its weights rounded to ``scheme``, and bits per weight and fact."""
     facts, mlp = _network_of(rung, d, share, seed)
