@@ -135,7 +135,7 @@ for recall in (1.0, 0.9):
     for rung in ("one", "several"):
         least = challenge.largest(table, recall).query("rung == @rung").groupby("d").n_facts.min()
         above = [int(d) for d, n in least.items() if n > challenge.PUBLISHED[recall][d]]
-        print(f"{recall:.0%}, {challenge.LABELS[rung]}: above the best published training with every draw at d = {above}")
+        print(f"{recall:.0%}, {challenge.LABELS[rung]}: every draw above the best published training at d = {above}")
 
 # %% [markdown]
 # ## Are the weights like trained ones?
@@ -155,7 +155,8 @@ plt.show()
 # Weights rounded row by row to ever fewer bits, as long as every fact stays right. A label costs $\log_2 d$ bits.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Bits per fact against d, each point named by its rounding, for one linear system and for several ridge systems, above a dashed line for the log₂ d bits of a label."}}
-bits = store.resume(store.results_file("challenge_precision", profile), challenge.bit_jobs(profile), challenge.precision)
+rounded = store.results_file("challenge_precision", profile)
+bits = store.resume(rounded, challenge.bit_jobs(profile), challenge.precision)
 challenge.drawing.bits(challenge.fewest_bits(bits))
 plt.show()
 

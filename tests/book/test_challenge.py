@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib import pyplot as plt
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from factbook.challenge import study as challenge
+from factbook.challenge.drawing import GAP, label_ends
 from factbook.challenge.pairs import bent_places, count_right, pair_tables, pairs_network
 from factbook.challenge.system import dealt_gates, gates, solve_code
 from factcore.constructions.pairs import label_places, network_of, pairs_of
@@ -140,6 +142,28 @@ def test_published_fits_and_the_best_of_a_table():
     assert challenge.largest(table).n_facts.tolist() == [450]
     assert challenge.largest(table, 0.9).n_facts.tolist() == [527]  # 475 right, and 450 of them exactly give 500
     assert challenge.beside_published(table).loc[16, challenge.LABELS["one"]] == "450"
+
+
+def test_the_fewest_bits_are_of_a_rounding_that_loses_nothing():
+    row = {"rung": "one", "d": 16}
+    found = [("fp16", 40.0, 1.0), ("int9", 22.0, 1.0), ("int8", 20.0, 0.99), ("int10", 24.0, 1.0)]
+    table = pd.DataFrame([row | {"scheme": s, "bits_per_fact": b, "recall": r} for s, b, r in found])
+    assert challenge.fewest_bits(table).scheme.tolist() == ["int9"]
+    jobs = challenge.bit_jobs("laptop")
+    assert {job["d"] for job in jobs} == {16, 32, 64, 128} and len(jobs) == 80
+
+
+def test_names_at_the_ends_of_lines_do_not_meet():
+    figure, ax = plt.subplots()
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ends = [(1.0, y, f"line {y}", "#000000") for y in (0.97, 0.98, 0.5, 0.51, 0.99)]
+    label_ends(ax, ends)
+    heights = sorted((text.xyann[1], text.get_text()) for text in ax.texts)
+    assert np.diff([height for height, _ in heights]).min() > 0.99 * GAP
+    assert heights[-1][0] <= 1.0001 and [name for _, name in heights] == [
+        f"line {y}" for y in (0.5, 0.51, 0.97, 0.98, 0.99)
+    ]
+    plt.close(figure)
 
 
 def test_attempts_report_what_they_stored():
