@@ -193,7 +193,7 @@ def bit_jobs(profile: str) -> list[dict[str, Any]]:
     """A job per rung, d and scheme of rounding, near the most facts that each rung stores."""
     sizes = (16,) if profile == "smoke" else (16, 32, 64, 128)
     schemes = ["fp32", "fp16", *(f"int{bits}" for bits in (16, 14, 13, 12, 11, 10, 9, 8))]
-    rungs = (("one", 1.75), ("several", 2.75))
+    rungs = (("one", 1.5), ("several", 2.75))
     return [
         {"rung": rung, "d": d, "share": share, "seed": 42, "scheme": scheme}
         for rung, share in rungs
