@@ -58,6 +58,7 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import challenge, figures, fit, store
+from factbook.challenge import drawing
 from factcore.data import drawn_pairs
 
 figures.use_style()
@@ -83,7 +84,7 @@ print("several:", round(fc.recall(mlp, facts) * len(facts)), "of", len(facts), "
 # the free numbers. A second, small group has the roles swapped: it serves tokens that have too many facts.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels. A table of black and white cells, open and shut, a random pattern per token, units marked + and − in turn. A table of positive free numbers, one per token of the other position and unit. The logits of five labels as lines over the code, tangents of a parabola, each highest around its own label's place."}}
-challenge.drawing.idea(one)
+drawing.idea(one)
 plt.show()
 
 # %% [markdown]
@@ -107,7 +108,7 @@ best = challenge.largest(table)
 challenge.beside_published(table)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Facts per d² against d from 16 to 256 on logarithmic axes, two panels: every label right, and nine of ten right. Several ridge systems lie highest and level near 3, one linear system level near 1.9. Published and own trainings begin above 2 and fall below both. Random embeddings and the published hand-coded weights lie far below and fall."}}
-challenge.drawing.capacities(table)
+drawing.capacities(table)
 plt.show()
 
 # %% [markdown]
@@ -144,7 +145,7 @@ for recall in (1.0, 0.9):
 epochs = {"smoke": 50}.get(profile, 1000)
 trained = challenge.train(tokens, labels, d, epochs=epochs)
 several = challenge.pairs_network(tokens, labels, d, systems=60)
-challenge.drawing.weights({"one linear system": one, "several ridge systems": several, "trained": trained}, tokens)
+drawing.weights({"one linear system": one, "several ridge systems": several, "trained": trained}, tokens)
 plt.show()
 
 # %% [markdown]
@@ -157,7 +158,7 @@ plt.show()
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Bits per fact against d, each point named by its rounding, for one linear system and for several ridge systems, above a dashed line for the log₂ d bits of a label."}}
 rounded = store.results_file("challenge_precision", profile)
 bits = store.resume(rounded, challenge.bit_jobs(profile), challenge.precision)
-challenge.drawing.bits(challenge.fewest_bits(bits))
+drawing.bits(challenge.fewest_bits(bits))
 plt.show()
 
 # %% [markdown]
@@ -190,4 +191,11 @@ for pair in [("water", "French"), ("bread", "German"), ("house", "Italian")]:
 #
 # ## What we found
 #
-# To come.
+# *One linear system* grows like $d^2$, close to the lemma's $2d^2$: with every draw of the facts it stores at least 83%, 88%, 100%, 122% and 138% of
+# the best published training at $d = 16$ to $256$, in about five seconds of one core at $d = 256$. It ends where the tokens with many facts use up
+# the second group. *Several ridge systems* store $2.9\,d^2$ facts at $d = 16$ and $3.1\,d^2$ at $d = 32$ to $128$: 130%, 147%, 167% and 200% of the best
+# published training; at $d = 256$ only $2.5\,d^2$ was tried, 186%. Every entry of both tables is then free, where one system fixes half of them as
+# gates. With nine labels of ten, one system is ahead from $d = 64$ on, several at every $d$. TRAINED Random embeddings with a trained $U$ store far less.
+#
+# *Bits*: the iterated weights keep every fact at 9 to 14 bits a weight, which is 18 to 26 bits a fact near their limit, about four times $\log_2 d$. One system
+# needs float32 from $d = 64$ on.
