@@ -90,7 +90,7 @@ def label_ends(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     for at, place in places.items():
         x, y, name, colour = ends[at]
         line: dict[str, Any] = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4}
-        spot: dict[str, Any] = {"xy": (x, y), "xytext": (1.04, place - shift), "textcoords": "axes fraction"}
+        spot: dict[str, Any] = {"xy": (x, y), "xytext": (1.07, place - shift), "textcoords": "axes fraction"}
         ax.annotate(name, **spot, color=colour, fontsize=9, va="center", arrowprops=line)
 
 
