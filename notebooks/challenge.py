@@ -150,7 +150,7 @@ drawing.weights({"one linear system": one, "several ridge systems": several, "tr
 plt.show()
 
 # %% [markdown]
-# The iterated weights look like trained ones: one hump around zero, half of the units open. Those of one system do not: lifts and shut gates stand far out.
+# The iterated weights look like trained ones: one hump around zero, about half of the units open. Those of one system do not: lifts and shut gates stand far out.
 #
 # ## Bits
 #
