@@ -21,6 +21,7 @@ LOOKS = {
     "max-margin": ("#CC79A7", "D", "max-margin (convex)"),
     "block-convex": ("#009E73", "P", "block-convex, 5 solves"),
     "paper-codes": ("#332288", "p", "encoder-decoder, the paper's codes"),
+    "pairs": ("#9933FF", "*", "pairs of tokens"),
     "block-convex-2": ("#77AA55", "h", "block-convex, 2 solves"),
 }
 CODE_LOOKS = {

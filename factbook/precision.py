@@ -17,7 +17,7 @@ from factcore.scoring import recall
 SCHEMES = ("fp32", "bf16", "fp16", "fp8", "int8", "int6", "int5", "int4", "int3", "int2")
 FLOATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FP8_LARGEST = 448.0  # of torch.float8_e4m3fn
-SCALE_BITS = 32  # a row's scale and a bias stay float32 in the 8-bit schemes and below
+SCALE_BITS = 32  # a row's scale and a bias stay float32 in 'fp8' and the whole numbers
 
 
 class Quantised(NamedTuple):
@@ -32,7 +32,7 @@ def quantise(mlp: GatedMLP, scheme: str) -> Quantised:
     """Round every weight of ``mlp`` to ``scheme`` and back: the arithmetic keeps its dtype, the numbers do not.
 
     'fp32', 'bf16', 'fp16': a cast. 'fp8' (e4m3): a cast after each row was scaled to the format's largest number.
-    'int2' … 'int8': the multiples q·s of a row's scale s = max|w| / (2^(b−1) − 1), q a whole number, so an error of at
+    'int2' … 'int16': the multiples q·s of a row's scale s = max|w| / (2^(b−1) − 1), q a whole number, so an error of at
     most s/2. Rows are those of the (h, d) and (d, h) matrices; their scales and the biases stay float32 and count
     32 bits each. ValueError for another scheme and for a weight that 'fp16' cannot hold.
     """
@@ -62,7 +62,7 @@ def quantise(mlp: GatedMLP, scheme: str) -> Quantised:
 
 
 def round_rows(weight: Tensor, scheme: str) -> Tensor:
-    """``weight`` (rows, columns) in 'fp8' or 'int2' … 'int8' with one float32 scale per row, as its own dtype."""
+    """``weight`` (rows, columns) in 'fp8' or 'int2' … 'int16' with one float32 scale per row, as its own dtype."""
     bits = scheme_bits(scheme)
     levels = FP8_LARGEST if scheme == "fp8" else 2.0 ** (bits - 1) - 1
     scale = (weight.abs().amax(dim=1, keepdim=True).double() / levels).float().double()
@@ -77,8 +77,8 @@ def round_rows(weight: Tensor, scheme: str) -> Tensor:
 
 
 def scheme_bits(scheme: str) -> int:
-    """Bits of one number in ``scheme``; ValueError for a name that is none of `SCHEMES` or int2 … int8."""
-    if scheme in SCHEMES or re.fullmatch("int[2-8]", str(scheme)):
+    """Bits of one number in ``scheme``; ValueError for a name that is none of `SCHEMES` or int2 … int16."""
+    if scheme in SCHEMES or re.fullmatch("int([2-9]|1[0-6])", str(scheme)):
         return int(re.sub(r"\D", "", scheme))
     raise ValueError(f"scheme must be one of {list(SCHEMES)} or int7, got {scheme!r}")
 

@@ -8,7 +8,7 @@ A companion to "Constructing Efficient Fact-Storing MLPs for Transformers" (arXi
 """
 
 from factcore.build import construct
-from factcore.data import airport_facts, cut_to_leading, layer_facts, value_geometry
+from factcore.data import airport_facts, cut_to_leading, layer_facts, pair_facts, value_geometry
 from factcore.facts import FactSet, spherical_facts
 from factcore.geometry import Decodability, decodability, most_confusable, whiten
 from factcore.mlp import GatedMLP
@@ -16,7 +16,8 @@ from factcore.scoring import decode, lipschitz, margins, recall
 from factcore.search import SmallestWidth, smallest_width
 
 __version__ = "0.2.0"
-__all__ = ["FactSet", "airport_facts", "cut_to_leading", "layer_facts", "spherical_facts", "value_geometry"]
+__all__ = ["FactSet", "airport_facts", "cut_to_leading", "layer_facts", "pair_facts"]
+__all__ += ["spherical_facts", "value_geometry"]
 __all__ += ["Decodability", "decodability", "most_confusable", "whiten"]
 __all__ += ["GatedMLP", "SmallestWidth", "construct", "smallest_width"]
 __all__ += ["decode", "lipschitz", "margins", "recall"]

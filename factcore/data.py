@@ -90,6 +90,26 @@ def layer_facts(n_facts: int | None = None, *, seed: int = 0) -> FactSet:
     return FactSet(inputs[rows], outputs[rows], torch.arange(len(rows)))
 
 
+def pair_facts(n_facts: int, d: int, *, seed: int = 42) -> FactSet:
+    """The memorisation challenge: the first n of the (2d)² shuffled pairs as two-hot keys (n, 4d), d one-hot values.
+
+    Labels are i mod d, sorted. The same seed gives the same pairs. ValueError for more facts than pairs.
+    """
+    tokens, labels = drawn_pairs(n_facts, d, seed=seed)
+    keys = torch.zeros(n_facts, 4 * d).scatter_(1, tokens + torch.tensor([0, 2 * d]), 1.0)
+    return FactSet(keys, torch.eye(d), labels)
+
+
+def drawn_pairs(n_facts: int, d: int, *, seed: int = 42) -> tuple[Tensor, Tensor]:
+    """The tokens (n, 2), below 2d, and labels (n,) of `pair_facts`."""
+    check_integer("d", d)
+    check_integer("n_facts", n_facts, 4 * d * d)
+    chosen = torch.randperm(4 * d * d, generator=stream(seed, "facts"))[:n_facts]
+    labels = torch.arange(n_facts) % d
+    chosen, labels = chosen[labels.argsort(stable=True)], labels.sort().values
+    return torch.stack([chosen // (2 * d), chosen % (2 * d)], 1), labels
+
+
 def cut_to_leading(facts: FactSet, d: int) -> FactSet:
     """The same facts in ``d`` dimensions: keys, and values, each turned to their own d leading principal directions.
 

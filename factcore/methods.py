@@ -9,6 +9,7 @@ from factcore.constructions.hebbian import hebbian
 from factcore.constructions.max_margin import max_margin
 from factcore.constructions.ntk import ntk
 from factcore.constructions.one_hot import one_hot
+from factcore.constructions.pairs import pairs
 from factcore.constructions.trained import trained
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
@@ -40,5 +41,6 @@ METHODS: dict[str, Method] = {
     "hebbian": Method(hebbian, 90, most=lambda facts: 8 * facts.d * (facts.d + 1), uneven=True),
     "max-margin": Method(max_margin, 25, most=lambda facts: 8 * len(facts)),
     "block-convex": Method(block_convex, 6, most=lambda facts: 8 * len(facts)),
+    "pairs": Method(pairs, 3, most=lambda facts: len(facts) + 8, finds_width=True, uneven=True),
     "trained": Method(trained, 4, most=lambda facts: 4 * (len(facts) + facts.d)),
 }

@@ -4,14 +4,19 @@ import math
 import resource
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from factbook.challenge.pairs import count_right, drawn_pairs, pair_facts, pair_tables, pairs
+from factbook.challenge.pairs import count_right, pair_tables
 from factbook.precision import precision_rows
+from factcore.constructions.pairs import network_of
+from factcore.data import drawn_pairs, pair_facts
+from factcore.facts import FactSet
+from factcore.mlp import GatedMLP
 
 # The authors' fits, a d^b / ln d, and what their public logs say was stored (best of 11 trainings of 5,000 epochs).
 FITS = {
@@ -23,8 +28,9 @@ PUBLISHED = {
     0.9: {16: 784, 32: 2560, 64: 8320, 128: 27648, 256: 93184},
 }
 LONGER = {16: 744, 32: 2976, 64: 10368, 128: 29696}  # an unfolded twin, 50,000 epochs
-EPOCHS, RATES = 5000, {"trained": 0.03, "random": 0.1}
+EPOCHS = 5000
 RESTARTS = 3
+RATES = {"trained": (0.03, 0.015, 0.06), "random": (0.1, 0.1, 0.1)}  # learning rates of the restarts
 SYSTEMS = 60  # at most, of the rung that solves several
 LABELS = {
     "one": "one linear system",
@@ -45,7 +51,10 @@ SHARES: dict[str, dict[str, dict[int, tuple[float, ...]]]] = {
             **{128: (2.5, 3.0, 3.125), 256: (2.5,)},
         },
         "random": {d: (0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4) for d in (16, 32, 64)},
-        "trained": {16: (1.75, 2.0, 2.25, 2.5), 32: (1.5, 1.75, 2.0, 2.125, 2.25, 2.5), 64: (1.5, 1.75, 1.875)},
+        "trained": {
+            **{16: (1.75, 2.0, 2.25, 2.5, 2.75, 3.0), 32: (1.5, 1.75, 2.0, 2.125, 2.25, 2.375, 2.5)},
+            **{64: (1.5, 1.75, 1.875), 128: (1.25, 1.375)},
+        },
     },
 }
 SHARES["paper"] = {
@@ -107,7 +116,7 @@ def attempt(rung: str, d: int, share: float, seed: int) -> dict[str, Any]:
 def network(rung: str, tokens: Tensor, labels: Tensor, d: int, draw: int) -> tuple[tuple[Tensor, ...] | None, int]:
     """E₁, E₂ and U of one draw, None where a linear system has no room for the facts, and the systems solved."""
     if rung in RATES:
-        return train(tokens, labels, d, seed=draw, embeddings=rung == "trained"), 0
+        return train(tokens, labels, d, seed=draw, rate=RATES[rung][draw], embeddings=rung == "trained"), 0
     try:
         tables = pair_tables(tokens, labels, (2 * d, 2 * d), d, d, seed=draw, systems=1 if rung == "one" else SYSTEMS)
     except ValueError:
@@ -117,9 +126,16 @@ def network(rung: str, tokens: Tensor, labels: Tensor, d: int, draw: int) -> tup
 
 @torch.enable_grad()
 def train(
-    tokens: Tensor, labels: Tensor, d: int, *, seed: int = 0, embeddings: bool = True, epochs: int = EPOCHS
+    tokens: Tensor,
+    labels: Tensor,
+    d: int,
+    *,
+    seed: int = 0,
+    rate: float = 0.03,
+    embeddings: bool = True,
+    epochs: int = EPOCHS,
 ) -> tuple[Tensor, ...]:
-    """E₁, E₂ and U by full-batch Adam on cross-entropy, cosine decay, stopped when every fact decodes.
+    """E₁, E₂ and U by full-batch Adam on cross-entropy, cosine decay from ``rate``, stopped when every fact decodes.
 
     ``embeddings=False`` leaves E₁ and E₂ as drawn: only U is trained.
     """
@@ -127,7 +143,7 @@ def train(
     first, second = (torch.randn(2 * d, d, generator=generator).requires_grad_(embeddings) for _ in range(2))
     readout = (torch.randn(d, d, generator=generator) / d**0.5).requires_grad_()
     free = [table for table in (first, second, readout) if table.requires_grad]
-    adam = torch.optim.Adam(free, lr=RATES["trained" if embeddings else "random"])
+    adam = torch.optim.Adam(free, lr=rate)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, epochs)
     hidden = torch.relu(first[tokens[:, 0]] + second[tokens[:, 1]])
     for epoch in range(epochs):
@@ -144,8 +160,13 @@ def train(
 
 
 def largest(table: pd.DataFrame, recall: float = 1.0) -> pd.DataFrame:
-    """Per rung, d and seed the row with the most facts at that recall."""
-    kept = table[table.recall >= recall].sort_values("n_facts")
+    """Per rung, d and seed the row with the most facts at that recall, their number in ``n_facts``.
+
+    A network that has r of n facts right has them right among the first r / recall, too, where that is more than n.
+    """
+    kept = table[table.recall >= recall]
+    right = (kept.recall * kept.n_facts).round()
+    kept = kept.assign(n_facts=(right / recall + 1e-9).astype(int)).sort_values("n_facts")
     return kept.groupby(["rung", "d", "seed"], as_index=False).last()
 
 
@@ -167,10 +188,37 @@ def beside_published(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("d").fillna("")
 
 
+def bit_jobs(profile: str) -> list[dict[str, Any]]:
+    """A job per rung, d and scheme of rounding, near the most facts that each rung stores."""
+    sizes = (16,) if profile == "smoke" else (16, 32, 64, 128)
+    schemes = ["fp32", "fp16", *(f"int{bits}" for bits in (16, 14, 13, 12, 11, 10, 9, 8))]
+    rungs = (("one", 1.5), ("several", 2.75))
+    return [
+        {"rung": rung, "d": d, "share": share, "seed": 42, "scheme": scheme}
+        for rung, share in rungs
+        for d in sizes
+        for scheme in schemes
+    ]
+
+
+def fewest_bits(table: pd.DataFrame) -> pd.DataFrame:
+    """Per rung and d the row with the fewest bits per fact that keeps every fact."""
+    kept = table[table.recall == 1].sort_values("bits_per_fact")
+    return kept.groupby(["rung", "d"], as_index=False).first()
+
+
 def precision(rung: str, d: int, share: float, seed: int, scheme: str) -> dict[str, Any]:
-    """Recall of the network of `pairs` with its weights rounded to ``scheme``, and bits per weight and fact."""
-    facts = pair_facts(round(share * d * d), d, seed=seed)
-    mlp = pairs(facts, d, 0, systems=1 if rung == "one" else SYSTEMS)
+    """Recall of the rung's network with its weights rounded to ``scheme``, and bits per weight and fact."""
+    facts, mlp = _network_of(rung, d, share, seed)
     row = precision_rows(mlp, facts, [scheme])[0]
     del row["scheme"]
     return {"n_facts": len(facts)} | row
+
+
+@lru_cache(maxsize=1)
+def _network_of(rung: str, d: int, share: float, seed: int) -> tuple[FactSet, GatedMLP]:
+    facts = pair_facts(round(share * d * d), d, seed=seed)
+    tables = pair_tables(
+        *drawn_pairs(len(facts), d, seed=seed), (2 * d, 2 * d), d, d, systems=1 if rung == "one" else SYSTEMS
+    )
+    return facts, network_of(facts, tables)

@@ -7,7 +7,7 @@ or has too few rows (raise `NoTable`), the verdict is "not tested". Nothing is t
 not at all.
 """
 
-from factbook.claims import memories, paper, transformer  # noqa: F401  (their rows fill CLAIMS, in this order)
+from factbook.claims import challenge, memories, paper, transformer  # noqa: F401  (their rows fill CLAIMS, in this order)
 from factbook.claims.judging import CLAIMS, SOURCES, VERDICTS, Claim, Finding, NoTable, about, evaluate
 
 __all__ = ["CLAIMS", "SOURCES", "VERDICTS", "Claim", "Finding", "NoTable", "about", "evaluate"]

@@ -187,3 +187,18 @@ def test_every_row_is_in_the_page_with_a_known_verdict():
 @pytest.mark.parametrize("x, text", [(21.44, "21.4"), (0.00123, "0.00123"), (12345.6, "12,346"), (0, "0"), (3, "3.00")])
 def test_numbers_have_three_figures(x, text):
     assert claims.about(x) == text
+
+
+@pytest.mark.parametrize("ours, verdict_", [(31000, "differs"), (900, "reproduced")])
+def test_the_challenge_is_decided_by_the_least_draw_against_the_best_training(tmp_path, ours, verdict_):
+    row = {"rung": "one", "d": 128, "share": 1.0, "seed": 42, "n_facts": ours, "recall": 1.0}
+    trained = row | {"rung": "trained", "n_facts": 20000}
+    write(
+        tmp_path, "challenge", [row, row | {"seed": 43, "n_facts": ours + 500}, row | {"n_facts": 60000, "recall": 0.9}]
+    )
+    assert verdict("hand_coded_against_training", tmp_path) == ("not tested", "")
+    write(tmp_path, "challenge", [row, row | {"seed": 43, "n_facts": ours + 500}, trained])
+    finding, profile = claims.evaluate(ROWS["hand_coded_against_training"], tmp_path)
+    assert (finding.verdict, profile) == (verdict_, "laptop")
+    assert finding.number.startswith(f"{ours:,} facts, {ours / 25600:.2f} times the best published (25,600) and")
+    assert finding.interval == f"least of 2 draws, one linear system: {ours:,}"

@@ -43,7 +43,7 @@ def test_fp8_keeps_three_binary_digits(rows, columns, seed):
 
 
 @settings(deadline=None, max_examples=30)
-@given(scheme=st.sampled_from(["fp8", "int8", "int4", "int2"]), **shapes)
+@given(scheme=st.sampled_from(["fp8", "int12", "int8", "int4", "int2"]), **shapes)
 def test_rounding_twice_is_rounding_once(scheme, rows, columns, seed):
     once = round_rows(weights(rows, columns, seed), scheme)
     torch.testing.assert_close(round_rows(once, scheme), once, rtol=1e-6, atol=0)
@@ -104,7 +104,7 @@ def test_weights_that_half_precision_cannot_hold_are_named():
     assert torch.equal(quantise(big, "bf16").mlp.gate_weight, torch.ones(2, 2))
 
 
-@pytest.mark.parametrize("scheme", ["int1", "int16", "float32", "", "fp"])
+@pytest.mark.parametrize("scheme", ["int1", "int17", "float32", "", "fp"])
 def test_unknown_schemes_are_named(scheme):
     with pytest.raises(ValueError, match="scheme must be one of .*'bf16'"):
         scheme_bits(scheme)

@@ -35,13 +35,26 @@ def decodes(mlp, facts):
 
 def few(method, n=24, d=12, dtype=torch.float32):
     """As many facts as the method stores in little time: an averaged update needs keys that are nearly orthogonal."""
-    return fc.spherical_facts(6, 16, seed=1, dtype=dtype) if method == "ntk" else fc.spherical_facts(n, d, dtype=dtype)
+    if method == "ntk":
+        return fc.spherical_facts(6, 16, seed=1, dtype=dtype)
+    facts = fc.spherical_facts(n, d, dtype=dtype)
+    return paired(facts) if method == "pairs" else facts
 
 
-def unequal(n, d, e, v=None, dtype=torch.float64, seed=0):
-    """Keys in d dimensions, values in e."""
+def paired(facts):
+    """For the method that takes pairs of tokens alone: keys of one 1 in each half, values affinely independent."""
+    n, d, v = len(facts), facts.d, min(facts.n_values, facts.e + 1)
+    keys, row, second = torch.zeros_like(facts.keys), torch.arange(n), d - d // 2
+    keys[row, row // second], keys[row, d // 2 + row % second] = 1.0, 1.0
+    return fc.FactSet(keys, facts.values[:v], facts.targets % v)
+
+
+def unequal(method, n, d, e, v=None, dtype=torch.float64, seed=0):
+    """Keys in d dimensions, values in e; twice as many for the methods that need them."""
+    d, e = (2 * d, 2 * e) if method in ("ntk", "pairs") else (d, e)
     keys, values = fc.spherical_facts(n, d, seed=seed, dtype=dtype), fc.spherical_facts(v or n, e, seed=seed + 1)
-    return fc.FactSet(keys.keys, values.values.to(dtype), torch.arange(n) % (v or n))
+    facts = fc.FactSet(keys.keys, values.values.to(dtype), torch.arange(n) % (v or n))
+    return paired(facts) if method == "pairs" else facts
 
 
 # --- verification ----------------------------------------------------------------------------------------------
@@ -50,6 +63,7 @@ def unequal(n, d, e, v=None, dtype=torch.float64, seed=0):
 @pytest.mark.parametrize("method", [name for name in METHODS if not METHODS[name].fixed_width])
 def test_a_width_too_narrow_is_refused_with_the_count_and_the_first_row(method):
     facts = fc.spherical_facts(64, 16, dtype=torch.float64)
+    facts = paired(facts) if method == "pairs" else facts
     narrow = NARROW.get(method, {"width": 2})
     lossy = fc.construct(facts, method, strict=False, **narrow)
     lost = np.flatnonzero(~decodes(lossy, facts))
@@ -143,7 +157,7 @@ def test_a_new_line_in_the_table_is_found_by_the_command(dummy, tmp_path, capsys
 @every_method
 @pytest.mark.parametrize("d, e", [(16, 9), (9, 16)])
 def test_keys_and_values_may_differ_in_dimension(method, d, e):
-    facts = unequal(6, 2 * d, 2 * e, v=4) if method == "ntk" else unequal(40, d, e, v=20)
+    facts = unequal(method, 6, d, e, v=4) if method == "ntk" else unequal(method, 40, d, e, v=20)
     n, d, e = len(facts), facts.d, facts.e
     mlp = fc.construct(facts, method, **QUICK.get(method, {}))
     assert decodes(mlp, facts).all() and mlp.lost.tolist() == [] and fc.recall(mlp, facts) == 1.0
@@ -161,18 +175,19 @@ def test_keys_and_values_may_differ_in_dimension(method, d, e):
 @every_method
 @pytest.mark.parametrize("d, e", [(12, 6), (6, 12)])
 def test_the_search_takes_them_too(method, d, e):
-    facts = unequal(5, 2 * d, 2 * e) if method == "ntk" else unequal(24, d, e)
-    n, d, e = len(facts), facts.d, facts.e
+    facts = unequal(method, 5 if method == "ntk" else 24, d, e)
+    d, e = facts.d, facts.e
     found = fc.smallest_width(facts, method, tries=1, resolution=0.3, **QUICK.get(method, {}))
     assert found.recall == 1.0 and found.n_params % found.width == 0
-    assert found.n_params // found.width in (2 * d + e, 2 * d + e + 1, d + e + 1)
-    assert fc.decodability(facts.values).separators.shape == (n, e)
+    per_unit = (d + e,) if method == "pairs" else (2 * d + e, 2 * d + e + 1, d + e + 1)
+    assert found.n_params // found.width in per_unit
+    assert fc.decodability(facts.values).separators.shape == (facts.n_values, e)
 
 
 @pytest.mark.parametrize("d, e", [(3, 5), (5, 3)])
 def test_the_steepest_slope_of_unequal_dimensions(d, e):
     matrix = torch.randn(e, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    facts = unequal(6, d, e)
+    facts = unequal("any", 6, d, e)
     assert fc.lipschitz(lambda x: x @ matrix.T, facts) == pytest.approx(float(torch.linalg.matrix_norm(matrix, 2)))
 
 
@@ -189,6 +204,7 @@ MOVED = {
 REFUSED = (
     r"facts are lost at width \d+, the first in row \d+|no width up to \d+ stores all"
     r"|values cannot be decoded, the first is values\[\d+\]"
+    r"|keys\[0\] is no pair of tokens|values must be affinely independent"
 )
 
 
@@ -225,6 +241,7 @@ def test_an_offset_is_stored_or_refused_by_name(method, dtype, of_keys, of_value
 @every_method
 def test_values_far_from_the_origin_are_stored_in_double_precision(method):
     plain = fc.spherical_facts(24, 12, dtype=torch.float64)
+    plain = paired(plain) if method == "pairs" else plain
     facts = fc.FactSet(plain.keys, plain.values + 100, plain.targets)
     if method in ("ntk", "hebbian"):  # their outputs aim at the values themselves, which all point the same way
         with pytest.raises(ValueError, match=REFUSED):
@@ -243,12 +260,15 @@ def test_a_key_of_zeros_is_told_or_named(method):
     try:
         mlp = fc.construct(facts, method, **options)
     except ValueError as error:
+        if method == "pairs":
+            assert "keys[3] is no pair of tokens" in str(error)
+            return
         assert "facts are lost" in str(error) and "keys[3] is a row of zeros" in str(error)
         return
     assert decodes(mlp, facts).all()
 
 
-@every_method
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "pairs"])  # its values span no hull with others
 def test_a_value_of_zeros_inside_the_hull_is_named(method):
     plain = fc.spherical_facts(40, 6)
     values = plain.values.clone()

@@ -111,7 +111,7 @@ def hidden_value():
     return fc.FactSet(facts.keys, values, facts.targets)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "pairs"])  # which takes no such keys or values
 @pytest.mark.parametrize("call", [fc.smallest_width, fc.construct])
 def test_a_value_that_nothing_can_pick_ends_the_search_at_once(method, call):
     facts, begun = hidden_value(), time.process_time()

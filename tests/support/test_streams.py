@@ -26,6 +26,16 @@ def unit(rows):
     return torch.nn.functional.normalize(rows.double(), dim=1)
 
 
+def facts_for(method, n, d):
+    """Random facts of a seed; where the method takes pairs of tokens alone, with such keys."""
+    facts, row = fc.spherical_facts(n, d, seed=5), torch.arange(n)
+    if method != "pairs":
+        return facts
+    keys = torch.zeros(n, d)
+    keys[row, row // 7], keys[row, d // 2 + row % 7] = 1.0, 1.0
+    return fc.FactSet(keys, facts.values[: d + 1], facts.targets % (d + 1))
+
+
 @pytest.fixture
 def drawn(monkeypatch):
     """Where each draw begins in its stream, by the place in the code that draws: state → places."""
@@ -50,7 +60,7 @@ def drawn(monkeypatch):
 @pytest.mark.parametrize("method, options", VARIANTS)
 def test_no_two_places_draw_the_same_numbers(method, options, drawn):
     """Facts, gates, directions, projections, junk, batches and queries of one seed, all for one network."""
-    facts = fc.spherical_facts(24, 12, seed=5)
+    facts = facts_for(method, 24, 14)
     fc.construct(facts, method, seed=5, width=None if METHODS[method].finds_width else 6, strict=False, **options)
     model = tf.FactTransformer(facts, seed=5)
     tf.train_recall(model, facts.targets, steps=2, batch=8, seed=5)
@@ -77,7 +87,7 @@ def test_two_places_that_share_a_stream_are_seen(drawn):
 @pytest.mark.parametrize("method, options", VARIANTS)
 def test_weights_are_no_copies_of_the_facts_nor_of_the_projection_of_their_seed(method, options):
     """Random rows of 48 numbers stand apart; rows of one stream are the same rows."""
-    facts = fc.spherical_facts(40, 48, seed=5)
+    facts = facts_for(method, 40, 48)
     width = None if METHODS[method].finds_width else 40
     mlp = fc.construct(facts, method, seed=5, width=width, strict=False, **options)
     basis = projection_basis(48, stream(5, "projection"))
