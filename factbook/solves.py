@@ -1,6 +1,6 @@
 """The page on solves: parameters against the number of convex solves, and what each part of `block-convex` buys.
 
-python -m factbook.solves            # results/laptop/solves_large.csv and block_convex_steps.csv: an hour, resumable
+    python -m factbook.solves      # results/laptop/solves_large.csv and block_convex_steps.csv: an hour, resumable
 """
 
 import time

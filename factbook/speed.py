@@ -31,7 +31,7 @@ def medians(table: pd.DataFrame) -> pd.DataFrame:
 def front(rows: pd.DataFrame) -> pd.DataFrame:
     """Of networks for one n those than which no other is both smaller and quicker, from the smallest on."""
     rows = rows.sort_values(["per_fact", "cpu_s"])
-    return rows[rows.cpu_s < rows.cpu_s.cummin().shift(fill_value=float("inf"))]
+    return rows[~(rows.cpu_s >= rows.cpu_s.cummin().shift())]
 
 
 def ratios(rows: pd.DataFrame) -> pd.DataFrame:
