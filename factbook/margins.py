@@ -175,8 +175,10 @@ def plot_violins(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
         for w in widths
     ]
     drawn = axes.violinplot(shapes, positions=range(len(widths)), widths=0.85, showmedians=True, showextrema=True)
-    for part in [*drawn["bodies"], *(drawn[name] for name in ("cmedians", "cmins", "cmaxes", "cbars"))]:
-        part.set_color(colour)
+    for body in drawn.pop("bodies"):  # type: ignore[attr-defined]
+        body.set_color(colour)
+    for lines in drawn.values():
+        lines.set_color(colour)
     axes.axhline(0, color="grey", linestyle=":")
     axes.set_xticks(range(len(widths)), [str(w) for w in widths])
     axes.set_xlabel("hidden units")

@@ -88,8 +88,7 @@ fits = {name: us.fitted(sweeps[name], us.clean_form, [1, 4, 1]) for name in ("fe
 fits["together"] = us.fitted(both, us.clean_form, [1, 4, 1])
 figure, panels = plt.subplots(1, 2, figsize=(8.8, 4.2))
 titles = {"features": f"n = {facts}", "facts": f"m = {features}"}
-axis = {"features": ("features", "features m"), "facts": ("n_facts", "facts n")}
-for axes, (name, (x, label)) in zip(panels, axis.items()):
+for axes, name, x, label in zip(panels, titles, ("features", "n_facts"), ("features m", "facts n")):
     constants, r2 = fits[name]
     us.plot_form(axes, sweeps[name], x, us.clean_form, constants, f"fitted bound, R² = {r2:.3f}")
     axes.set(xlabel=label, title=f"{titles[name]}, d = {d}")
@@ -98,7 +97,7 @@ panels[0].set_ylabel("smallest margin")
 plt.show()
 
 # %% [markdown]
-# Points are medians over the draws of facts, bars reach from the smallest to the largest. Features raise the smallest margin, facts lower it, both as the form says.
+# Points are medians over the draws of facts, bars reach from the smallest to the largest.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -151,9 +150,8 @@ size = {"smoke": (16, 16), "laptop": (512, 64), "paper": (2048, 128)}[profile]
 widths = [8, 16] if smoke else [size[1] * k // 16 for k in (2, 3, 4, 6, 8, 12, 16, 32)]
 attention = {"device": device, "attention_steps": 50 if smoke else 1500}
 jobs = [{"width": w, "n_facts": size[0], "d": size[1], "seed": s} for s in range(seed, seed + 3) for w in widths]
-wide = store.resume(
-    store.results_file("margins_width", profile), jobs, partial(us.trained_margins, **attention), device=device
-)
+file = store.results_file("margins_width", profile)
+wide = store.resume(file, jobs, partial(us.trained_margins, **attention), device=device)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: violins of the margins per key for each width; the narrowest have keys below zero, wider ones none, and their bulk rises with width. Right: recall of the MLP alone, which reaches 1 at a small width, and in the transformer, which follows later and below."}}
 figure, panels = plt.subplots(1, 2, figsize=(8.8, 4.2))
@@ -164,7 +162,9 @@ for column, name, look in (
     ("in_transformer", "behind trained attention", "hebbian"),
 ):
     figures.plot_spread(panels[1], wide, "width", column, look, label=name)
-panels[1].set(xscale="log", xlabel="hidden units", ylabel="recall")
+panels[1].set(xlabel="hidden units", ylabel="recall", xscale="log")
+panels[1].set_xticks(widths, [str(width) for width in widths])
+panels[1].minorticks_off()
 panels[1].legend()
 plt.show()
 
