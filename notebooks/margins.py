@@ -147,8 +147,8 @@ us.averaged(sweeps["noise"], ["noise"])[["noise", "smallest", "recall"]].round(3
 
 # %%
 size = {"smoke": (16, 16), "laptop": (512, 64), "paper": (2048, 128)}[profile]
-widths = [8, 16] if smoke else [size[1] * k // 16 for k in (2, 3, 4, 6, 8, 12, 16, 32)]
-attention = {"device": device, "attention_steps": 50 if smoke else 1500}
+widths = [8, 16] if smoke else [size[1] * k // 16 for k in (2, 3, 4, 8, 16, 32)]
+attention = {"device": device, "attention_steps": {"smoke": 50, "laptop": 500, "paper": 4000}[profile]}
 jobs = [{"width": w, "n_facts": size[0], "d": size[1], "seed": s} for s in range(seed, seed + 3) for w in widths]
 file = store.results_file("margins_width", profile)
 wide = store.resume(file, jobs, partial(us.trained_margins, **attention), device=device)
