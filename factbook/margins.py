@@ -92,9 +92,25 @@ def clean_form(rows: pd.DataFrame, signal: float, inside: float, crosstalk: floa
     return signal - crosstalk * np.sqrt(crowd.to_numpy())
 
 
+def stated_bound(n_facts: int, d: int, features: int, failure: float = 0.5) -> float:
+    """The bound for isotropic keys and values with all its constants, as the code of arXiv 2607.10034 has it."""
+    pairs, rows = np.log(4 * n_facts**2 / failure), np.log(4 * n_facts / failure)
+    crosstalk = 2 * np.sqrt(6 * n_facts * pairs / d**3) + 8 * np.sqrt(n_facts * pairs / (features * d))
+    rest = np.sqrt(2 * pairs / d) + np.sqrt(18 * rows / features) + 8 * rows / features + 4 * pairs / d**2
+    return float(1 - crosstalk - rest)
+
+
 def noisy_form(rows: pd.DataFrame, signal: float, slope: float) -> np.ndarray:
     """C_s − C_ε L ε with L of `kernel_steepness`: at one n, m and d the bound's other terms are constants."""
     return signal - slope * (rows.steepness * rows.noise).to_numpy()
+
+
+def spike_summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per place of the spike the mean smallest margin without it and at its strongest, and where it turns negative."""
+    means = averaged(rows, ["on", "strength"])
+    lost = means[means.smallest <= 0].groupby("on").strength.min()
+    ends = means.groupby("on").smallest.agg(["first", "last"])
+    return ends.assign(strongest=means.groupby("on").strength.max(), negative_from=lost)
 
 
 def averaged(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -163,6 +179,20 @@ def plot_form(axes: Axes, rows: pd.DataFrame, x: str, form: Form, constants: lis
     axes.plot(means[x], form(means, *constants), color="black", linewidth=1.2, label=label)
     axes.axhline(0, color="grey", linestyle=":")
     axes.set_xscale("log")
+
+
+def plot_recall(axes: Axes, rows: pd.DataFrame) -> None:
+    """Recall against width, of the MLP alone and behind trained attention."""
+    for column, name, look in (
+        ("recall", "the MLP alone", "trained"),
+        ("in_transformer", "in a transformer", "hebbian"),
+    ):
+        figures.plot_spread(axes, rows, "width", column, look, label=name)
+    widths = sorted(rows.width.unique())
+    axes.set(xlabel="hidden units", ylabel="recall", xscale="log")
+    axes.set_xticks(widths, [str(width) for width in widths])
+    axes.minorticks_off()
+    axes.legend()
 
 
 def plot_violins(axes: Axes, rows: pd.DataFrame, colour: str) -> None:

@@ -103,6 +103,8 @@ plt.show()
 # NBVAL_IGNORE_OUTPUT
 for name, (constants, r2) in fits.items():
     print(f"{name:9}: C_s = {constants[0]:.2f}, C_x = {constants[2]:.2f}, R² = {r2:.3f}")
+bounds = [us.stated_bound(row.n_facts, row.d, row.features) for row in both.itertuples()]
+print(f"the bound with all its constants: {min(bounds):.2f} to {max(bounds):.2f}")
 us.averaged(sweeps["features"], ["features"])[["features", "smallest", "recall"]].round(3)
 
 # %% [markdown]
@@ -129,13 +131,7 @@ plt.show()
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-spikes = us.averaged(sweeps["spike"], ["on", "strength"])
-for on, rows in spikes.groupby("on"):
-    lost = rows[rows.smallest <= 0].strength
-    until = f"negative from β = {lost.min():.2f}" if len(lost) else "positive at every β"
-    print(
-        f"spike on {on}: {rows.smallest.iloc[0]:.2f} at β = 0, {rows.smallest.iloc[-1]:.2f} at β = {rows.strength.max():g}, {until}"
-    )
+print(us.spike_summary(sweeps["spike"]).round(2))
 us.averaged(sweeps["noise"], ["noise"])[["noise", "smallest", "recall"]].round(3)
 
 # %% [markdown]
@@ -157,15 +153,7 @@ wide = store.resume(file, jobs, partial(us.trained_margins, **attention), device
 figure, panels = plt.subplots(1, 2, figsize=(8.8, 4.2))
 us.plot_violins(panels[0], wide, figures.COLOURS["trained"])
 panels[0].set(ylabel="margin of a key (outputs of norm 1)", title=f"trained, n = {size[0]}, d = {size[1]}")
-for column, name, look in (
-    ("recall", "the MLP alone", "trained"),
-    ("in_transformer", "behind trained attention", "hebbian"),
-):
-    figures.plot_spread(panels[1], wide, "width", column, look, label=name)
-panels[1].set(xlabel="hidden units", ylabel="recall", xscale="log")
-panels[1].set_xticks(widths, [str(width) for width in widths])
-panels[1].minorticks_off()
-panels[1].legend()
+us.plot_recall(panels[1], wide)
 plt.show()
 
 # %% [markdown]
@@ -198,4 +186,12 @@ costs.pivot_table(
 # %% [markdown]
 # ## What we found
 #
-# FOUND
+# - **The form holds for isotropic facts**: one set of constants describes both sweeps (R² 0.99). The bound itself, with the constants of its proof, is
+#   negative at every size here, so it is the form that speaks, not the bound.
+# - **A spike costs little at first, then everything**: hardly anything up to $\beta \approx 1$, all of the margin from about 2.5 on keys or on both,
+#   and from 5 on values alone.
+# - **Noise does little up to a fifth of a key's length**, then takes over as the steepness itself grows; the form follows it.
+# - **Margins of trained MLPs rise with width in the bulk, not at the bottom.** Training stops at 100% recall, so the smallest margin stays near zero at
+#   every width that stores, while the median grows. Recall behind attention follows the bulk: it still rises where the MLP alone has long recalled all.
+# - **$\beta = 1.5$ on keys and values**: the NTK memory pays 1.3 to 1.7 times its parameters, Hebbian memories up to 1.2 times, the
+#   encoder-decoder nothing, block-convex and trained networks at most a unit more.

@@ -278,7 +278,9 @@ for (how, n, d), rows in left.groupby(["attention", "n_facts", "d"], sort=False)
     figures.plot_spread(axes, rows, "run", "mean", "trained", **look)
     worst = rows.groupby("run").worst.median()
     axes.plot(worst.index, worst, linestyle=":", fillstyle="none", **(look | {"label": None}))
-axes.set(xscale="log", yscale="log", xlabel="tokens in each run of junk", ylabel="L2 error of the query / key length")
+axes.set_xscale("log", base=2)
+axes.set(yscale="log", xlabel="tokens in each run of junk", ylabel="L2 error of the query / key length")
+axes.set_xticks(lengths["solved"], [str(length) for length in lengths["solved"]])
 figures.legend_below(figure, axes, columns=2)
 plt.show()
 
@@ -292,7 +294,9 @@ left.groupby(["attention", "n_facts", "d", "run"], sort=False)[["mean", "worst"]
 # %% [markdown]
 # ## What we found
 #
-# JUNKFOUND
+# - **Attention that is solved for leaves no noise to speak of, however long the junk is**: at the published sizes the worst of 4,096 sequences is off by less
+#   than $10^{-4}$ of a key's length. Trained briefly, attention leaves more as the junk grows, a few hundredths on average, and in its
+#   worst sequences it returns another key: an error above 1, which no memory survives.
 # - **As a bound, the form holds where memories are wide.** At a width of $16\,d$ every whitened memory recalls 99% at the claimed noise, in random and in the
 #   worst directions found, and the floor falls with $n$ nearly, but not quite, as fast as the form. At 4 times the smallest width it holds in random
 #   directions; in the worst ones small fact sets lose recall below the form.
