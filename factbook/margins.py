@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
-from scipy.optimize import curve_fit
+from scipy.optimize import least_squares
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -121,14 +121,7 @@ def averaged(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def fitted(rows: pd.DataFrame, form: Form, start: list[float]) -> tuple[list[float], float]:
     """Constants ≥ 0 of ``form`` by least squares on the means over the draws, and R² there."""
     means = averaged(rows, ["n_facts", "features", "noise"])
-    found, _ = curve_fit(
-        lambda _, *constants: form(means, *constants),
-        np.zeros(len(means)),
-        means.smallest,
-        p0=start,
-        bounds=(1e-6, np.inf),
-        maxfev=20_000,
-    )
+    found = least_squares(lambda constants: means.smallest - form(means, *constants), start, bounds=(1e-6, np.inf)).x
     left = means.smallest - form(means, *found)
     return list(found), float(1 - left.var(ddof=0) / means.smallest.var(ddof=0))
 
