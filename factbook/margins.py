@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import ScalarFormatter
 from scipy.optimize import least_squares
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -171,7 +172,9 @@ def plot_form(axes: Axes, rows: pd.DataFrame, x: str, form: Form, constants: lis
     means = averaged(rows, [x])
     axes.plot(means[x], form(means, *constants), color="black", linewidth=1.2, label=label)
     axes.axhline(0, color="grey", linestyle=":")
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=10 if x == "noise" else 2)
+    if x != "noise":
+        axes.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def plot_recall(axes: Axes, rows: pd.DataFrame) -> None:

@@ -347,7 +347,8 @@ print(
 gates.groupby(["d", "n_facts"]).median().round(2)
 
 # %% [markdown]
-# So the identity is the stronger opponent: what the pages say of "fewer than NTK" holds with more to spare against the ReLU.
+# So the identity is the stronger opponent, with about half of the units: what the pages say of "fewer than NTK" holds with more to spare against
+# the ReLU.
 #
 # ## Is the bar fair?
 #

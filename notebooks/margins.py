@@ -81,7 +81,7 @@ print(f"{len(table)} memories, {table.seed.nunique()} draws of facts")
 # The form of the bound for isotropic keys and values: $\gamma_{\min} = C_s - C_x \sqrt{n L / (m d)}$, $L = \ln(2 C n^2)$. It is fitted to each
 # sweep alone, as published, and to both with one set of constants.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Smallest margin of a raw Hebbian memory, left rising with the number of features and crossing zero at about as many features as facts, right falling with the number of facts. Black lines, the fitted form of the bound, run through the points."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Smallest margin of a raw Hebbian memory, left rising with the number of features and crossing zero at about as many features as facts, right falling with the number of facts and crossing zero at about 450. Black lines, the fitted form of the bound, run through the points."}}
 sweeps = {name: table[table.study == name] for name in ("features", "facts", "spike", "noise")}
 both = table[table.study.isin(["features", "facts"])]
 fits = {name: us.fitted(sweeps[name], us.clean_form, [1, 4, 1]) for name in ("features", "facts")}
@@ -114,7 +114,7 @@ us.averaged(sweeps["features"], ["features"])[["features", "smallest", "recall"]
 # $k_i + \varepsilon$ times a random unit vector. The bound's form there is $C - C_\varepsilon L \varepsilon$, $L$ a bound on the steepness of the
 # kernel, which grows with $\varepsilon$ itself.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: smallest margin against the strength of a spike on keys, values or both. It falls in every case, slowest at first for keys. Right: smallest margin against query noise on a logarithmic axis: flat, then falling through zero, with the fitted form through the points."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: smallest margin against the strength of a spike on keys, values or both. It falls in every case, slowest for values. Right: smallest margin against query noise on a logarithmic axis: flat, then falling through zero; the fitted form follows the fall and lies above the flat part."}}
 figure, panels = plt.subplots(1, 2, figsize=(8.8, 4.2))
 for (on, rows), look in zip(sweeps["spike"].groupby("on"), ("hebbian", "data-dependent", "trained")):
     figures.plot_spread(panels[0], rows, "strength", "smallest", look, label=f"spike on {on}")
@@ -188,9 +188,10 @@ costs.pivot_table(
 #
 # - **The form holds for isotropic facts**: one set of constants describes both sweeps (R² 0.99). The bound itself, with the constants of its proof, is
 #   negative at every size here, so it is the form that speaks, not the bound.
-# - **A spike costs little at first, then everything**: hardly anything up to $\beta \approx 1$, all of the margin from about 2.5 on keys or on both,
-#   and from 5 on values alone.
-# - **Noise does little up to a fifth of a key's length**, then takes over as the steepness itself grows; the form follows it.
+# - **A spike costs little at first, then everything**: hardly anything up to $\beta \approx 1$; the mean is negative from about 2.5 on both, 3 on keys and 5 on
+#   values alone, with a wide spread between draws.
+# - **Noise does little up to a fifth of a key's length**, then takes over as the steepness itself grows. The form has the fall, and R² with it, but not the
+#   plateau: at small noise it lies above what is measured.
 # - **Margins of trained MLPs rise with width in the bulk, not at the bottom.** Training stops at 100% recall, so the smallest margin stays near zero at
 #   every width that stores, while the median grows. Recall behind attention follows the bulk: it still rises where the MLP alone has long recalled all.
 # - **$\beta = 1.5$ on keys and values**: the NTK memory pays 1.3 to 1.7 times its parameters, Hebbian memories up to 1.2 times, the

@@ -313,7 +313,7 @@ def uncut(values: str, n: int, d: int, seed: int) -> dict[str, float]:
     return {"width": mlp.width, "per_fact": mlp.n_params / n, "recall": 1 - len(mlp.lost) / n}
 
 
-whole = {"smoke": {"n": 64, "d": 24}, "laptop": {"n": 1024, "d": 384}, "paper": {"n": 4096, "d": 384}}[profile]
+whole = {"smoke": size, "laptop": {"n": 1024, "d": 384}, "paper": {"n": 4096, "d": 384}}[profile]
 jobs = [{"values": values, **whole, "seed": s} for s in range(seed, seed + 3) for values in VALUES]
 full = store.resume(store.results_file("real_full", profile), jobs, uncut, device=device)
 
