@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from factapp.help import ASK, EXAMPLE, STORE
+from factapp.help import ASK, CAPTURE, EXAMPLE, STORE
 from factapp.terminal import as_json, message, printing, say, shown
 from factcore.methods import METHODS
 
@@ -38,14 +38,11 @@ def store(options: argparse.Namespace) -> None:
     from factapp.encoder import MINILM
     from factapp.memory import ANSWERED, FEW, Memory
     from factapp.reading import own_facts
-    from factcore.support.files import replacing
 
     begun = time.perf_counter()
     if not options.out.endswith(".safetensors"):
         raise ValueError(f"--out must end in .safetensors, got {options.out!r}")
     _keep(options.out, [options.facts, *(options.embeddings or [])])
-    with replacing(options.out, keep=False):  # a file that cannot be written is told now, not after the work
-        pass
     if not options.embeddings:
         say(f"reading {shown(options.facts)}; texts are embedded by MiniLM")
     reading = {"separator": options.sep, "encoding": options.encoding, "skip_empty": options.skip_empty}
@@ -160,6 +157,15 @@ def export(options: argparse.Namespace) -> None:
     print(f"scores.argmax() is the place of the answer among the names, {names}")
 
 
+def capture(options: argparse.Namespace) -> None:
+    from factapp.capture import capture
+
+    _keep(options.out, [options.text])
+    facts = capture(options.model, options.layer, options.text, most=options.most)
+    facts.save(options.out)
+    print(f"wrote {shown(options.out)}: {_count(len(facts), 'fact')}, d = {facts.d}; FactSet.load reads it")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="factcore",
@@ -205,6 +211,13 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("export", export, "write the network for other programs")
     sub.add_argument("memory", metavar="memory.safetensors")
     sub.add_argument("--to", required=True, metavar="FILE", help="ends in .pt (torch), .safetensors or .onnx")
+
+    sub = command("capture", capture, "inputs and outputs of one MLP of a language model as facts", CAPTURE)
+    sub.add_argument("--model", required=True, metavar="DIR", help="folder of the model, as transformers saves it")
+    sub.add_argument("--layer", required=True, type=int, metavar="L", help="block of the MLP, from 0")
+    sub.add_argument("--text", required=True, metavar="FILE", help="UTF-8, each line a sequence")
+    sub.add_argument("--out", required=True, metavar="layer.safetensors", help="replaced only when complete")
+    sub.add_argument("--most", type=_positive, default=16384, metavar="N", help="positions read (default: %(default)s)")
     return parser
 
 
@@ -250,12 +263,16 @@ def _questions(given: list[str]) -> list[str]:
 
 
 def _keep(path: str, inputs: Sequence[str]) -> None:
-    """ValueError when ``path`` is one of the ``inputs``, which writing it would destroy; by a link, too."""
+    """ValueError when ``path`` cannot be written, or is one of the ``inputs``, which would be lost; by a link, too."""
+    from factcore.support.files import replacing
+
     for name in inputs:
         same = os.path.realpath(path) == os.path.realpath(name)
         if same or (os.path.exists(path) and os.path.exists(name) and os.path.samefile(path, name)):
             what = "is the memory itself" if name.endswith(".safetensors") else f"is the same file as {name}"
             raise ValueError(f"{path} {what}, which would be lost: choose another file")
+    with replacing(path, keep=False):  # told now, not after the work
+        pass
 
 
 def _count(number: int, what: str) -> str:

@@ -36,3 +36,8 @@ And texts: a question that the encoder takes for a key though it is spelt otherw
 and missing accents are forgiven), or whose unknown characters the nearest key has not, gets no answer.
 --threshold T decides by the margin alone; 0 always answers. A margin is no probability: a wrong answer can have a large
 one."""
+CAPTURE = """\
+Needs the package transformers (pip install transformers); nothing is fetched, and no code or pickle of DIR is run.
+Of each line of the text, up to 512 tokens at a time, every position but those of special tokens is a fact: the input
+of the MLP is the key, its output the value (before the residual), with the norms that they have. Equal inputs are one
+fact. In Python: facts = factcore.FactSet.load("layer.safetensors")."""

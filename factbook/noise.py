@@ -36,7 +36,8 @@ def arrivals(model: FactTransformer, *, samples: int = 4096, seed: int = 0) -> A
     parts = []
     check_integer("samples", samples)
     for at in range(0, samples, BATCH):  # the same on every device: a batch of another size draws other sequences
-        tokens = recall_batch(model.n_facts, min(BATCH, samples - at), generator, model.head.device)
+        size = min(BATCH, samples - at)
+        tokens = recall_batch(model.n_facts, size, generator, model.head.device, **model.task)
         inputs, keys = model.mlp_input(tokens), asked(tokens, model.n_facts)
         nearest = (inputs @ model.embedding[: model.n_facts].T).argmax(dim=1)
         parts.append((inputs, keys, nearest == keys))

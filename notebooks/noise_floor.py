@@ -63,6 +63,7 @@ from matplotlib import pyplot as plt
 import factcore as fc
 from factbook import figures, fit, store
 from factbook import noise as us
+from factcore import transformer
 from factcore.support.streams import stream
 
 figures.use_style()
@@ -236,8 +237,66 @@ ratios = [steepness(n, 64, h) for n in (64, 256) for h in (256, 1024, 4096)]
 print("measured over predicted within 15% of 1:", all(abs(ratio - 1) < 0.15 for ratio in ratios))
 
 # %% [markdown]
+# ## What attention leaves, against the length of the junk
+#
+# The other half of the claim: how noisy is the query that attention hands on? {cite:t}`garcia2026hebbians` train attention alone, with runs of junk of 2 to
+# 128 tokens around the key, and measure the L2 error of what arrives, in key lengths. Here attention is [solved for](usable.ipynb) at their
+# three sizes, and trained (500 steps of 256 sequences, with the identity in the MLP's place) at the smallest one.
+
+
+# %%
+def left_over(attention: str, n_facts: int, d: int, run: int, seed: int) -> dict:
+    """The L2 error of what attention hands on, of the mean and of the worst of 4,096 sequences."""
+    facts = drawn(n_facts, d, seed)
+    model = transformer.FactTransformer(facts, seed=seed, run=(run, run))
+    if attention == "solved":
+        transformer.solve_attention(model)
+    else:
+        transformer.train_recall(model, facts.targets, seed=seed, **brief)
+    noise = 2 * torch.deg2rad(us.attention_noise(model, samples=4096) / 2).sin()
+    return {"mean": float(noise.mean()), "worst": float(noise.max())}
+
+
+scales = {"smoke": [(16, 16)]}.get(profile, [(512, 64), (1012, 90), (2048, 128)])  # as published
+brief = {"steps": 20, "batch": 32} if profile == "smoke" else {"steps": 500, "batch": 256}
+lengths = {"solved": [2, 4] if profile == "smoke" else [2**k for k in range(1, 8)]}
+lengths["trained"] = [2] if profile == "smoke" else [2, 8, 32]
+jobs = [
+    {"attention": how, "n_facts": n, "d": d, "run": run, "seed": s}
+    for how, sizes_of in (("solved", scales), ("trained", scales[:1]))
+    for n, d in sizes_of
+    for run in lengths[how]
+    for s in seeds
+]
+left = store.resume(store.results_file("noise_junk", profile), jobs, left_over, device=device)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "L2 error of the query against the length of the junk, on logarithmic axes. Trained attention leaves a few hundredths on average, rising with the length, and the worst sequences more than one; attention that is solved for leaves less than a ten-thousandth at every length and size."}}
+figure, axes = plt.subplots(figsize=(7, 4.4))
+for (how, n, d), rows in left.groupby(["attention", "n_facts", "d"], sort=False):
+    look = {"marker": marks.get(d, "P"), "label": f"{how}, n = {n:,}, d = {d}"}
+    look["color"] = figures.COLOURS["trained" if how == "trained" else "encoder-decoder"]
+    figures.plot_spread(axes, rows, "run", "mean", "trained", **look)
+    worst = rows.groupby("run").worst.median()
+    axes.plot(worst.index, worst, linestyle=":", fillstyle="none", **(look | {"label": None}))
+axes.set_xscale("log", base=2)
+axes.set(yscale="log", xlabel="tokens in each run of junk", ylabel="L2 error of the query / key length")
+axes.set_xticks(lengths["solved"], [str(length) for length in lengths["solved"]])
+figures.legend_below(figure, axes, columns=2)
+plt.show()
+
+# %% [markdown]
+# Full marks: the mean over sequences, median of three draws, bars from the smallest to the largest; open marks, dotted: the worst of 4,096 sequences.
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+left.groupby(["attention", "n_facts", "d", "run"], sort=False)[["mean", "worst"]].median()
+
+# %% [markdown]
 # ## What we found
 #
+# - **Attention that is solved for leaves no noise to speak of, however long the junk is**: at the published sizes the worst of 4,096 sequences is off by less
+#   than $10^{-4}$ of a key's length. Trained briefly, attention leaves more as the junk grows, a few hundredths on average, and in its
+#   worst sequences it returns another key: an error above 1, which no memory survives.
 # - **As a bound, the form holds where memories are wide.** At a width of $16\,d$ every whitened memory recalls 99% at the claimed noise, in random and in the
 #   worst directions found, and the floor falls with $n$ nearly, but not quite, as fast as the form. At 4 times the smallest width it holds in random
 #   directions; in the worst ones small fact sets lose recall below the form.

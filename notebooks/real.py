@@ -297,6 +297,32 @@ for row in table[(table.method == "hebbian") & table.per_fact.isna()].to_dict("r
     )
 
 # %% [markdown]
+# ## The layer at its full dimension
+#
+# The same layer uncut, $d = 384$, for the one method whose search takes seconds there: the encoder-decoder, parameters per fact.
+# The layer of another model becomes facts by `factcore capture`, such as layer 14 of Qwen3-0.6B from a folder on your disk:
+# `factcore capture --model Qwen3-0.6B-Base --layer 14 --text text.txt --out layer.safetensors` (each line of the text a sequence), and then
+# `fc.FactSet.load("layer.safetensors")` in place of `fc.layer_facts()`.
+
+
+# %%
+def uncut(values: str, n: int, d: int, seed: int) -> dict[str, float]:
+    """What the encoder-decoder takes for the layer in all its dimensions, or for spherical facts of that size."""
+    facts = fact_set("MLP layer", values, n, d, seed).to(device)
+    mlp = fc.construct(facts, seed=seed, strict=False)
+    return {"width": mlp.width, "per_fact": mlp.n_params / n, "recall": 1 - len(mlp.lost) / n}
+
+
+whole = {"smoke": size, "laptop": {"n": 1024, "d": 384}, "paper": {"n": 4096, "d": 384}}[profile]
+jobs = [{"values": values, **whole, "seed": s} for s in range(seed, seed + 3) for values in VALUES]
+full = store.resume(store.results_file("real_full", profile), jobs, uncut, device=device)
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+print(f"n = {whole['n']:,}, d = {whole['d']}, {full.seed.nunique()} samples; smallest recall {full.recall.min():.4f}")
+full.groupby("values", sort=False).per_fact.agg(["median", "min", "max"]).round(1)
+
+# %% [markdown]
 # ## What we found
 
 # %%
@@ -344,7 +370,7 @@ for data in DATA:
 # Ratios are of medians; a missing number means that facts of some sample are lost at every width. Widths come in whole units, so for the cheapest
 # networks a ratio within a tenth of 1 is one unit and says nothing.
 #
-# Three limits. The laptop profile cuts the embeddings to $d = 32$: it keeps how uneven they are, not their full
+# Three limits. The laptop profile cuts the embeddings of the ladder to $d = 32$: it keeps how uneven they are, not their full
 # dimension. Twice the $d$ and $n$ would take a laptop too long, as the lines below estimate: the time of this table, and
 # how much longer the same searches took on [spherical facts](capacity.ipynb) of twice the $d$ and $n$. Whitened airports
 # are whitened by their own sample, whose covariance is noisy. And the facts of the layer are *samples* of a smooth

@@ -17,9 +17,6 @@ from torch.nn.functional import normalize, softplus
 
 from factcore.constructions.convex import minimise
 from factcore.transformer.model import FactTransformer, rms_norm, rotate
-from factcore.transformer.task import JUNK, LENGTH, RUN
-
-PLACES = range(LENGTH - 2 - RUN[1], LENGTH - 1 - RUN[0])  # where the key may stand, from the left
 
 
 class AttentionSolve(NamedTuple):
@@ -61,7 +58,7 @@ def solve_attention(
     @torch.enable_grad()
     def evaluate(at: Tensor) -> tuple[Tensor, Tensor, float]:
         weights = at.detach().requires_grad_()
-        key, rest = _scores(table @ weights @ queries.T, model.n_facts, worst=False)
+        key, rest = _scores(model, table @ weights @ queries.T, worst=False)
         loss = softplus(rest - key).mean() + ridge / 2 * weights.square().sum()
         return loss.detach(), torch.autograd.grad(loss, weights)[0], -math.inf
 
@@ -90,7 +87,7 @@ def worst_weights(model: FactTransformer) -> Tensor:
 
 def _worst_logits(model: FactTransformer) -> Tensor:
     """log a / (1 − a), (n,)."""
-    key, rest = _scores(_table(model) @ model.key.double() @ _turned_queries(model).T, model.n_facts, worst=True)
+    key, rest = _scores(model, _table(model) @ model.key.double() @ _turned_queries(model).T, worst=True)
     return (key - rest).amin(dim=1)
 
 
@@ -113,24 +110,28 @@ def certified_noise(model: FactTransformer) -> Tensor:
 
 
 def _table(model: FactTransformer) -> Tensor:
-    """What attention sees of each token, normed in the model's dtype: (n + 18, d) in float64."""
+    """What attention sees of each token, normed in the model's dtype: (n + junk + 2, d) in float64."""
     return (rms_norm(model.embedding.detach()) * model.attention_norm.detach()).double()
 
 
 def _turned_queries(model: FactTransformer) -> Tensor:
-    """q_t / √d (LENGTH, d): the query of Q at the last place, turned back by RoPE so that s(e, t) = ⟨e W, q_t⟩ / √d."""
-    table = _table(model)
-    query = (table[model.n_facts + JUNK] @ model.query.detach().double()).expand(1, LENGTH, -1).contiguous()
-    turns = model.turns.to(torch.complex128)
+    """q_t / √d (T, d): the query of Q at the last place, turned back by RoPE so that s(e, t) = ⟨e W, q_t⟩ / √d."""
+    table, turns = _table(model), model.turns.to(torch.complex128)
+    query = (table[-2] @ model.query.detach().double()).expand(1, len(turns), -1).contiguous()
     return rotate(query, turns[-1:] * turns.conj())[0] / table.shape[1] ** 0.5  # type: ignore[no-any-return]
 
 
-def _scores(scores: Tensor, n: int, *, worst: bool) -> tuple[Tensor, Tensor]:
-    """Of all scores (n + 18, LENGTH): those of key i at place p (n, P), and log Σ exp of what stands around it (P,).
+def places(run: tuple[int, int]) -> range:
+    """Where in the longest sequence the key may stand, from the left."""
+    return range(run[1], 2 * run[1] - run[0] + 1)
+
+
+def _scores(model: FactTransformer, scores: Tensor, *, worst: bool) -> tuple[Tensor, Tensor]:
+    """Of all scores (n + junk + 2, T): those of key i at place p (n, P), and log Σ exp of what stands around it (P,).
 
     Around it: one junk token at each place, the one with the largest score (``worst``) or all of them (smooth, larger).
     """
-    junk = scores[n : n + JUNK]
-    around = junk.amax(dim=0) if worst else junk.logsumexp(dim=0)  # (LENGTH,)
-    windows = [[around[place - RUN[1] : place], around[place + 1 : -1], scores[n + JUNK, -1:]] for place in PLACES]
-    return scores[:n, list(PLACES)], torch.stack([torch.cat(window).logsumexp(dim=0) for window in windows])
+    longest, where = model.task["run"][1], places(model.task["run"])
+    around = (torch.amax if worst else torch.logsumexp)(scores[model.n_facts : -2], dim=0)  # (T,)
+    windows = [[around[at - longest : at], around[at + 1 : -1], scores[-2, -1:]] for at in where]
+    return scores[: model.n_facts, list(where)], torch.stack([torch.cat(w).logsumexp(dim=0) for w in windows])

@@ -6,14 +6,15 @@ One head of attention finds the key K and hands it to the MLP, written down befo
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
 from factcore.facts import FactSet
-from factcore.support import stream
-from factcore.transformer.task import JUNK, LENGTH
+from factcore.support import check_integer, stream
+from factcore.transformer.task import JUNK, RUN
 
 ROPE_BASE = 10_000.0
 GAP = 5.0  # of logits: `insert` scales them so that, at half of the keys, the best value leads by this much
@@ -25,16 +26,22 @@ class FactTransformer(nn.Module):
     The embeddings of the key tokens are the keys of ``facts`` and the head is its values, both frozen. Attention's
     value and output projections are the identity, so what reaches the MLP is a mixture of embeddings; the second norm
     gives it the norm of a key. Only the query and key projections and the first norm learn. ``residuals`` adds both
-    residuals; whatever else should learn is told so by `requires_grad_`.
+    residuals; whatever else should learn is told so by `requires_grad_`. ``junk`` and ``run`` are those of the task it
+    is for (`recall_batch`), kept in ``task``.
 
-    ValueError unless keys and values have one dimension d, an even one (RoPE turns pairs), and all keys have one norm
-    (RMSNorm leaves directions only), not a tiny one.
+    ValueError for a task that is none, and unless keys and values have one dimension d, an even one (RoPE turns pairs),
+    and all keys have one norm (RMSNorm leaves directions only), not a tiny one.
     """
 
     turns: Tensor
 
-    def __init__(self, facts: FactSet, *, seed: int = 0, residuals: bool = False) -> None:
+    def __init__(
+        self, facts: FactSet, *, seed: int = 0, residuals: bool = False, junk: int = JUNK, run: tuple[int, int] = RUN
+    ) -> None:
         super().__init__()
+        check_integer("junk", junk)
+        check_integer("run[0]", run[0], most=run[1])
+        self.task: dict[str, Any] = {"junk": junk, "run": run}
         n, d = len(facts), facts.d
         self.key_norm = _one_norm(facts)
         generator = stream(seed, "transformer")
@@ -45,9 +52,12 @@ class FactTransformer(nn.Module):
         def frozen(weight: Tensor) -> nn.Parameter:
             return nn.Parameter(weight, requires_grad=False)
 
-        others = self.key_norm * normalize(draw(JUNK + 2, d), dim=1)  # junk, Q and the padding
+        others = self.key_norm * normalize(draw(junk + 2, d), dim=1)  # junk, Q and the padding
         self.n_facts, self.residuals = n, residuals
-        self.embedding, self.head = frozen(torch.cat([facts.keys, others])), frozen(facts.values.clone())  # (n + 18, d)
+        self.embedding, self.head = (
+            frozen(torch.cat([facts.keys, others])),
+            frozen(facts.values.clone()),
+        )  # (n + junk + 2, d)
         self.attention_norm = nn.Parameter(facts.keys.new_ones(d))
         # Small at first: attention that is sharp before it is right gets no gradient from the keys it misses.
         self.query, self.key = (nn.Parameter(0.1 * draw(d, d) / d**0.5) for _ in range(2))
@@ -55,13 +65,13 @@ class FactTransformer(nn.Module):
         self.mlp_norm = frozen(facts.keys.new_full((d,), self.key_norm / d**0.5))
         self.mlp: nn.Module = nn.Identity()
         self.logit_scale = 1.0
-        turns = rope_turns(LENGTH, d).to(facts.keys.device, facts.keys.dtype.to_complex())
+        turns = rope_turns(2 * run[1] + 2, d).to(facts.keys.device, facts.keys.dtype.to_complex())
         self.register_buffer("turns", turns, persistent=False)
 
     def mlp_input(self, tokens: Tensor) -> Tensor:
         """What the MLP gets at the last place of each sequence, (b, T) → (b, d): a key, if attention works."""
         # Every token is normed and projected once, however often it stands in the batch.
-        table = rms_norm(self.embedding) * self.attention_norm  # (n + 18, d)
+        table = rms_norm(self.embedding) * self.attention_norm  # (n + junk + 2, d)
         keys = rotate((table @ self.key)[tokens], self.turns)  # (b, T, d)
         query = rotate((table @ self.query)[tokens[:, -1:]], self.turns[-1:])  # (b, 1, d)
         seen = (tokens != len(table) - 1)[:, None]  # (b, 1, T): not the padding

@@ -22,7 +22,7 @@ def transformer_recall(model: FactTransformer, targets: Tensor, *, samples: int 
     """Share of fresh sequences whose value is decoded right, ``targets`` (n,) saying which value each key has."""
     generator, right = stream(seed, "evaluation"), 0
     for size in [256] * (samples // 256) + [samples % 256] * (samples % 256 > 0):
-        tokens = recall_batch(model.n_facts, size, generator, model.head.device)
+        tokens = recall_batch(model.n_facts, size, generator, model.head.device, **model.task)
         right += int((model(tokens).argmax(dim=1) == targets[asked(tokens, model.n_facts)]).sum())
     return right / samples
 
@@ -85,7 +85,7 @@ def train_recall(
     history: list[dict[str, float]] = []
     for step in progress_bar(range(1, steps + 1), "training attention"):
         optimiser.param_groups[0]["lr"] = lr * min(step / (0.05 * steps), 0.5 * (1 + math.cos(math.pi * step / steps)))
-        tokens = recall_batch(model.n_facts, batch, generator, model.head.device)
+        tokens = recall_batch(model.n_facts, batch, generator, model.head.device, **model.task)
         loss = _loss(model, tokens, targets, schedule)
         optimiser.zero_grad()
         loss.backward()

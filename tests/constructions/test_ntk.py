@@ -1,19 +1,28 @@
 """The averaged update of Nichani et al., fact by fact."""
 
+import pytest
 import torch
 
 import factcore as fc
 
 
-def test_ntk_is_the_averaged_update():
+@pytest.mark.parametrize("gate, opening", [("identity", lambda z: z), ("relu", lambda z: z.clamp(min=0))])
+def test_ntk_is_the_averaged_update(gate, opening):
     facts = fc.spherical_facts(30, 64, dtype=torch.float64)
-    mlp = fc.construct(facts, "ntk", width=500, strict=False)
+    mlp = fc.construct(facts, "ntk", width=500, strict=False, gate=gate)
     by_hand = torch.zeros(500, 64, dtype=torch.float64)
     for key, target in zip(facts.keys, facts.targets):
         opened = mlp.gate_weight @ key
         by_hand += torch.outer(opened * (mlp.down.T @ facts.values[target]), key) / 500
     torch.testing.assert_close(mlp.up, by_hand)
-    assert fc.recall(fc.construct(facts, "ntk"), facts) == 1.0
+    outputs = (opening(facts.keys @ mlp.gate_weight.T) * (facts.keys @ by_hand.T)) @ mlp.down.T
+    torch.testing.assert_close(mlp(facts.keys), outputs)
+    assert fc.recall(fc.construct(facts, "ntk", gate=gate), facts) == 1.0
+
+
+def test_another_gate_is_named():
+    with pytest.raises(ValueError, match="gate must be one of"):
+        fc.construct(fc.spherical_facts(8, 8), "ntk", width=8, gate="silu")
 
 
 def test_ntk_at_1024_facts_within_700_000_parameters():

@@ -103,8 +103,8 @@ def test_training_never_sees_the_sequences_that_it_is_measured_on(monkeypatch):
     seen: dict[str, list] = {"training": [], "evaluation": []}
     original = tf.recall_batch
 
-    def spy(n, size, generator, device="cpu"):
-        tokens = original(n, size, generator, device)
+    def spy(n, size, generator, device="cpu", **task):
+        tokens = original(n, size, generator, device, **task)
         purpose = PURPOSES[generator.initial_seed() // 10**9]
         seen[purpose] += [tuple(row) for row in tokens.tolist()]
         return tokens

@@ -12,9 +12,9 @@ from factcore import transformer as tf
 from factcore.transformer import attention as at
 
 
-def solved(n=64, d=48, seed=0, dtype=torch.float32, **options):
+def solved(n=64, d=48, seed=0, dtype=torch.float32, task=None, **options):
     facts = fc.spherical_facts(n, d, seed=seed, dtype=dtype)
-    model = tf.FactTransformer(facts, seed=seed)
+    model = tf.FactTransformer(facts, seed=seed, **(task or {}))
     return facts, model, tf.solve_attention(model, **options)
 
 
@@ -26,7 +26,7 @@ def weights_on_the_key(model, tokens):
     keys = tf.rotate((table @ model.key)[tokens], turns)
     query = tf.rotate((table @ model.query)[tokens[:, -1:]], turns[-1:])
     scores = (query @ keys.mT)[:, 0] / d**0.5
-    weights = scores.masked_fill(tokens == n + tf.JUNK + 1, -torch.inf).softmax(dim=1)
+    weights = scores.masked_fill(tokens == len(table) - 1, -torch.inf).softmax(dim=1)
     return weights[tokens < n]
 
 
@@ -42,27 +42,29 @@ def test_it_answers_every_sequence_with_any_map_and_no_training():
     assert tf.adaptive_recall(model, fc.construct(facts), facts.targets) == 1.0
 
 
-def test_the_worst_weight_is_the_smallest_over_all_junk():
+@pytest.mark.parametrize("junk, run", [(tf.JUNK, tf.RUN), (5, (1, 3)), (2, (6, 6))])
+def test_the_worst_weight_is_the_smallest_over_all_junk(junk, run):
     """Never undercut by ten thousand drawn sequences, and reached by the one that is named."""
-    facts, model, _ = solved(n=8, d=32, dtype=torch.float64, ridge=1e-2)
+    facts, model, _ = solved(n=8, d=32, dtype=torch.float64, ridge=1e-2, task={"junk": junk, "run": run})
     n, worst = 8, tf.worst_weights(model)
     table = tf.rms_norm(model.embedding)
     generator, seen = torch.Generator().manual_seed(0), torch.ones(n, dtype=torch.float64)
     for _ in range(20):
-        tokens = tf.recall_batch(n, 512, generator)
+        tokens = tf.recall_batch(n, 512, generator, junk=junk, run=run)
         seen.scatter_reduce_(0, tf.asked(tokens, n), weights_on_the_key(model, tokens).detach(), "amin")
     assert (seen >= worst - 1e-12).all()
     # and it is reached: the sequence that has the best-scoring junk everywhere, at the worst of the key's places
-    query = tf.rotate((table @ model.query)[None, [n + tf.JUNK]], model.turns[-1:])
+    query = tf.rotate((table @ model.query)[None, [n + junk]], model.turns[-1:])
     scores = torch.stack(
-        [(tf.rotate((table @ model.key)[None], model.turns[[t]]) @ query[0, 0])[0] for t in range(tf.LENGTH)], dim=1
+        [(tf.rotate((table @ model.key)[None], model.turns[[t]]) @ query[0, 0])[0] for t in range(2 * run[1] + 2)],
+        dim=1,
     )
-    junk = n + scores[n : n + tf.JUNK].argmax(dim=0)
+    loudest = n + scores[n : n + junk].argmax(dim=0)
     rows = []
-    for key, place in itertools.product(range(n), at.PLACES):
-        row = junk.clone()
-        row[place], row[-1] = key, n + tf.JUNK
-        row[: place - tf.RUN[1]] = n + tf.JUNK + 1
+    for key, place in itertools.product(range(n), at.places(run)):
+        row = loudest.clone()
+        row[place], row[-1] = key, n + junk
+        row[: place - run[1]] = n + junk + 1
         rows.append(row)
     found = weights_on_the_key(model, torch.stack(rows)).view(n, -1).amin(dim=1)
     torch.testing.assert_close(found, worst)
@@ -78,11 +80,11 @@ def test_the_minimum_is_unique_and_a_second_solver_finds_it():
         w = torch.tensor(flat, dtype=torch.float64).view(16, 16).requires_grad_()
         s = table @ w @ queries.T
         loss = 0.0
-        for place in at.PLACES:  # written out: every junk at every place of the longest sequence, and Q
+        for place in at.places(tf.RUN):  # written out: every junk at every place of the longest sequence, and Q
             window = [t for t in range(place - tf.RUN[1], tf.LENGTH - 1) if t != place]
             rest = torch.cat([s[24 : 24 + tf.JUNK, window].flatten(), s[24 + tf.JUNK, -1:]])
             loss = loss + torch.log1p(torch.exp(rest[None] - s[:24, place, None]).sum(dim=1)).sum()
-        loss = loss / (24 * len(at.PLACES)) + 5e-4 * w.square().sum()
+        loss = loss / (24 * len(at.places(tf.RUN))) + 5e-4 * w.square().sum()
         loss.backward()
         return float(loss.detach()), w.grad.flatten().numpy()
 
@@ -119,6 +121,9 @@ def test_nothing_is_certified_of_attention_that_has_not_learned():
     [
         (lambda f: tf.solve_attention(tf.FactTransformer(f), ridge=0), "positive"),
         (lambda f: tf.certified_noise(tf.FactTransformer(f, residuals=True)), "residuals"),
+        (lambda f: tf.FactTransformer(f, junk=0), "junk must be a positive integer"),
+        (lambda f: tf.FactTransformer(f, run=(0, 4)), r"run\[0\] must be an integer from 1 to 4"),
+        (lambda f: tf.FactTransformer(f, run=(9, 4)), r"run\[0\] must be an integer from 1 to 4"),
         (lambda f: tf.certified_recall(tf.FactTransformer(f), f.targets), "insert one first"),
         (lambda f: tf.FactTransformer(fc.FactSet(1e-4 * f.keys, f.values, f.targets)), "drown"),
     ],

@@ -31,6 +31,25 @@ def test_every_sequence_is_junk_key_junk_query(n, seed):
     assert (tf.asked(tokens, n) == tokens.min(dim=1).values).all()
 
 
+@pytest.mark.parametrize("junk, run", [(1, (1, 1)), (3, (2, 5)), (40, (64, 64))])
+def test_a_task_with_other_junk(junk, run):
+    n = 12
+    tokens = tf.recall_batch(n, 200, torch.Generator().manual_seed(0), junk=junk, run=run)
+    assert tokens.shape == (200, 2 * run[1] + 2) and (tokens[:, -1] == n + junk).all()
+    lengths, seen = set(), set()
+    for row in tokens.tolist():
+        body = [token for token in row if token != n + junk + 1]
+        (at,) = (place for place, token in enumerate(body) if token < n)
+        lengths |= {at, len(body) - at - 2}
+        seen |= {token - n for token in body[:at] + body[at + 1 : -1]}
+    assert lengths == set(range(run[0], run[1] + 1)) and seen == set(range(junk))
+    facts = small(n, 16)
+    model = tf.FactTransformer(facts, junk=junk, run=run)
+    assert model(tokens).shape == (200, n)
+    first = tf.train_recall(model, facts.targets, steps=1, batch=8)
+    assert 0 <= first.recall <= 1 and 0 <= tf.transformer_recall(model, facts.targets, samples=64) <= 1
+
+
 def test_the_mlp_input_by_a_plain_softmax():
     facts = small(dtype=torch.float64)
     model = tf.FactTransformer(facts, seed=3)
