@@ -1,0 +1,222 @@
+"""A CUDA device that is not there: with pretend_cuda() as device: ... runs code for "cuda" on any machine.
+
+Tensors asked for on "cuda" live in the CPU's memory and carry a mark; what torch would refuse on a GPU is refused with
+its words: two devices in one call, a generator of the other device, numpy on a CUDA tensor, a CPU tensor indexed by a
+CUDA one, a factorisation that CUDA has not. Numbers of no dimension mix as torch allows. `device.made` counts the
+numbers that calls gave back, on "cuda" and on "cpu": code that takes the device and works on the CPU is found by it.
+
+The mark is on the storage, so that views share it. The mode sees what Python calls: autograd's own work is marked where
+it comes back, and tensors inside torch.func are looked up beneath their wrappers. What C++ alone does is not seen.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
+NAME = "Pretended CUDA device"
+# Every tensor, of whatever dimension, has to be on one device.
+NO_SCALARS = {"cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "block_diag"}
+NO_SCALARS |= {"gather", "scatter", "scatter_", "scatter_reduce", "scatter_add", "scatter_add_", "index_select"}
+NO_SCALARS |= {"index_add", "index_add_", "index_copy", "index_copy_", "take_along_dim", "bincount", "dot", "equal"}
+# Tensors of both devices may meet: copies, and what does nothing to the numbers.
+MEET = {"copy_", "type_as", "set_", "__deepcopy__", "__format__", "__repr__", "is_set_to", "backward", "grad"}
+MEET |= {"_has_compatible_shallow_copy_type", "tensor", "as_tensor", "new_tensor", "full", "fill_", "full_like"}
+INDEXED = {"__getitem__", "__setitem__", "index_put", "index_put_"}
+OF_FIRST = INDEXED | {"copy_", "set_", "fill_"}  # results are where the first argument is
+NOT_ON_CUDA = {"histogram", "histogramdd"}
+REAL_GENERATOR = torch.Generator
+
+
+class Generator(REAL_GENERATOR):
+    """torch.Generator, whose device is the one it was asked for."""
+
+    def __new__(cls, device: str | torch.device = "cpu") -> "Generator":
+        made = super().__new__(cls)
+        made.pretended = CUDA if torch.device(device).type == "cuda" else CPU
+        return made
+
+    def __init__(self, device: str | torch.device = "cpu") -> None:
+        pass
+
+    @property
+    def device(self) -> torch.device:
+        return self.pretended
+
+
+class PretendCuda(TorchFunctionMode):
+    """The mode itself; `made` counts numbers by the kind of device they are on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: Counter[str] = Counter()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = getattr(func, "__name__", str(func)), dict(kwargs or {})
+        if name == "_parse_to":  # of Module.to, which moves tensor by tensor
+            return func(*args, **kwargs)
+        if name == "__get__" and (told := _property(func, args[0])) is not None:
+            return told
+        if name in ("to", "cpu", "cuda"):
+            return self._counted(_moved(func, name, args, kwargs))
+        wanted = kwargs.get("device")
+        if wanted is not None:
+            kwargs["device"] = "cpu"
+        tensors = _tensors((args, kwargs))
+        _refuse(name, args, kwargs, tensors, wanted)
+        where = _where(name, args, kwargs, tensors, wanted)
+        out = func(*args, **kwargs)
+        if isinstance(out, Tensor) and on_cuda(out) != where and any(_same_memory(out, t) for t in tensors):
+            out = out.clone()  # as_tensor and its like: another device is other memory
+        for made in _tensors(out):
+            if not any(made is t for t in tensors):
+                _mark(made, where)
+        return self._counted(out)
+
+    def _counted(self, out: Any) -> Any:
+        for made in _tensors(out):
+            self.made["cuda" if on_cuda(made) else "cpu"] += made.numel()
+        return out
+
+
+@contextmanager
+def pretend_cuda() -> Iterator[PretendCuda]:
+    """One CUDA device while the block runs, as far as torch and torch.cuda can be asked from Python."""
+    cuda = {"is_available": True, "device_count": 1, "current_device": 0, "get_device_name": NAME, "empty_cache": None}
+    cuda |= {"synchronize": None, "reset_peak_memory_stats": None, "is_current_stream_capturing": False}
+    cuda |= {"max_memory_allocated": 2**20, "memory_allocated": 2**19, "mem_get_info": (2**30, 2**31)}
+    with ExitStack() as stack:
+        for name, value in cuda.items():
+            stack.enter_context(patch.object(torch.cuda, name, lambda *_, _value=value, **__: _value))
+        stack.enter_context(patch.object(torch, "Generator", Generator))
+        yield stack.enter_context(PretendCuda())
+
+
+def on_cuda(tensor: Tensor) -> bool:
+    """Whether the tensor is on the pretended device."""
+    with suppress(NotImplementedError, RuntimeError):  # no storage: sparse tensors and some wrappers
+        return bool(getattr(_bare(tensor).untyped_storage(), "pretended", False))
+    return False
+
+
+def _bare(tensor: Tensor) -> Tensor:
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
+
+
+def _mark(tensor: Tensor, cuda: bool) -> Tensor:
+    if cuda != on_cuda(tensor):
+        with suppress(NotImplementedError, RuntimeError):
+            _bare(tensor).untyped_storage().pretended = cuda
+    return tensor
+
+
+def _same_memory(one: Tensor, other: Tensor) -> bool:
+    with suppress(NotImplementedError, RuntimeError):
+        return _bare(one).untyped_storage()._cdata == _bare(other).untyped_storage()._cdata
+    return False
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    """Every tensor in nested tuples, lists and dictionaries."""
+    if isinstance(tree, Tensor):
+        return [tree]
+    if isinstance(tree, dict):
+        tree = tree.values()
+    elif not isinstance(tree, (tuple, list)):
+        return []
+    return [tensor for part in tree for tensor in _tensors(part)]
+
+
+def _is_cuda(device: Any) -> bool:
+    return CUDA.type == (torch.device("cuda", device) if isinstance(device, int) else torch.device(device)).type
+
+
+def _property(func: Any, tensor: Tensor) -> Any:
+    """Attributes that tell the device; None for all others."""
+    asked = getattr(getattr(func, "__self__", None), "__name__", "")
+    if asked == "device":
+        return CUDA if on_cuda(tensor) else CPU
+    return {"is_cuda": on_cuda(tensor), "is_cpu": not on_cuda(tensor)}.get(asked)
+
+
+def _moved(func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Tensor:
+    """Tensor.to, cpu and cuda: the same tensor where nothing changes, and other memory on another device."""
+    tensor, *rest = args
+    cuda, dtype = {"cpu": False, "cuda": True}.get(name, on_cuda(tensor)), kwargs.get("dtype")
+    for given in [*rest, kwargs.get("device"), kwargs.get("other")] if name == "to" else []:
+        if isinstance(given, Tensor):
+            cuda, dtype = on_cuda(given), given.dtype
+        elif isinstance(given, torch.dtype):
+            dtype = given
+        elif isinstance(given, (str, torch.device)):
+            cuda = _is_cuda(given)
+    out = tensor if dtype is None else func(tensor, dtype)
+    if (kwargs.get("copy") or cuda != on_cuda(tensor)) and _same_memory(out, tensor):
+        out = out.clone()
+    return _mark(out, cuda)
+
+
+def _where(name: str, args: Any, kwargs: dict[str, Any], tensors: list[Tensor], wanted: Any) -> bool:
+    """Whether what a call gives back is on the pretended device."""
+    if wanted is not None:
+        return _is_cuda(wanted)
+    if name in ("tensor", "as_tensor"):  # a list of tensors is read number by number
+        return isinstance(args[0], Tensor) and on_cuda(args[0])
+    if isinstance(kwargs.get("out"), Tensor):
+        return on_cuda(kwargs["out"])
+    if name in OF_FIRST or name.startswith("new_") or name.endswith("_like"):
+        return on_cuda(args[0])
+    return any(on_cuda(tensor) for tensor in tensors)
+
+
+def _refuse(name: str, args: Any, kwargs: dict[str, Any], tensors: list[Tensor], wanted: Any) -> None:
+    """The error that torch raises for this call on a machine with CUDA; nothing where it would run."""
+    cuda = any(on_cuda(tensor) for tensor in tensors)
+    if name in ("numpy", "__array__") and cuda and not kwargs.get("force"):
+        raise TypeError(f"can't convert {CUDA} device type tensor to numpy. Use Tensor.cpu() to copy the tensor first")
+    if name in NOT_ON_CUDA and cuda:
+        raise NotImplementedError(f"Could not run 'aten::{name}' with arguments from the 'CUDA' backend")
+    if name == "linalg_lstsq" and cuda and kwargs.get("driver", "gels") not in (None, "gels"):
+        raise RuntimeError("torch.linalg.lstsq: `driver` other than `gels` is not supported on CUDA")
+    generator = next((x for x in (*args, kwargs.get("generator")) if isinstance(x, REAL_GENERATOR)), None)
+    made_on = _is_cuda(wanted) if wanted is not None else cuda
+    if generator is not None and (getattr(generator, "device", CPU).type == "cuda") != made_on:
+        kinds = ("cuda", "cpu") if made_on else ("cpu", "cuda")
+        raise RuntimeError(f"Expected a {kinds[0]!r} device type for generator but found {kinds[1]!r}")
+    if name in INDEXED:
+        _refuse_indices(args)
+    elif name not in MEET and cuda:
+        _refuse_mixture(name, args, tensors)
+
+
+def _refuse_indices(args: Any) -> None:
+    """Indices are where the indexed tensor is or on the CPU; what is put there is there, or a number."""
+    tensor, index = args[0], args[1]
+    if not on_cuda(tensor) and any(on_cuda(part) for part in _tensors(index)):
+        raise RuntimeError("indices should be either on cpu or on the same device as the indexed tensor (cpu)")
+    put = _tensors(args[2:])
+    by_tensor = any(part.ndim for part in _tensors(index)) or (put and isinstance(index, list))
+    if by_tensor and any(part.ndim and on_cuda(part) != on_cuda(tensor) for part in put):
+        raise RuntimeError("Expected all tensors to be on the same device, but found at least two: what is put by index")
+
+
+def _refuse_mixture(name: str, args: Any, tensors: list[Tensor]) -> None:
+    """Two devices in one call, but for CPU numbers of no dimension beside CUDA tensors."""
+    here = [on_cuda(tensor) for tensor in tensors]
+    in_place = name.endswith("_") and (not name.startswith("__") or name.startswith("__i"))
+    written = in_place and isinstance(args[0], Tensor) and not on_cuda(args[0])
+    free = [tensor.ndim == 0 and not cuda and name not in NO_SCALARS for tensor, cuda in zip(tensors, here)]
+    if written or not all(cuda or loose for cuda, loose in zip(here, free)):
+        shapes = [(tuple(tensor.shape), "cuda" if cuda else "cpu") for tensor, cuda in zip(tensors, here)]
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! ({name} of "
+            f"{shapes})"
+        )
