@@ -10,14 +10,14 @@ it comes back, and tensors inside torch.func are looked up beneath their wrapper
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
 
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
 NAME = "Pretended CUDA device"
@@ -26,11 +26,14 @@ NO_SCALARS = {"cat", "concat", "concatenate", "stack", "hstack", "vstack", "dsta
 NO_SCALARS |= {"gather", "scatter", "scatter_", "scatter_reduce", "scatter_add", "scatter_add_", "index_select"}
 NO_SCALARS |= {"index_add", "index_add_", "index_copy", "index_copy_", "take_along_dim", "bincount", "dot", "equal"}
 # Tensors of both devices may meet: copies, and what does nothing to the numbers.
-MEET = {"copy_", "type_as", "set_", "__deepcopy__", "__format__", "__repr__", "is_set_to", "backward", "grad"}
-MEET |= {"_has_compatible_shallow_copy_type", "tensor", "as_tensor", "new_tensor", "full", "fill_", "full_like"}
+MEET = {"copy_", "set_", "fill_", "full_like", "is_set_to", "backward", "grad", "_has_compatible_shallow_copy_type"}
+READ = {"tensor", "as_tensor", "full"}  # tensors are read as numbers
 INDEXED = {"__getitem__", "__setitem__", "index_put", "index_put_"}
-OF_FIRST = INDEXED | {"copy_", "set_", "fill_"}  # results are where the first argument is
+OF_FIRST = {"copy_", "set_", "fill_", "new_tensor"}  # results are where the first argument is
+MOVES = {"to", "cpu", "cuda", "type_as"}
 NOT_ON_CUDA = {"histogram", "histogramdd"}
+# Calls for which it is not enough that all tensors are on one device.
+SPECIAL = READ | MOVES | NOT_ON_CUDA | {"__get__", "numpy", "__array__", "linalg_lstsq"}
 REAL_GENERATOR = torch.Generator
 
 
@@ -58,30 +61,31 @@ class PretendCuda(TorchFunctionMode):
         self.made: Counter[str] = Counter()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name, kwargs = getattr(func, "__name__", str(func)), dict(kwargs or {})
-        if name == "_parse_to":  # of Module.to, which moves tensor by tensor
-            return func(*args, **kwargs)
+        name, kwargs = func.__name__, kwargs or {}
+        tensors = _tensors(args) + (_tensors(kwargs) if kwargs else [])
+        here = [on_cuda(tensor) for tensor in tensors]
+        simple = name not in SPECIAL and "device" not in kwargs and "generator" not in kwargs
+        if simple and (all(here) or not any(here)):  # nearly every call
+            return self._marked(func(*args, **kwargs), bool(here and here[0]), tensors)
         if name == "__get__" and (told := _property(func, args[0])) is not None:
             return told
-        if name in ("to", "cpu", "cuda"):
-            return self._counted(_moved(func, name, args, kwargs))
+        if name in MOVES:
+            return self._marked(*_moved(func, name, args, kwargs), tensors)
         wanted = kwargs.get("device")
-        if wanted is not None:
-            kwargs["device"] = "cpu"
-        tensors = _tensors((args, kwargs))
-        _refuse(name, args, kwargs, tensors, wanted)
-        where = _where(name, args, kwargs, tensors, wanted)
-        out = func(*args, **kwargs)
-        if isinstance(out, Tensor) and on_cuda(out) != where and any(_same_memory(out, t) for t in tensors):
-            out = out.clone()  # as_tensor and its like: another device is other memory
-        for made in _tensors(out):
-            if not any(made is t for t in tensors):
-                _mark(made, where)
-        return self._counted(out)
+        _refuse(name, args, kwargs, tensors, here, wanted)
+        out = func(*args, **(kwargs if wanted is None else kwargs | {"device": "cpu"}))
+        return self._marked(out, _where(name, args, kwargs, here, wanted), tensors)
 
-    def _counted(self, out: Any) -> Any:
-        for made in _tensors(out):
-            self.made["cuda" if on_cuda(made) else "cpu"] += made.numel()
+    def _marked(self, out: Any, cuda: bool, given: list[Tensor]) -> Any:
+        """The result of a call on its device: other memory than the arguments' where they are on another."""
+        if isinstance(out, Tensor):
+            if on_cuda(out) != cuda and not any(out is tensor for tensor in given):
+                out = out.clone() if any(_same_memory(out, tensor) for tensor in given) else out
+                _mark(out, cuda)
+            self.made["cuda" if cuda else "cpu"] += out.numel()
+        elif isinstance(out, (tuple, list)):
+            for part in _tensors(out):
+                self._marked(part, cuda, [])
         return out
 
 
@@ -95,14 +99,33 @@ def pretend_cuda() -> Iterator[PretendCuda]:
         for name, value in cuda.items():
             stack.enter_context(patch.object(torch.cuda, name, lambda *_, _value=value, **__: _value))
         stack.enter_context(patch.object(torch, "Generator", Generator))
-        yield stack.enter_context(PretendCuda())
+        mode = PretendCuda()
+        for optimiser in (kind for kind in (torch.optim.LBFGS, torch.optim.Adam, torch.optim.AdamW) if "step" in vars(kind)):
+            stack.enter_context(patch.object(optimiser, "step", _unwatched(optimiser.step, mode)))
+        yield stack.enter_context(mode)
+
+
+def _unwatched(step: Callable[..., Any], mode: PretendCuda) -> Callable[..., Any]:
+    """torch's own arithmetic in an optimiser's step, most of all calls, with the mode off; the closure has it on."""
+
+    def quick(optimiser: torch.optim.Optimizer, closure: Callable[[], Any] | None = None) -> Any:
+        def watched() -> Any:
+            with mode:
+                return closure()
+
+        with _pop_mode_temporarily():
+            return step(optimiser, watched if closure else None)
+
+    quick.hooked = True  # torch would wrap it once more, for good
+    return quick
 
 
 def on_cuda(tensor: Tensor) -> bool:
     """Whether the tensor is on the pretended device."""
-    with suppress(NotImplementedError, RuntimeError):  # no storage: sparse tensors and some wrappers
-        return bool(getattr(_bare(tensor).untyped_storage(), "pretended", False))
-    return False
+    try:
+        return getattr(_bare(tensor).untyped_storage(), "pretended", False)
+    except (NotImplementedError, RuntimeError):  # no storage: sparse tensors and some wrappers
+        return False
 
 
 def _bare(tensor: Tensor) -> Tensor:
@@ -111,11 +134,9 @@ def _bare(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _mark(tensor: Tensor, cuda: bool) -> Tensor:
-    if cuda != on_cuda(tensor):
-        with suppress(NotImplementedError, RuntimeError):
-            _bare(tensor).untyped_storage().pretended = cuda
-    return tensor
+def _mark(tensor: Tensor, cuda: bool) -> None:
+    with suppress(NotImplementedError, RuntimeError):
+        _bare(tensor).untyped_storage().pretended = cuda
 
 
 def _same_memory(one: Tensor, other: Tensor) -> bool:
@@ -126,13 +147,13 @@ def _same_memory(one: Tensor, other: Tensor) -> bool:
 
 def _tensors(tree: Any) -> list[Tensor]:
     """Every tensor in nested tuples, lists and dictionaries."""
-    if isinstance(tree, Tensor):
-        return [tree]
-    if isinstance(tree, dict):
-        tree = tree.values()
-    elif not isinstance(tree, (tuple, list)):
-        return []
-    return [tensor for part in tree for tensor in _tensors(part)]
+    found: list[Tensor] = []
+    for part in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(part, Tensor):
+            found.append(part)
+        elif isinstance(part, (tuple, list, dict)):
+            found += _tensors(part)
+    return found
 
 
 def _is_cuda(device: Any) -> bool:
@@ -147,11 +168,11 @@ def _property(func: Any, tensor: Tensor) -> Any:
     return {"is_cuda": on_cuda(tensor), "is_cpu": not on_cuda(tensor)}.get(asked)
 
 
-def _moved(func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Tensor:
-    """Tensor.to, cpu and cuda: the same tensor where nothing changes, and other memory on another device."""
+def _moved(func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> tuple[Tensor, bool]:
+    """Tensor.to, cpu and cuda: the tensor, in another dtype or memory where it has to be, and whether it is on CUDA."""
     tensor, *rest = args
     cuda, dtype = {"cpu": False, "cuda": True}.get(name, on_cuda(tensor)), kwargs.get("dtype")
-    for given in [*rest, kwargs.get("device"), kwargs.get("other")] if name == "to" else []:
+    for given in [*rest, kwargs.get("device"), kwargs.get("other")] if name in ("to", "type_as") else []:
         if isinstance(given, Tensor):
             cuda, dtype = on_cuda(given), given.dtype
         elif isinstance(given, torch.dtype):
@@ -161,62 +182,56 @@ def _moved(func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Tensor:
     out = tensor if dtype is None else func(tensor, dtype)
     if (kwargs.get("copy") or cuda != on_cuda(tensor)) and _same_memory(out, tensor):
         out = out.clone()
-    return _mark(out, cuda)
+    return out, cuda
 
 
-def _where(name: str, args: Any, kwargs: dict[str, Any], tensors: list[Tensor], wanted: Any) -> bool:
+def _where(name: str, args: Any, kwargs: dict[str, Any], here: list[bool], wanted: Any) -> bool:
     """Whether what a call gives back is on the pretended device."""
     if wanted is not None:
         return _is_cuda(wanted)
-    if name in ("tensor", "as_tensor"):  # a list of tensors is read number by number
+    if name in READ:  # a list of tensors is read number by number
         return isinstance(args[0], Tensor) and on_cuda(args[0])
-    if isinstance(kwargs.get("out"), Tensor):
-        return on_cuda(kwargs["out"])
-    if name in OF_FIRST or name.startswith("new_") or name.endswith("_like"):
+    if name in INDEXED or name in OF_FIRST or name.endswith("_like"):
         return on_cuda(args[0])
-    return any(on_cuda(tensor) for tensor in tensors)
+    return any(here)
 
 
-def _refuse(name: str, args: Any, kwargs: dict[str, Any], tensors: list[Tensor], wanted: Any) -> None:
+def _refuse(name: str, args: Any, kwargs: dict[str, Any], tensors: list[Tensor], here: list[bool], wanted: Any) -> None:
     """The error that torch raises for this call on a machine with CUDA; nothing where it would run."""
-    cuda = any(on_cuda(tensor) for tensor in tensors)
+    cuda = any(here)
     if name in ("numpy", "__array__") and cuda and not kwargs.get("force"):
         raise TypeError(f"can't convert {CUDA} device type tensor to numpy. Use Tensor.cpu() to copy the tensor first")
     if name in NOT_ON_CUDA and cuda:
         raise NotImplementedError(f"Could not run 'aten::{name}' with arguments from the 'CUDA' backend")
     if name == "linalg_lstsq" and cuda and kwargs.get("driver", "gels") not in (None, "gels"):
         raise RuntimeError("torch.linalg.lstsq: `driver` other than `gels` is not supported on CUDA")
-    generator = next((x for x in (*args, kwargs.get("generator")) if isinstance(x, REAL_GENERATOR)), None)
-    made_on = _is_cuda(wanted) if wanted is not None else cuda
-    if generator is not None and (getattr(generator, "device", CPU).type == "cuda") != made_on:
-        kinds = ("cuda", "cpu") if made_on else ("cpu", "cuda")
-        raise RuntimeError(f"Expected a {kinds[0]!r} device type for generator but found {kinds[1]!r}")
+    made_on = "cuda" if (cuda if wanted is None else _is_cuda(wanted)) else "cpu"
+    if (generator := kwargs.get("generator")) is not None and generator.device.type != made_on:
+        raise RuntimeError(f"Expected a {made_on!r} device type for generator but found {generator.device.type!r}")
     if name in INDEXED:
         _refuse_indices(args)
-    elif name not in MEET and cuda:
-        _refuse_mixture(name, args, tensors)
+    elif name not in MEET and name not in READ and cuda:
+        _refuse_mixture(name, args, tensors, here)
 
 
 def _refuse_indices(args: Any) -> None:
     """Indices are where the indexed tensor is or on the CPU; what is put there is there, or a number."""
-    tensor, index = args[0], args[1]
-    if not on_cuda(tensor) and any(on_cuda(part) for part in _tensors(index)):
+    tensor, index = args[0], _tensors(args[1:2])
+    if not on_cuda(tensor) and any(on_cuda(part) for part in index):
         raise RuntimeError("indices should be either on cpu or on the same device as the indexed tensor (cpu)")
-    put = _tensors(args[2:])
-    by_tensor = any(part.ndim for part in _tensors(index)) or (put and isinstance(index, list))
-    if by_tensor and any(part.ndim and on_cuda(part) != on_cuda(tensor) for part in put):
+    gathered = isinstance(args[1], list) or any(isinstance(part, list) for part in args[1:2]) or bool(index)
+    if gathered and any(part.ndim and on_cuda(part) != on_cuda(tensor) for part in _tensors(args[2:])):
         raise RuntimeError("Expected all tensors to be on the same device, but found at least two: what is put by index")
 
 
-def _refuse_mixture(name: str, args: Any, tensors: list[Tensor]) -> None:
+def _refuse_mixture(name: str, args: Any, tensors: list[Tensor], here: list[bool]) -> None:
     """Two devices in one call, but for CPU numbers of no dimension beside CUDA tensors."""
-    here = [on_cuda(tensor) for tensor in tensors]
     in_place = name.endswith("_") and (not name.startswith("__") or name.startswith("__i"))
     written = in_place and isinstance(args[0], Tensor) and not on_cuda(args[0])
-    free = [tensor.ndim == 0 and not cuda and name not in NO_SCALARS for tensor, cuda in zip(tensors, here)]
+    free = [tensor.ndim == 0 and name not in NO_SCALARS for tensor in tensors]
     if written or not all(cuda or loose for cuda, loose in zip(here, free)):
         shapes = [(tuple(tensor.shape), "cuda" if cuda else "cpu") for tensor, cuda in zip(tensors, here)]
         raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! ({name} of "
-            f"{shapes})"
+            "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
+            f"({name} of {shapes})"
         )
