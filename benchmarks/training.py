@@ -62,6 +62,7 @@ def networks(sets: list[fc.FactSet], options: dict, device: str) -> dict:
     recalls = [[fc.recall(mlp, facts) for facts, mlps in zip(sets, side) for mlp in mlps] for side in (found, expected)]
     stored = [[recall == 1 for recall in side] for side in recalls]
     return compared(batch, single) | {
+        "device": found[0][0].down.device,
         "same_answers": stored[0] == stored[1],
         "largest_difference": max(abs(a - b) for a, b in zip(*recalls)),
         "answers": f"{sum(stored[0])} of {len(stored[0])} store everything",
@@ -79,6 +80,7 @@ def searches(sets: list[fc.FactSet], tries: int, options: dict, device: str) -> 
     with patch.dict(METHODS, trained=METHODS["trained"]._replace(build_many=None)):
         *single, alone = timed(widths, device)
     return compared(batch, single) | {
+        "device": sets[0].keys.device,
         "same_answers": together == alone,
         "largest_difference": max(abs(a - b) for a, b in zip(together, alone)),
         "answers": f"widths {together}",

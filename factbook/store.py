@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
+
+from factcore.support import progress_bar
 
 PROFILES = ("smoke", "laptop", "paper")
 PROVENANCE = ("device", "torch", "commit", "seconds")  # columns that every table carries
@@ -48,13 +49,13 @@ def resume(
     """Call ``run(**job)`` for every job that ``path`` has no row for; return the rows of all ``jobs``, in order.
 
     A row holds the job, what ``run`` returned, the columns of `PROVENANCE` and `MEASURED` and, in results/<profile>/,
-    the profile. It is appended, locked and synced when its run ends: a killed process loses the row it was working on,
-    and nothing else. Several processes may work on one table: a job is claimed while it runs, and has one row. Jobs are
+    the profile. Runs are asked to work on ``device``; the row names the ``device`` that they return, of the tensors that
+    did the work (to be left out on the CPU alone). It is appended, locked and synced when its run ends: a killed process loses the row
+    it was working on. Several processes may share a table: a job is claimed while it runs, and has one row. Jobs are
     told apart by type and value. ValueError before the first run when a CSV cell would not give a parameter back, the
-    device is not there, or the file has other parameters or cannot be written; after it when it has other columns.
+    device is not there, or the file has other parameters or cannot be written; after it for other columns.
     """
-    jobs = list(jobs)
-    keys, names, where = _checked(jobs), list(jobs[0]), device_name(device)
+    keys, names, _ = _checked(jobs := list(jobs)), list(jobs[0]), device_name(device)  # is it there?
     done = _done(path, names)
     for name, column in zip(names, zip(*done, *keys)):
         if len(kinds := {kind for kind, _ in column}) > 1 and kinds != {"int", "float"}:
@@ -62,7 +63,7 @@ def resume(
     if missing := {key: job for key, job in zip(keys, jobs) if key not in done}:
         with _locked(path):  # told now, not when the first run has taken its hours
             pass
-    _run_all(path, missing, lambda job: _row(job, run, where))
+    _run_all(path, missing, lambda job: _row(job, run, device))
     table = read_table(path, key=names)
     position = {key: at for at, key in enumerate(_keys(path, names))}
     table = table.iloc[[position[key] for key in keys]].reset_index(drop=True)
@@ -74,8 +75,7 @@ def resume(
 
 def _run_all(path: Path, missing: dict[Key, dict[str, Any]], row: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Append ``row(job)`` of each job: first of those that no process works on, then of what others leave undone."""
-    hide = os.getenv("FACTCORE_PROGRESS") == "0"
-    with tqdm(total=len(missing), desc=f"{path.stem}: runs", delay=5, disable=hide) as bar:
+    with progress_bar(None, f"{path.stem}: runs", total=len(missing)) as bar:
         for wait in (False, True):
             for key, job in list(missing.items()):
                 if (claim := _claim(path, key, wait=wait)) is None:
@@ -90,16 +90,19 @@ def _run_all(path: Path, missing: dict[Key, dict[str, Any]], row: Callable[[dict
                 bar.update()
 
 
-def _row(job: dict[str, Any], run: Callable[..., dict[str, Any]], where: str) -> dict[str, Any]:
+def _row(job: dict[str, Any], run: Callable[..., dict[str, Any]], asked: str) -> dict[str, Any]:
     """The job, what its run returns, and where, by what and for how long it ran."""
     begun, busy = time.perf_counter(), sum(os.times()[:4])
-    result = run(**job)
+    result = dict(run(**job))
     seconds, cpu_s = time.perf_counter() - begun, sum(os.times()[:4]) - busy
+    if (worked := result.pop("device", asked if asked == "cpu" else None)) is None:
+        raise ValueError(
+            f"asked for {asked!r}, the run of {job} must return the device of the tensors that did the work"
+        )
     if other := [name for name in result if name in job and _key([result[name]]) != _key([job[name]])]:
         raise ValueError(f"the run gave its parameters {other} other values than the job {job}")
-    provenance = dict(zip(PROVENANCE, (where, torch.__version__, commit(), round(seconds, 3))))
-    measured = zip(MEASURED, (torch.get_num_threads(), round(cpu_s, 3)))
-    own = {**job, **result}  # a study's own threads and cpu_s stay
+    provenance = dict(zip(PROVENANCE, (device_name(str(worked)), torch.__version__, commit(), round(seconds, 3))))
+    own, measured = job | result, zip(MEASURED, (torch.get_num_threads(), round(cpu_s, 3)))  # its own of these stay
     return own | provenance | {name: value for name, value in measured if name not in own}
 
 
@@ -142,8 +145,7 @@ def read_table(path: Path, *, key: Sequence[str] = ()) -> pd.DataFrame:
 
 def stored(name: str, profile: str = "paper") -> pd.DataFrame | None:
     """The committed table of a profile, or None where there is none yet."""
-    path = results_file(name, profile)
-    return read_table(path) if path.is_file() else None
+    return read_table(path) if (path := results_file(name, profile)).is_file() else None
 
 
 def append_row(path: Path, row: dict[str, Any], *, key: Sequence[str] = ()) -> None:

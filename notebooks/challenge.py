@@ -52,6 +52,8 @@ seed = 0
 # largest $n$ with every label right.
 
 # %%
+from functools import partial
+
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
@@ -105,7 +107,8 @@ plt.show()
 # judge. The published construction and trainings are lines marked as published; "here" is what this page ran.
 
 # %%
-table = store.resume(store.results_file("challenge", profile), challenge.jobs(profile), challenge.attempt)
+run = partial(challenge.attempt, device=device)
+table = store.resume(store.results_file("challenge", profile), challenge.jobs(profile), run, device=device)
 best = challenge.largest(table)
 
 # %%

@@ -107,16 +107,10 @@ pd.DataFrame(known, index=["training templates", "paraphrases"]).round(4)
 run = partial(editing_study.edit_row, tune=profile != "smoke", device=device)
 path = store.results_file("editing", profile)
 reference = store.resume(
-    path,
-    editing_study.edit_jobs(("no_op", "chance"), [width], [0.1], seeds, "block-convex"),
-    run,
-    device=str(model.device),
+    path, editing_study.edit_jobs(("no_op", "chance"), [width], [0.1], seeds, "block-convex"), run, device=device
 )
 table = store.resume(
-    path,
-    editing_study.edit_jobs(editing_study.EDITORS, [width], shares, seeds, "block-convex"),
-    run,
-    device=str(model.device),
+    path, editing_study.edit_jobs(editing_study.EDITORS, [width], shares, seeds, "block-convex"), run, device=device
 )
 tenth = table[table.share == 0.1].set_index(["method", "seed"])
 swapped = tenth.loc["swap"]
@@ -202,7 +196,7 @@ wide = store.resume(
     store.results_file("editing_width", profile),
     editing_study.edit_jobs(editing_study.EDITORS, widths, [0.1], seeds, "block-convex"),
     run,
-    device=str(model.device),
+    device=device,
 )
 both = pd.concat([table[table.share == 0.1], wide]).drop_duplicates(["method", "width", "seed"])
 print(f"{len(wide)} edits in MLPs of {', '.join(map(str, widths))} hidden units")

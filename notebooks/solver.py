@@ -206,7 +206,8 @@ def solve_time(v: int, d: int, seed: int) -> dict:
     begun = time.perf_counter()
     result = fc.decodability(values)
     rho = result.rho
-    return {"rho": rho, "gap": result.gap, "solve": round(time.perf_counter() - begun, 5)}
+    seconds = round(time.perf_counter() - begun, 5)
+    return {"rho": rho, "gap": result.gap, "solve": seconds, "device": result.separators.device}
 
 
 grid = {(v, sizes["at"]["d"]) for v in sizes["v"]}

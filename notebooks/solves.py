@@ -114,7 +114,7 @@ def cost(solves: int, n_facts: int, d: int, seed: int) -> dict:
     else:
         steps = {"smoke": 200, "laptop": 2000, "paper": 4000}[profile]
         found = fc.smallest_width(facts, "trained", seed=seed, tries=1, steps=steps)
-    return {"width": found.width, "n_params": found.n_params, "recall": found.recall}
+    return {"width": found.width, "n_params": found.n_params, "recall": found.recall, "device": facts.keys.device}
 
 
 counts = {"smoke": [1, 2, 5], "laptop": [1, 2, 3, 4, 5, 7, 10, 14]}.get(profile, [1, 2, 3, 4, 5, 7, 10, 14, 20])

@@ -26,7 +26,17 @@ NO_SCALARS = {"cat", "concat", "concatenate", "stack", "hstack", "vstack", "dsta
 NO_SCALARS |= {"gather", "scatter", "scatter_", "scatter_reduce", "scatter_add", "scatter_add_", "index_select"}
 NO_SCALARS |= {"index_add", "index_add_", "index_copy", "index_copy_", "take_along_dim", "bincount", "dot", "equal"}
 # Tensors of both devices may meet: copies, and what does nothing to the numbers.
-MEET = {"copy_", "set_", "fill_", "full_like", "is_set_to", "backward", "grad", "_has_compatible_shallow_copy_type"}
+MEET = {
+    "__set__",
+    "copy_",
+    "set_",
+    "fill_",
+    "full_like",
+    "is_set_to",
+    "backward",
+    "grad",
+    "_has_compatible_shallow_copy_type",
+}
 READ = {"tensor", "as_tensor", "full"}  # tensors are read as numbers
 INDEXED = {"__getitem__", "__setitem__", "index_put", "index_put_"}
 OF_FIRST = {"copy_", "set_", "fill_", "new_tensor"}  # results are where the first argument is
@@ -65,6 +75,8 @@ class PretendCuda(TorchFunctionMode):
         tensors = _tensors(args) + (_tensors(kwargs) if kwargs else [])
         here = [on_cuda(tensor) for tensor in tensors]
         simple = name not in SPECIAL and "device" not in kwargs and "generator" not in kwargs
+        if name == "_parse_to":  # the arguments of Module.to, which then moves tensor by tensor
+            return func(*args, **kwargs)
         if simple and (all(here) or not any(here)):  # nearly every call
             return self._marked(func(*args, **kwargs), bool(here and here[0]), tensors)
         if name == "__get__" and (told := _property(func, args[0])) is not None:
@@ -100,8 +112,9 @@ def pretend_cuda() -> Iterator[PretendCuda]:
             stack.enter_context(patch.object(torch.cuda, name, lambda *_, _value=value, **__: _value))
         stack.enter_context(patch.object(torch, "Generator", Generator))
         mode = PretendCuda()
-        for optimiser in (kind for kind in (torch.optim.LBFGS, torch.optim.Adam, torch.optim.AdamW) if "step" in vars(kind)):
-            stack.enter_context(patch.object(optimiser, "step", _unwatched(optimiser.step, mode)))
+        for kind in (torch.optim.LBFGS, torch.optim.Adam, torch.optim.AdamW):
+            if "step" in vars(kind):
+                stack.enter_context(patch.object(kind, "step", _unwatched(kind.step, mode)))
         yield stack.enter_context(mode)
 
 
@@ -221,7 +234,7 @@ def _refuse_indices(args: Any) -> None:
         raise RuntimeError("indices should be either on cpu or on the same device as the indexed tensor (cpu)")
     gathered = isinstance(args[1], list) or any(isinstance(part, list) for part in args[1:2]) or bool(index)
     if gathered and any(part.ndim and on_cuda(part) != on_cuda(tensor) for part in _tensors(args[2:])):
-        raise RuntimeError("Expected all tensors to be on the same device, but found at least two: what is put by index")
+        raise RuntimeError("Expected all tensors to be on the same device, but found at least two (put by an index)")
 
 
 def _refuse_mixture(name: str, args: Any, tensors: list[Tensor], here: list[bool]) -> None:
