@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import io
 import os
-import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from factbook.provenance import commit, device_name
 from factcore.support import progress_bar
 
 PROFILES = ("smoke", "laptop", "paper")
@@ -49,13 +49,16 @@ def resume(
     """Call ``run(**job)`` for every job that ``path`` has no row for; return the rows of all ``jobs``, in order.
 
     A row holds the job, what ``run`` returned, the columns of `PROVENANCE` and `MEASURED` and, in results/<profile>/,
-    the profile. Runs are asked to work on ``device``; the row names the ``device`` that they return, of the tensors that
-    did the work (to be left out on the CPU alone). It is appended, locked and synced when its run ends: a killed process loses the row
-    it was working on. Several processes may share a table: a job is claimed while it runs, and has one row. Jobs are
-    told apart by type and value. ValueError before the first run when a CSV cell would not give a parameter back, the
-    device is not there, or the file has other parameters or cannot be written; after it for other columns.
+    the profile. Runs are asked to work on ``device``; the row names the one of the tensors that did the work, which
+    ``run`` returns as ``device`` (on the CPU it may leave that out). It is appended, locked and synced when its run
+    ends: a killed process loses the row it was working on, and nothing else. Several processes may work on one table: a
+    job is claimed while it runs, and has one row. Jobs are told apart by type and value. ValueError before the first
+    run when a CSV cell would not give a parameter back, the device is not there, or the file has other parameters or
+    cannot be written; after it when it has other columns or tells no device.
     """
-    keys, names, _ = _checked(jobs := list(jobs)), list(jobs[0]), device_name(device)  # is it there?
+    jobs = list(jobs)
+    device_name(device)  # told now where it is not there
+    keys, names = _checked(jobs), list(jobs[0])
     done = _done(path, names)
     for name, column in zip(names, zip(*done, *keys)):
         if len(kinds := {kind for kind, _ in column}) > 1 and kinds != {"int", "float"}:
@@ -95,7 +98,8 @@ def _row(job: dict[str, Any], run: Callable[..., dict[str, Any]], asked: str) ->
     begun, busy = time.perf_counter(), sum(os.times()[:4])
     result = dict(run(**job))
     seconds, cpu_s = time.perf_counter() - begun, sum(os.times()[:4]) - busy
-    if (worked := result.pop("device", asked if asked == "cpu" else None)) is None:
+    worked = result.pop("device", "cpu" if asked == "cpu" else None)
+    if worked is None:
         raise ValueError(
             f"asked for {asked!r}, the run of {job} must return the device of the tensors that did the work"
         )
@@ -222,28 +226,6 @@ def _told(path: Path) -> Iterator[None]:
     except OSError as error:
         advice = "Free some space, or set FACTCORE_RESULTS to a folder that can be written to; finished rows are kept"
         raise ValueError(f"cannot write results to {path}: {error.strerror or error}. {advice}") from error
-
-
-def commit() -> str:
-    """Short hash of the checkout that runs, with + when it has local changes; 'unknown' outside of git."""
-
-    def git(*words: str) -> str:
-        run = ["git", "-C", str(Path(__file__).resolve().parent), *words]
-        return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "*.py") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def device_name(device: str) -> str:
-    """The name of the GPU, or 'cpu' with the number of threads; ValueError for a GPU that is not there."""
-    if torch.device(device).type != "cuda":
-        return f"cpu x{torch.get_num_threads()}"
-    if (torch.device(device).index or 0) >= (count := torch.cuda.device_count()):
-        raise ValueError(f"device {device!r} is not there: torch sees {count} CUDA devices")
-    return torch.cuda.get_device_name(device)
 
 
 def _checked(jobs: Sequence[dict[str, Any]]) -> list[Key]:

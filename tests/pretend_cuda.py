@@ -22,28 +22,22 @@ from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
 NAME = "Pretended CUDA device"
 # Every tensor, of whatever dimension, has to be on one device.
-NO_SCALARS = {"cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "block_diag"}
-NO_SCALARS |= {"gather", "scatter", "scatter_", "scatter_reduce", "scatter_add", "scatter_add_", "index_select"}
-NO_SCALARS |= {"index_add", "index_add_", "index_copy", "index_copy_", "take_along_dim", "bincount", "dot", "equal"}
-# Tensors of both devices may meet: copies, and what does nothing to the numbers.
-MEET = {
-    "__set__",
-    "copy_",
-    "set_",
-    "fill_",
-    "full_like",
-    "is_set_to",
-    "backward",
-    "grad",
-    "_has_compatible_shallow_copy_type",
-}
-READ = {"tensor", "as_tensor", "full"}  # tensors are read as numbers
-INDEXED = {"__getitem__", "__setitem__", "index_put", "index_put_"}
-OF_FIRST = {"copy_", "set_", "fill_", "new_tensor"}  # results are where the first argument is
-MOVES = {"to", "cpu", "cuda", "type_as"}
-NOT_ON_CUDA = {"histogram", "histogramdd"}
+NO_SCALARS = frozenset(
+    "cat concat concatenate stack hstack vstack dstack column_stack block_diag gather scatter scatter_ scatter_reduce "
+    "scatter_add scatter_add_ index_select index_add index_add_ index_copy index_copy_ take_along_dim bincount dot "
+    "equal".split()
+)
+# Tensors of both devices may meet: copies, and what only looks.
+MEET = frozenset(
+    "__set__ __deepcopy__ copy_ set_ fill_ full_like is_set_to backward grad _has_compatible_shallow_copy_type".split()
+)
+READ = frozenset(("tensor", "as_tensor", "full"))  # tensors are read as numbers
+INDEXED = frozenset(("__getitem__", "__setitem__", "index_put", "index_put_"))
+OF_FIRST = frozenset(("__deepcopy__", "copy_", "set_", "fill_", "new_tensor"))  # results are where the first one is
+MOVES = frozenset(("to", "cpu", "cuda", "type_as"))
+NOT_ON_CUDA = frozenset(("histogram", "histogramdd"))
 # Calls for which it is not enough that all tensors are on one device.
-SPECIAL = READ | MOVES | NOT_ON_CUDA | {"__get__", "numpy", "__array__", "linalg_lstsq"}
+SPECIAL = READ | MOVES | NOT_ON_CUDA | {"__get__", "__deepcopy__", "numpy", "__array__", "linalg_lstsq"}
 REAL_GENERATOR = torch.Generator
 
 
@@ -91,7 +85,7 @@ class PretendCuda(TorchFunctionMode):
     def _marked(self, out: Any, cuda: bool, given: list[Tensor]) -> Any:
         """The result of a call on its device: other memory than the arguments' where they are on another."""
         if isinstance(out, Tensor):
-            if on_cuda(out) != cuda and not any(out is tensor for tensor in given):
+            if on_cuda(out) != cuda:
                 out = out.clone() if any(_same_memory(out, tensor) for tensor in given) else out
                 _mark(out, cuda)
             self.made["cuda" if cuda else "cpu"] += out.numel()
