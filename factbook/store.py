@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from factbook.provenance import commit, device_name
+from factbook.origin import commit, device_name
 from factcore.support import progress_bar
 
 PROFILES = ("smoke", "laptop", "paper")
@@ -74,6 +74,12 @@ def resume(
         if "int" in kinds and table[name].dtype == float:  # read beside floats an int is one, in the table it is not
             table[name] = pd.Series([job[name] for job in jobs], dtype=object if "float" in kinds else None)
     return table
+
+
+def missing(path: Path, jobs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The ``jobs`` that the table at ``path`` has no row for."""
+    keys, done = _checked(jobs), _done(path, list(jobs[0]))
+    return [job for key, job in zip(keys, jobs) if key not in done]
 
 
 def _run_all(path: Path, missing: dict[Key, dict[str, Any]], row: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
