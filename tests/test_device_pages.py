@@ -17,9 +17,7 @@ SOLVED = ("one", "several")  # rungs of the challenge: sparse systems, solved on
 RESUME = store.resume
 
 
-@pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # as in a kernel
+@pytest.mark.filterwarnings("ignore")  # as in a kernel
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebook_on_a_pretended_gpu(name, monkeypatch):
     """It runs, and no row of its tables comes from the CPU.
