@@ -205,6 +205,9 @@ else:
     columns = ["n", "d", "solves", "seed", "width", "per fact", "recall"]
     columns += ["build_s", "verify_s", "cpu_s", "peak memory (GB)", "device"]
     display(large[columns].style.format(precision=4).hide())
+at_scale = store.stored("scaling_widths", "paper")  # n = d²/4 to 16,384, tied: make paper DEVICE=cuda
+if at_scale is not None:
+    display(at_scale[["method", "per_fact", "n_facts", "d", "width", "recall", "seconds", "device"]])
 
 # %% [markdown]
 # ## What we found
