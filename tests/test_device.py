@@ -114,10 +114,10 @@ OPTIONS = {  # beside the defaults
     ],
     "hebbian": [{"variant": "data-dependent", "ridge": 1e-4}, {"variant": "raw"}, {"targets": "separators"}],
     "max-margin": [{"gate": "identity", "ridge": 1e-2, "tol": 0.1}],
-    "block-convex": [{"gate": "relu", "solves": 2, "ridge": 1e-2, "tol": 0.1}],
-    "trained": [{"gate": "silu", "value_norm": 4.0}],
+    "block-convex": [{"gate": "relu", "solves": 2, "tol": 0.1}, {"form": "plain"}],
+    "trained": [{"gate": "silu", "descent": "adam", "lr": 0.02}, {"form": "plain"}, {"descent": "l-bfgs"}],
 }
-QUICK = {"trained": {"steps": 200, "lr": 0.1}}
+QUICK = {"trained": {"steps": 200}}
 BUILDS = [(method, options) for method in METHODS for options in [{}, *OPTIONS.get(method, [])]]
 
 
