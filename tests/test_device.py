@@ -155,7 +155,7 @@ CALLS = {
     "GatedMLP": lambda facts: memory(facts)(facts.keys),
     "construct": lambda facts: fc.construct(facts.to(dtype=torch.bfloat16), "block-convex", strict=False),
     "smallest_width": lambda facts: fc.smallest_width(facts, tries=1),
-    "SmallestWidth": lambda facts: fc.smallest_width(facts, "trained", tries=1, steps=200, start=10, resolution=0.5),
+    "SmallestWidth": lambda facts: fc.smallest_width(facts, "trained", tries=1, steps=60, start=16, resolution=1.0),
     "decode": lambda facts: fc.decode(memory(facts), facts.keys, facts.values),
     "lipschitz": lambda facts: fc.lipschitz(memory(facts), facts),
     "margins": lambda facts: [fc.margins(memory(facts), facts), fc.margins(memory(facts), facts, normalised=True)],
