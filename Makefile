@@ -10,9 +10,10 @@ SEED ?= 0
 FIG ?=
 PORT ?= 8000
 CHROMIUM ?=
+BUDGET ?= 25m
 # What is given on the command line reaches the shell through its environment, letter by letter: never as a part of a
 # command, and never expanded by make.
-GIVEN := PYTHON PROFILE DEVICE SEED FIG PORT CHROMIUM
+GIVEN := PYTHON PROFILE DEVICE SEED FIG PORT CHROMIUM BUDGET
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 
@@ -32,7 +33,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/cache/ipython
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport MPLBACKEND PYTHONPATH PYTHONHOME
 
-.PHONY: help book test new figure one named references timings headline pdf serve lint lock clean distclean
+.PHONY: help book test new figure one named paper references timings headline pdf serve lint lock clean distclean
 
 help: ## This list
 	@echo "make TARGET [NAME=value ...]"
@@ -70,9 +71,13 @@ named:  # what is wrong is told before anything is installed or run
 	@[[ "$$PROFILE" =~ ^(smoke|laptop|paper)$$ ]] || \
 	  { printf 'PROFILE is smoke, laptop or paper, not %q\n' "$$PROFILE"; exit 1; }
 	@[[ "$$SEED" =~ ^[0-9]{1,18}$$ ]] || { printf 'SEED is a number, 0 or larger, not %q\n' "$$SEED"; exit 1; }
+	@[[ "$$BUDGET" =~ ^[1-9][0-9]{0,4}[smh]$$ ]] || { printf 'BUDGET is a time such as 90s, 25m or 2h, not %q\n' "$$BUDGET"; exit 1; }
 	@[[ "$$DEVICE" =~ ^(cpu|cuda(:[0-9]{1,3})?)$$ ]] || { printf 'DEVICE is cpu, cuda or cuda:N, not %q\n' "$$DEVICE"; exit 1; }
 	@[[ "$$DEVICE" == cpu || -e /dev/nvidiactl || -e /dev/nvgpu || -e /dev/nvmap || -e /dev/dxg || -e /dev/kfd ]] || \
 	  { echo "DEVICE=$$DEVICE: this machine shows no GPU"; exit 1; }
+
+paper: named .venv/.installed ## Go on with the papers' sizes, the most valuable first [DEVICE=cuda] [BUDGET=25m]
+	$(PY) scripts/paper.py --device "$$DEVICE" --budget "$$BUDGET"
 
 references: named .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile) [FIG=capacity]
 	@for name in $${FIG:-$(NOTEBOOKS)}; do \

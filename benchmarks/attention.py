@@ -21,7 +21,8 @@ from factcore import transformer as tf
 
 def both(n_facts: int, d: int, seed: int, device: str) -> dict:
     """Seconds and what gets through, solved and trained."""
-    facts, row = fc.spherical_facts(n_facts, d, seed=seed).to(device), {}
+    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
+    row = {"device": facts.keys.device}
     find = {
         "solved": lambda model: tf.solve_attention(model),
         "trained": lambda model: tf.train_recall(model, facts.targets, seed=seed),

@@ -56,6 +56,7 @@ def cost(setting: str, n_facts: int, d: int, seed: int, device: str) -> dict:
     found = fc.smallest_width(facts, "trained", seed=seed, tries=1, **CHOSEN | CHANGES[setting])
     below = max((trial["recall"] for trial in found.trials if trial["width"] == found.width - 1), default=0.0)
     result = {"width": found.width, "n_params": found.n_params, "recall": found.recall, "recall_below": below}
+    result["device"] = facts.keys.device
     return CHOSEN | CHANGES[setting] | SAME | result
 
 
@@ -63,7 +64,7 @@ def reached(setting: str, n_facts: int, d: int, seed: int, width: int, device: s
     """Recall at one width for one draw of n = v facts."""
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
     mlp = fc.construct(facts, "trained", width=width, seed=seed, strict=False, **CHOSEN | CHANGES[setting])
-    return {"recall": fc.recall(mlp, facts)}
+    return {"recall": fc.recall(mlp, facts), "device": mlp.down.device}
 
 
 def size(text: str) -> tuple[int, int]:

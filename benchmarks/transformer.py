@@ -119,6 +119,7 @@ def speeds(n_facts: int, d: int, batch: int, steps: int, rounds: int, device: st
     ratios = [a / b for a, b in zip(rates["factcore"], rates["small_gpt"])]
     fast, slow = (statistics.median(rates[name]) for name in ("factcore", "small_gpt"))
     return {
+        "device": model.query.device,
         "factcore_steps_per_s": round(fast, 2),
         "small_gpt_steps_per_s": round(slow, 2),
         "ratio": round(fast / slow, 2),

@@ -125,7 +125,7 @@ class Memory:
             cap = 0.99 if len(facts) >= FEW else 0.5  # of the smallest margin, so that a key itself gets its answer
             threshold = min(float(torch.quantile(margin, 1 - ANSWERED)), least * cap)
         floor = memory._floor(facts, unrelated)
-        near = similar >= floor
+        near = (similar >= floor).to(margin.device)
         about |= {"n_facts": len(facts), "d": facts.d, "seed": seed, "n_solved": mlp.n_solved}
         about |= {"threshold": threshold, "least_similarity": floor, "smallest_margin": least}
         about["held_out_answered"] = float(((margin >= threshold) & near).double().mean())
@@ -174,7 +174,7 @@ class Memory:
         parts = []
         with torch.no_grad():
             for at in range(0, len(queries), 1024):
-                outputs = self.mlp(queries[at : at + 1024].to(dtype))
+                outputs = self.mlp(queries[at : at + 1024].to(self.values))
                 bad = (~torch.isfinite(outputs).all(dim=1)).nonzero().flatten()
                 if len(bad):
                     raise ValueError(f"queries are too large for {dtype}, the first is row {at + int(bad[0])}")

@@ -35,7 +35,7 @@ def build_cost(
 ) -> dict[str, Any]:
     """Build a network for n random facts and check its recall over all values, in a fresh process.
 
-    A width that is too small loses facts, which recall tells. Returns width, parameters, recall, build_s (with the
+    A width too small loses facts, which recall tells. Returns device, width, parameters, recall, build_s (with the
     verification by `construct`) and verify_s (of recall, wall seconds both), cpu_s (of both, all threads), peak_mb (the
     process's largest resident memory), rest_mb (the same before the build: Python, torch, the facts and a network
     for 32 facts, built first so that what is loaded at first use does not count) and gpu_mb. ``width=None`` takes
@@ -73,6 +73,7 @@ def _measure(
     built = time.perf_counter()
     share = recall(mlp, facts)
     return {
+        "device": str(mlp.down.device),
         "width": mlp.width,
         "parameters": mlp.n_params,
         "recall": share,

@@ -42,7 +42,8 @@ def cost(solves: int, n_facts: int, d: int, seed: int, form: str = "gated", devi
     begun = time.process_time()
     found = fc.smallest_width(facts, method, seed=seed, tries=1, form=form, **options)
     spent = time.process_time() - begun
-    return {"width": found.width, "n_params": found.n_params, "recall": found.recall, "cpu_s": round(spent, 1)}
+    row = {"width": found.width, "n_params": found.n_params, "recall": found.recall, "cpu_s": round(spent, 1)}
+    return row | {"device": facts.keys.device}
 
 
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:

@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import io
 import os
-import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -19,7 +18,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
+
+from factbook.origin import commit, device_name
+from factcore.support import progress_bar
 
 PROFILES = ("smoke", "laptop", "paper")
 PROVENANCE = ("device", "torch", "commit", "seconds")  # columns that every table carries
@@ -48,13 +49,16 @@ def resume(
     """Call ``run(**job)`` for every job that ``path`` has no row for; return the rows of all ``jobs``, in order.
 
     A row holds the job, what ``run`` returned, the columns of `PROVENANCE` and `MEASURED` and, in results/<profile>/,
-    the profile. It is appended, locked and synced when its run ends: a killed process loses the row it was working on,
-    and nothing else. Several processes may work on one table: a job is claimed while it runs, and has one row. Jobs are
-    told apart by type and value. ValueError before the first run when a CSV cell would not give a parameter back, the
-    device is not there, or the file has other parameters or cannot be written; after it when it has other columns.
+    the profile. Runs are asked to work on ``device``; the row names the one of the tensors that did the work, which
+    ``run`` returns as ``device`` (on the CPU it may leave that out). It is appended, locked and synced when its run
+    ends: a killed process loses the row it was working on, and nothing else. Several processes may work on one table: a
+    job is claimed while it runs, and has one row. Jobs are told apart by type and value. ValueError before the first
+    run when a CSV cell would not give a parameter back, the device is not there, or the file has other parameters or
+    cannot be written; after it when it has other columns or tells no device.
     """
     jobs = list(jobs)
-    keys, names, where = _checked(jobs), list(jobs[0]), device_name(device)
+    device_name(device)  # told now where it is not there
+    keys, names = _checked(jobs), list(jobs[0])
     done = _done(path, names)
     for name, column in zip(names, zip(*done, *keys)):
         if len(kinds := {kind for kind, _ in column}) > 1 and kinds != {"int", "float"}:
@@ -62,7 +66,7 @@ def resume(
     if missing := {key: job for key, job in zip(keys, jobs) if key not in done}:
         with _locked(path):  # told now, not when the first run has taken its hours
             pass
-    _run_all(path, missing, lambda job: _row(job, run, where))
+    _run_all(path, missing, lambda job: _row(job, run, device))
     table = read_table(path, key=names)
     position = {key: at for at, key in enumerate(_keys(path, names))}
     table = table.iloc[[position[key] for key in keys]].reset_index(drop=True)
@@ -72,10 +76,15 @@ def resume(
     return table
 
 
+def missing(path: Path, jobs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The ``jobs`` that the table at ``path`` has no row for."""
+    keys, done = _checked(jobs), _done(path, list(jobs[0]))
+    return [job for key, job in zip(keys, jobs) if key not in done]
+
+
 def _run_all(path: Path, missing: dict[Key, dict[str, Any]], row: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Append ``row(job)`` of each job: first of those that no process works on, then of what others leave undone."""
-    hide = os.getenv("FACTCORE_PROGRESS") == "0"
-    with tqdm(total=len(missing), desc=f"{path.stem}: runs", delay=5, disable=hide) as bar:
+    with progress_bar(None, f"{path.stem}: runs", total=len(missing)) as bar:
         for wait in (False, True):
             for key, job in list(missing.items()):
                 if (claim := _claim(path, key, wait=wait)) is None:
@@ -90,16 +99,20 @@ def _run_all(path: Path, missing: dict[Key, dict[str, Any]], row: Callable[[dict
                 bar.update()
 
 
-def _row(job: dict[str, Any], run: Callable[..., dict[str, Any]], where: str) -> dict[str, Any]:
+def _row(job: dict[str, Any], run: Callable[..., dict[str, Any]], asked: str) -> dict[str, Any]:
     """The job, what its run returns, and where, by what and for how long it ran."""
     begun, busy = time.perf_counter(), sum(os.times()[:4])
-    result = run(**job)
+    result = dict(run(**job))
     seconds, cpu_s = time.perf_counter() - begun, sum(os.times()[:4]) - busy
+    worked = result.pop("device", "cpu" if asked == "cpu" else None)
+    if worked is None:
+        raise ValueError(
+            f"asked for {asked!r}, the run of {job} must return the device of the tensors that did the work"
+        )
     if other := [name for name in result if name in job and _key([result[name]]) != _key([job[name]])]:
         raise ValueError(f"the run gave its parameters {other} other values than the job {job}")
-    provenance = dict(zip(PROVENANCE, (where, torch.__version__, commit(), round(seconds, 3))))
-    measured = zip(MEASURED, (torch.get_num_threads(), round(cpu_s, 3)))
-    own = {**job, **result}  # a study's own threads and cpu_s stay
+    provenance = dict(zip(PROVENANCE, (device_name(str(worked)), torch.__version__, commit(), round(seconds, 3))))
+    own, measured = job | result, zip(MEASURED, (torch.get_num_threads(), round(cpu_s, 3)))  # its own of these stay
     return own | provenance | {name: value for name, value in measured if name not in own}
 
 
@@ -142,8 +155,7 @@ def read_table(path: Path, *, key: Sequence[str] = ()) -> pd.DataFrame:
 
 def stored(name: str, profile: str = "paper") -> pd.DataFrame | None:
     """The committed table of a profile, or None where there is none yet."""
-    path = results_file(name, profile)
-    return read_table(path) if path.is_file() else None
+    return read_table(path) if (path := results_file(name, profile)).is_file() else None
 
 
 def append_row(path: Path, row: dict[str, Any], *, key: Sequence[str] = ()) -> None:
@@ -220,28 +232,6 @@ def _told(path: Path) -> Iterator[None]:
     except OSError as error:
         advice = "Free some space, or set FACTCORE_RESULTS to a folder that can be written to; finished rows are kept"
         raise ValueError(f"cannot write results to {path}: {error.strerror or error}. {advice}") from error
-
-
-def commit() -> str:
-    """Short hash of the checkout that runs, with + when it has local changes; 'unknown' outside of git."""
-
-    def git(*words: str) -> str:
-        run = ["git", "-C", str(Path(__file__).resolve().parent), *words]
-        return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "*.py") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def device_name(device: str) -> str:
-    """The name of the GPU, or 'cpu' with the number of threads; ValueError for a GPU that is not there."""
-    if torch.device(device).type != "cuda":
-        return f"cpu x{torch.get_num_threads()}"
-    if (torch.device(device).index or 0) >= (count := torch.cuda.device_count()):
-        raise ValueError(f"device {device!r} is not there: torch sees {count} CUDA devices")
-    return torch.cuda.get_device_name(device)
 
 
 def _checked(jobs: Sequence[dict[str, Any]]) -> list[Key]:

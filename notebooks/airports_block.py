@@ -114,6 +114,7 @@ def placed(n_facts: int, seed: int) -> dict:
     solved = time.perf_counter()
     tf.insert(model, mlp)
     return {
+        "device": mlp.down.device,
         "n_params": mlp.n_params,
         "recall": tf.transformer_recall(model, facts.targets, samples=samples),
         "adaptive_recall": tf.adaptive_recall(model, fc.construct(other, seed=seed), other.targets, samples=samples),
@@ -156,6 +157,7 @@ def trained(n_facts: int, lr: float, seed: int) -> dict:
     }
     row["through"] = float(us.arrivals(model, samples=samples).through.double().mean())
     row |= {
+        "device": model.query.device,
         "n_params_larger": memories["recall_larger"].n_params,
         "noise": float(us.attention_noise(model, samples=samples).median()),
     }

@@ -157,7 +157,7 @@ def alone(facts: fc.FactSet, method: str, seed: int) -> int:
 def cost(method: str, n_facts: int, d: int, seed: int) -> dict:
     """Parameters that n facts cost behind either attention (NaN: more than the limit a fact) and alone."""
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    row, least = {}, alone(facts, method, seed)
+    row, least = {"device": facts.keys.device}, alone(facts, method, seed)
     for kind, end in (("trained", ""), ("solved", "_solved")):
         arrived = handed(kind, n_facts, d, seed)
         row[f"through{end}"] = float(arrived.through.double().mean())

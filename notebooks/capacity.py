@@ -126,8 +126,8 @@ def cost(rung: str, n_facts: int, d: int, seed: int) -> dict:
             found = fc.smallest_width(facts, method, seed=seed, **options)
             share = found.recall
     except ValueError:
-        return {"width": 0, "n_params": np.nan, "recall": np.nan}
-    return {"width": found.width, "n_params": found.n_params, "recall": share}
+        return {"width": 0, "n_params": np.nan, "recall": np.nan, "device": facts.keys.device}
+    return {"width": found.width, "n_params": found.n_params, "recall": share, "device": facts.keys.device}
 
 
 def left_out(rung: str, n: int, d: int) -> bool:

@@ -52,6 +52,8 @@ seed = 0
 # largest $n$ with every label right.
 
 # %%
+from functools import partial
+
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
@@ -100,7 +102,8 @@ plt.show()
 # trained, a convex problem; the published "hybrid" trains only $U$, too, and stores more.
 
 # %%
-table = store.resume(store.results_file("challenge", profile), challenge.jobs(profile), challenge.attempt)
+run = partial(challenge.attempt, device=device)
+table = store.resume(store.results_file("challenge", profile), challenge.jobs(profile), run, device=device)
 best = challenge.largest(table)
 
 # %%

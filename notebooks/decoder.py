@@ -101,7 +101,7 @@ def decode_share(codes: str, m: int, v: int, d: int, seed: int) -> dict:
         chosen = projected_codes(values, projection, fc.decodability(values, tol=1e-3).separators)
     everything = torch.arange(v, device=values.device)
     share = (normalised_margins(chosen.codes, everything, values @ projection) > 0).double().mean()
-    return {"recall": float(share), "smallest_margin": float(chosen.margins.min())}
+    return {"recall": float(share), "smallest_margin": float(chosen.margins.min()), "device": chosen.codes.device}
 
 
 dimensions = {

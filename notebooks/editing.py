@@ -66,6 +66,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from IPython.display import display
 from matplotlib import pyplot as plt
 from scipy import stats
 
@@ -107,16 +108,10 @@ pd.DataFrame(known, index=["training templates", "paraphrases"]).round(4)
 run = partial(editing_study.edit_row, tune=profile != "smoke", device=device)
 path = store.results_file("editing", profile)
 reference = store.resume(
-    path,
-    editing_study.edit_jobs(("no_op", "chance"), [width], [0.1], seeds, "block-convex"),
-    run,
-    device=str(model.device),
+    path, editing_study.edit_jobs(("no_op", "chance"), [width], [0.1], seeds, "block-convex"), run, device=device
 )
 table = store.resume(
-    path,
-    editing_study.edit_jobs(editing_study.EDITORS, [width], shares, seeds, "block-convex"),
-    run,
-    device=str(model.device),
+    path, editing_study.edit_jobs(editing_study.EDITORS, [width], shares, seeds, "block-convex"), run, device=device
 )
 tenth = table[table.share == 0.1].set_index(["method", "seed"])
 swapped = tenth.loc["swap"]
@@ -202,7 +197,7 @@ wide = store.resume(
     store.results_file("editing_width", profile),
     editing_study.edit_jobs(editing_study.EDITORS, widths, [0.1], seeds, "block-convex"),
     run,
-    device=str(model.device),
+    device=device,
 )
 both = pd.concat([table[table.share == 0.1], wide]).drop_duplicates(["method", "width", "seed"])
 print(f"{len(wide)} edits in MLPs of {', '.join(map(str, widths))} hidden units")
@@ -227,9 +222,10 @@ plt.show()
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-both.pivot_table(index="method", columns="width", values="score", aggfunc="median").loc[
-    list(editing_study.EDITORS)
-].round(3)
+by_width = both.pivot_table(index="method", columns="width", values="score", aggfunc="median")
+display(by_width.loc[list(editing_study.EDITORS)].round(3))
+large = store.stored("editing_large", "paper")  # the published 16,384 facts: make paper DEVICE=cuda
+display("16,384 facts: not run yet" if large is None else large.round(4))
 
 # %% [markdown]
 # ## What we found

@@ -72,7 +72,7 @@ timed = store.resume(
     store.results_file("editing_time", profile),
     [{"method": m, "n_facts": n, "seed": s} for n in sizes for s in seeds for m in editors],
     partial(editing_study.time_row, device=device),
-    device=str(model.device),
+    device=device,
 )
 print(f"{len(timed)} edits timed, {timed.n_facts.min()} to {timed.n_facts.max()} facts")
 
@@ -106,7 +106,7 @@ timed.pivot_table(index="method", columns="n_facts", values=["cpu_s", "peak_mb"]
 batches = {"smoke": 2}.get(profile, editing_study.BATCHES)
 run = partial(editing_study.sequence_row, batches=batches, tune=profile != "smoke", device=device)
 jobs = [{"method": m, "width": width, "seed": s} for s in seeds for m in editors]
-sequence = store.resume(store.results_file("editing_sequential", profile), jobs, run, device=str(model.device))
+sequence = store.resume(store.results_file("editing_sequential", profile), jobs, run, device=device)
 looks = [k for k in editing_study.LOOK if k <= batches]
 last = sequence.groupby("method")[f"after_{looks[-1]}"].median()
 print(f"after {looks[-1]} batches swapping keeps at least 90% of the facts:", bool(last["swap"] >= 0.9))

@@ -128,7 +128,8 @@ def bucket_errors(n_facts: int, d: int, dtype: str, seed: int) -> dict:
     out = torch.zeros(n_facts, 8, dtype=real, device=keys.device).index_add_(1, layer.coordinate, hidden)
     error = (out - codes).norm(dim=1)[gates.sum(dim=1).argsort()]  # along g: few open gates first
     quarter = n_facts // 4
-    return {"first_quarter": float(error[:quarter].median()), "last_quarter": float(error[-quarter:].median())}
+    first, last = float(error[:quarter].median()), float(error[-quarter:].median())
+    return {"first_quarter": first, "last_quarter": last, "device": error.device}
 
 
 sizes = {"smoke": [256, 512], "laptop": [1024, 4096, 16384], "paper": [4096, 16384, 65536]}[profile]
@@ -183,6 +184,7 @@ def both_encoders(n_facts: int, d: int, seed: int) -> dict:
     closed = fc.smallest_width(facts, seed=seed, tries=1)
     m = closed.width // -(-n_facts // d)
     found = {"code_dim": m, "closed": closed.n_params, "gradient": float("nan"), "fill": float("nan")}
+    found["device"] = facts.keys.device
     for fill in (1.0, 0.8, 0.65, 0.5):
         mlp = gradient_encoder_decoder(facts, m, fill=fill, seed=seed)
         if len(mlp.lost) == 0:

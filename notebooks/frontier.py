@@ -160,6 +160,7 @@ def placed(kind: str, setting: str, n_facts: int, d: int, seed: int) -> dict:
     handed, tolerance = arrived("trained", seed), us.noise_tolerance(mlp, facts)
     right = fc.decode(mlp, handed.inputs, facts.values) == facts.targets[handed.keys]
     return {
+        "device": mlp.down.device,
         "n_params": mlp.n_params,
         "recall_alone": fc.recall(mlp, facts),
         "lipschitz": relative_lipschitz(mlp, facts),

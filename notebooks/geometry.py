@@ -138,7 +138,7 @@ def facts_about(values: torch.Tensor, seed: int) -> fc.FactSet:
     centred = values - values.mean(0)
     scaled = centred / centred.square().sum(1).mean().sqrt()
     random = fc.spherical_facts(*values.shape, seed=seed, dtype=torch.float64)
-    return fc.FactSet(random.keys, scaled, random.targets).to(device)
+    return fc.FactSet(random.keys.to(scaled), scaled, random.targets.to(scaled.device))
 
 
 def constructed_cost(facts: fc.FactSet, seed: int, projection: str) -> float:
@@ -151,8 +151,8 @@ def constructed_cost(facts: fc.FactSet, seed: int, projection: str) -> float:
 
 def measure(geometry: str, values: str, n: int, d: int, seed: int) -> dict:
     """The predictors and both costs of one draw; a cost is NaN where nothing stores the facts."""
-    chosen = embed(geometry, values, n, d, seed)
-    row = predictors(chosen) | {"encoder_decoder": math.nan, "trained": math.nan}
+    chosen = embed(geometry, values, n, d, seed).to(device)
+    row = predictors(chosen) | {"encoder_decoder": math.nan, "trained": math.nan, "device": chosen.device}
     if row["rho"] == 0:
         return row | {"outcome": "rho = 0"}
     facts = facts_about(chosen, seed)
@@ -406,8 +406,8 @@ plain[["rank", "rank_low", "rank_high", "r2", "r2_low", "r2_high", "runs"]].roun
 # %%
 def measure_optimised(geometry: str, values: str, n: int, d: int, seed: int) -> dict:
     """Cost of the encoder-decoder with an optimised D."""
-    facts = facts_about(embed(geometry, values, n, d, seed), seed)
-    return {"optimised": constructed_cost(facts, seed, "optimised")}
+    facts = facts_about(embed(geometry, values, n, d, seed).to(device), seed)
+    return {"optimised": constructed_cost(facts, seed, "optimised"), "device": facts.keys.device}
 
 
 key = ["geometry", "values", "n", "d", "seed"]

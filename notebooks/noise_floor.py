@@ -122,6 +122,7 @@ def floors(memory: str, width: str, n_facts: int, d: int, seed: int) -> dict:
     generator = stream(seed, "noise")
     draws = [us.random_directions(facts.keys, generator) for _ in range(max(4, QUERIES // n_facts))]
     return {
+        "device": mlp.down.device,
         "units": mlp.width,
         "n_params": mlp.n_params,
         "recall_alone": fc.recall(mlp, facts),

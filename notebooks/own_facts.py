@@ -218,7 +218,7 @@ def build(method: str, facts: fc.FactSet, seed: int) -> Memory:
 def trial(method: str, n: int, unknown: int, d: int, seed: int) -> dict[str, float]:
     """Recall by kind and by angle, and how well margins tell stored airports from others and from other topics."""
     given = airport_trial(n, unknown, d, seed)
-    facts, memory, limit = given.facts, None, math.nan
+    facts, memory, limit = given.facts.to(device), None, math.nan
     if method != "nearest key":
         memory = build(method, facts, seed)
         limit = memory.about["threshold"]
@@ -227,20 +227,22 @@ def trial(method: str, n: int, unknown: int, d: int, seed: int) -> dict[str, flo
     def answer(queries: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Value decided on, and the score that must be large for it to count."""
         if memory is None:
-            cosine = torch.nn.functional.normalize(queries, dim=1) @ torch.nn.functional.normalize(facts.keys, dim=1).T
-            return facts.targets[cosine.argmax(dim=1)], cosine.amax(dim=1)
+            unit = torch.nn.functional.normalize
+            cosine = unit(queries.to(facts.keys), dim=1) @ unit(facts.keys, dim=1).T
+            return facts.targets[cosine.argmax(dim=1)].cpu(), cosine.amax(dim=1).cpu()
         found = memory.ask(queries, threshold=0)
         return torch.tensor([place[a.guess] for a in found]), torch.tensor([a.margin for a in found])
 
     row = {"per_fact": d if memory is None else memory.mlp.n_params / n, "recall_key": recall_of_keys(answer, facts)}
+    row["device"] = facts.keys.device if memory is None else memory.mlp.down.device
     off = answer(given.off_topic)[1]
     hits, margin, strange = {}, {}, {}
     for kind, queries, others in zip(KINDS, given.asked, given.held_out):
         value, margin[kind] = answer(queries)
-        hits[kind], strange[kind] = value == facts.targets, answer(others)[1]
+        hits[kind], strange[kind] = value == given.facts.targets, answer(others)[1]
         row[f"recall {kind}"] = float(hits[kind].double().mean())
         row[f"auc {kind}"] = auc(margin[kind], strange[kind])
-    angle = angles(given.asked, facts.keys).flatten()
+    angle = angles(given.asked, given.facts.keys).flatten()
     hit = torch.stack([hits[kind] for kind in KINDS]).flatten()
     for low in BINS:
         inside = (angle >= low) & (angle < low + 10)
@@ -262,7 +264,7 @@ def trial(method: str, n: int, unknown: int, d: int, seed: int) -> dict[str, flo
 
 
 def recall_of_keys(answer, facts: fc.FactSet) -> float:
-    return float((answer(facts.keys)[0] == facts.targets).double().mean())
+    return float((answer(facts.keys)[0] == facts.targets.cpu()).double().mean())
 
 
 jobs = [{"method": method, **size, "seed": s} for method in METHODS for size in sizes for s in range(seed, seed + 3)]
@@ -362,12 +364,15 @@ def refusals(method: str, n: int, unknown: int, seed: int) -> dict[str, float]:
     """Shares of questions that get an answer: of unrelated ones, of other airports, right and wrong ones of stored."""
     given, sentences = airport_trial(n, unknown, 384, seed), unrelated_sentences()
     name = "max-margin" if method == "max-margin" else "encoder-decoder"
-    memory = Memory.store(given.facts, name, seed=seed, smallest=method == SMALLEST, unrelated=sentences["calibration"])
+    memory = Memory.store(
+        given.facts.to(device), name, seed=seed, smallest=method == SMALLEST, unrelated=sentences["calibration"]
+    )
 
     def answered(queries: torch.Tensor) -> float:
         return float(np.mean([found.answer is not None for found in memory.ask(queries)]))
 
     row = {"unrelated": answered(sentences["held_out"]), "off-topic": answered(given.off_topic)}
+    row["device"] = memory.mlp.down.device
     row |= {f"other airports, {KINDS[0]}": answered(given.held_out[0])}
     right_values = [given.facts.value_names[target] for target in given.facts.targets.tolist()]
     for kind, queries in zip(KINDS, given.asked):

@@ -110,7 +110,7 @@ def rounded_recall(method: str, room: float, n: int, d: int, seed: int) -> dict[
     facts = fc.spherical_facts(n, d, seed=seed).to(device)
     width = math.ceil(room * smallest(method, n, d, seed))
     mlp = fc.construct(facts, name, width=width, seed=seed, strict=False, **options)  # losing facts is a result here
-    row = {"width": mlp.width, "per_fact": mlp.n_params / n}
+    row = {"width": mlp.width, "per_fact": mlp.n_params / n, "device": mlp.down.device}
     for result in precision.precision_rows(mlp, facts, SCHEMES):
         row[f"recall_{result['scheme']}"] = result["recall"]
         row[f"bits_{result['scheme']}"] = result["bits_per_fact"]

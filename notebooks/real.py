@@ -154,6 +154,7 @@ def cost(method: str, data: str, values: str, n: int, d: int, seed: int) -> dict
     facts = fact_set(data, values, n, d, seed).to(device)
     name, options = METHODS[method]
     row = {"n_values": facts.n_values, "width": math.nan, "per_fact": math.nan, "recall": math.nan}
+    row["device"] = facts.keys.device
     most = {"hebbian": d * (d + 1), "ntk": 64 * n}.get(name)
     try:
         if most is not None:

@@ -69,6 +69,7 @@ seed = 0
 # %%
 import numpy
 import torch
+from IPython.display import display
 from matplotlib import pyplot as plt
 from torch.nn.functional import normalize
 
@@ -150,6 +151,7 @@ def inserted(memory: str, n_facts: int, d: int, seed: int) -> dict:
     model, sharp, solved = (tf.insert(kind, mlp) for kind in kinds)
     tolerance, noise = us.noise_tolerance(mlp, facts), us.attention_noise(model)
     return {
+        "device": mlp.down.device,
         "n_params": mlp.n_params,
         "recall_alone": fc.recall(mlp, facts),
         "recall": tf.transformer_recall(model, facts.targets),
@@ -285,7 +287,8 @@ def left_of_keys(setting: str, sharpened: bool, n_facts: int, d: int, seed: int)
     model = attended(kind, n_facts, d, seed, device, **options)
     noise = us.attention_noise(model, samples=4096)
     through = float(us.arrivals(model).through.double().mean())
-    return {"through": through, "noise_50": float(noise.median()), "noise_95": float(noise.quantile(0.95))}
+    angles = {"noise_50": float(noise.median()), "noise_95": float(noise.quantile(0.95))}
+    return {"through": through, **angles, "device": noise.device}
 
 
 jobs = [{"setting": name, "sharpened": sharper, **size, "seed": s} for s in seeds for name, sharper in ways]
@@ -295,7 +298,9 @@ print(f"{len(fair)} ways to set up attention")
 # %%
 # NBVAL_IGNORE_OUTPUT
 ranked = fair.groupby(["setting", "sharpened"], sort=False)
-ranked[["through", "noise_50", "noise_95"]].median().assign(worst=ranked.through.min()).round(4)
+display(ranked[["through", "noise_50", "noise_95"]].median().assign(worst=ranked.through.min()).round(4))
+published = store.stored("usable_published", "paper")  # 16,000 steps of 1,280 sequences: make paper DEVICE=cuda
+display("16,000 steps of 1,280 sequences: not run yet" if published is None else published.round(4))
 
 # %% [markdown]
 # ## Recall over training steps
@@ -323,7 +328,8 @@ def learned(memory: str, schedule: str, n_facts: int, d: int, seed: int) -> dict
     options = {"schedule": schedule, "steps": steps, "seed": seed, **learning}
     history = tf.train_recall(model, facts.targets, target_recall=2.0, measure=swap, **options).history
     looks = {at: min(history, key=lambda row: abs(row["step"] - at)) for at in moments}
-    return {f"{key}_{at}": row[key] for at, row in looks.items() for key in ("recall", "adaptive")}
+    found = {f"{key}_{at}": row[key] for at, row in looks.items() for key in ("recall", "adaptive")}
+    return found | {"device": model.query.device}
 
 
 runs = [(name, schedule) for name in watched for schedule in ("attention-first", "insert-first")]
@@ -409,7 +415,8 @@ def ablated(variant: str, schedule: str, n_facts: int, d: int, seed: int) -> dic
     tf.insert(model, solve(facts))
     options = {"steps": 40 if profile == "smoke" else 500, "batch": 256}
     result = tf.train_recall(model, facts.targets, schedule=schedule, seed=seed, **options)
-    return {"recall": result.recall, "adaptive_recall": tf.adaptive_recall(model, solve(other), other.targets)}
+    adaptive = tf.adaptive_recall(model, solve(other), other.targets)
+    return {"recall": result.recall, "adaptive_recall": adaptive, "device": model.query.device}
 
 
 small = {"n_facts": 16, "d": 16} if profile == "smoke" else {"n_facts": 64, "d": 32}

@@ -504,3 +504,29 @@ def test_power_law_says_what_is_wrong():
         fit.power_law(table, "n", "y")
     with pytest.raises(ValueError, match="at least two different values of n"):
         fit.power_law(table.abs(), "n", "y")
+
+
+def test_a_row_names_the_device_of_the_tensors_that_did_the_work(tmp_path, monkeypatch):
+    """Whatever was asked for: a run that stays on the CPU says so, and one that tells nothing is refused on a GPU."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {torch.device(device).index or 0}")
+    path, where = tmp_path / "t.csv", {0: torch.device("cuda", 1), 1: torch.zeros(1).device, 2: "cuda"}
+    table = store.resume(path, [{"k": k} for k in where], lambda k: {"device": where[k], "y": k}, device="cuda")
+    assert table.device.tolist() == ["GPU 1", f"cpu x{torch.get_num_threads()}", "GPU 0"] and table.y.tolist() == [
+        0,
+        1,
+        2,
+    ]
+    with pytest.raises(ValueError, match=r"'cuda', the run of {'k': 3} must return the device of the tensors"):
+        store.resume(path, [{"k": 3}], lambda k: {"y": k}, device="cuda")
+    assert (
+        store.resume(path, [{"k": 4}], lambda k: {"y": k}).device[0].startswith("cpu x")
+        and len(store.read_table(path)) == 4
+    )
+
+
+def test_what_is_missing_is_told_without_running_anything(tmp_path):
+    path, jobs = tmp_path / "t.csv", [{"k": k, "name": "a"} for k in range(3)]
+    assert store.missing(path, jobs) == jobs and not path.exists()
+    store.resume(path, jobs[1:2], lambda k, name: {"y": k})
+    assert store.missing(path, jobs) == [jobs[0], jobs[2]] and store.missing(path, jobs[1:2]) == []

@@ -34,7 +34,7 @@ def toc_pages() -> list[str]:
     return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
 
 
-GIVEN = ("FIG", "PROFILE", "DEVICE", "SEED", "PORT", "PYTHON", "CHROMIUM")
+GIVEN = ("FIG", "PROFILE", "DEVICE", "SEED", "PORT", "PYTHON", "CHROMIUM", "BUDGET")
 
 
 def make(cwd: Path, *words: str, **environment: str) -> subprocess.CompletedProcess:
@@ -214,9 +214,9 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize("value", ATTACKS)
-@pytest.mark.parametrize("name", ["FIG", "PROFILE", "DEVICE", "SEED"])
+@pytest.mark.parametrize("name", ["FIG", "PROFILE", "DEVICE", "SEED", "BUDGET"])
 def test_what_make_is_given_is_never_a_command(checkout, name, value):
-    for target in ("figure", "timings", "references") + (("new", "test") if name == "FIG" else ()):
+    for target in ("figure", "timings", "references", "paper") + (("new", "test") if name == "FIG" else ()):
         for way in ("argument", "environment"):
             given = {"FIG": "facts", "PYTHON": "./python"} | {name: value}
             words = [f"{key}={text}" for key, text in given.items()] if way == "argument" else []
@@ -245,6 +245,8 @@ def test_the_checkout_of_these_tests_would_show_an_installation(checkout):
         (["FIG=facts", "PROFILE=large"], "PROFILE is smoke, laptop or paper, not large"),
         (["FIG=facts", "DEVICE=gpu"], "DEVICE is cpu, cuda or cuda:N, not gpu"),
         (["FIG=facts", "DEVICE=cuda:x"], "DEVICE is cpu, cuda or cuda:N, not cuda:x"),
+        (["FIG=facts", "BUDGET=25"], "BUDGET is a time such as 90s, 25m or 2h, not 25"),
+        (["FIG=facts", "BUDGET=0m"], "BUDGET is a time such as 90s, 25m or 2h, not 0m"),
         (["FIG=facts", "SEED=-1"], "SEED is a number, 0 or larger, not -1"),
         (["FIG=facts", "DEVICE=cuda"], "DEVICE=cuda: this machine shows no GPU"),
         (["FIG=facts", "DEVICE=cuda:1"], "DEVICE=cuda:1: this machine shows no GPU"),

@@ -83,14 +83,14 @@ def jobs(profile: str, rungs: Iterable[str] = tuple(LABELS), *, first: int = 42)
     ]
 
 
-def attempt(rung: str, d: int, share: float, seed: int) -> dict[str, Any]:
+def attempt(rung: str, d: int, share: float, seed: int, *, device: str = "cpu") -> dict[str, Any]:
     """share · d² facts in the network of ``rung``, the first of `RESTARTS` draws that loses none or else the best.
 
     Facts, recall counted in float32 and float64, draws and linear systems used, processor seconds of them all together,
-    and the process's largest memory so far.
+    and the process's largest memory so far. What is trained is trained on ``device``; systems are solved on the CPU.
     """
-    n = round(share * d * d)
-    tokens, labels = drawn_pairs(n, d, seed=seed)
+    n, where = round(share * d * d), device if rung in RATES else "cpu"
+    tokens, labels = (rows.to(where) for rows in drawn_pairs(n, d, seed=seed))
     begun, right, exact, systems, draw = time.process_time(), -1, 0, 0, 0
     for draw in range(RESTARTS):
         net, used = network(rung, tokens, labels, d, draw)
@@ -103,6 +103,7 @@ def attempt(rung: str, d: int, share: float, seed: int) -> dict[str, Any]:
         if right == n:
             break
     return {
+        "device": labels.device,
         "n_facts": n,
         "recall": max(right, 0) / n,
         "recall64": exact / n,
@@ -139,9 +140,9 @@ def train(
 
     ``embeddings=False`` leaves E₁ and E₂ as drawn: only U is trained.
     """
-    generator = torch.Generator().manual_seed(seed)
-    first, second = (torch.randn(2 * d, d, generator=generator).requires_grad_(embeddings) for _ in range(2))
-    readout = (torch.randn(d, d, generator=generator) / d**0.5).requires_grad_()
+    generator, where = torch.Generator().manual_seed(seed), tokens.device
+    first, second = (torch.randn(2 * d, d, generator=generator).to(where).requires_grad_(embeddings) for _ in range(2))
+    readout = (torch.randn(d, d, generator=generator) / d**0.5).to(where).requires_grad_()
     free = [table for table in (first, second, readout) if table.requires_grad]
     adam = torch.optim.Adam(free, lr=rate)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, epochs)
@@ -212,7 +213,7 @@ def precision(rung: str, d: int, share: float, seed: int, scheme: str) -> dict[s
     facts, mlp = _network_of(rung, d, share, seed)
     row = precision_rows(mlp, facts, [scheme])[0]
     del row["scheme"]
-    return {"n_facts": len(facts)} | row
+    return {"n_facts": len(facts), "device": mlp.down.device} | row
 
 
 @lru_cache(maxsize=1)

@@ -108,7 +108,8 @@ def edit_row(
         report, setting, tried = best_edit(model, new_facts, method, seed=seed, tune=tune)
     rounded = {name: round(value, 5) for name, value in report._asdict().items()}
     rounded["edit_seconds"] = rounded.pop("seconds")
-    return {"edited": len(new_facts)} | rounded | {"setting": in_words(setting), "tried": max(1, tried)}
+    how = {"setting": in_words(setting), "tried": max(1, tried), "device": model.device}
+    return {"edited": len(new_facts)} | rounded | how
 
 
 def sequence_row(
@@ -128,7 +129,7 @@ def sequence_row(
         if number in LOOK:
             found[f"after_{number}"] = round(float(fact_accuracy(model, "city", held_out=True).mean()), 5)
     setting.pop("strict", None)
-    return found | {"setting": in_words(setting)}
+    return found | {"setting": in_words(setting), "device": model.device}
 
 
 def time_row(method: str, n_facts: int, seed: int, *, device: str = "cpu") -> dict[str, Any]:
@@ -153,7 +154,8 @@ def time_row(method: str, n_facts: int, seed: int, *, device: str = "cpu") -> di
     change(told, name, options)
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
-    return {"width": width, "cpu_s": round(time.process_time() - begun, 4), "peak_mb": round(report.peak_mb, 1)}
+    seconds = round(time.process_time() - begun, 4)
+    return {"width": width, "cpu_s": seconds, "peak_mb": round(report.peak_mb, 1), "device": model.device}
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ from factcore.data import airport_facts
 from factcore.support import check_integer, data_file, read_safetensors, unpack_lines
 
 RELATIONS = ("city", "country")
+AIRPORTS = 7007  # that have a name of their own
 CONTEXT = 8  # words of a sentence that may stand before a fact
 HELD_OUT = 12  # of the templates of a relation: the last ones are never trained on
 
@@ -85,18 +86,19 @@ class Corpus:
 def airport_corpus(n_facts: int = 256, *, n_filler: int = 2000, n_held_out: int = 200, seed: int = 0) -> Corpus:
     """``n_facts`` airports with the city that each serves and the country that it lies in, and filler sentences.
 
-    The airports are those of `airport_facts(n_facts)`, whose names all differ. The same seed gives the same filler.
-    ValueError for sizes out of range.
+    The airports are those of `airport_facts(n_facts)`, whose names all differ; beyond its 7,007 they are numbered, and
+    serve the same cities in turn. The same seed gives the same filler. ValueError for sizes out of range.
     """
-    facts = airport_facts(n_facts)
+    check_integer("n_facts", n_facts)
+    facts = airport_facts(min(n_facts, AIRPORTS))
     check_integer("n_filler", n_filler)
     check_integer("n_held_out", n_held_out)
     airports, cities = facts.key_names or (), facts.value_names or ()
     country_of = _countries(airports)
-    told = {
-        "city": [cities[target] for target in facts.targets.tolist()],
-        "country": [country_of[name] for name in airports],
-    }
+    places = [(cities[target], country_of[name]) for target, name in zip(facts.targets.tolist(), airports)]
+    places = [places[row % len(places)] for row in range(n_facts)]
+    told = {"city": [city for city, _ in places], "country": [country for _, country in places]}
+    airports += tuple(f"airport {number}" for number in range(len(airports), n_facts))
     generator = torch.Generator().manual_seed(seed)
     filler = [_expand("S", generator) for _ in range(n_filler + n_held_out)]
     filler = [[airports[_draw(len(airports), generator)] if w == "@" else w for w in line] for line in filler]

@@ -1,0 +1,218 @@
+"""What a GPU would go on with: the papers' sizes in pieces of at most eight minutes, the most valuable first.
+
+A chunk is a few jobs of one table in results/paper/; `work` starts those that are certain to end within a budget.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+import factcore as fc
+from factbook import noise, store
+from factbook.attended import attended
+from factbook.cost import build_cost
+from factbook.editing.edits import draw_edits
+from factbook.editing.measure import evaluate_edit
+from factbook.editing.model import FactLanguageModel, fact_mlp, insert
+from factbook.editing.text import airport_corpus
+from factbook.editing.training import train_language_model
+from factcore import transformer as tf
+
+LONGEST = 8  # minutes of a chunk
+SEEDS = (0, 1)
+
+
+class Chunk(NamedTuple):
+    """Some jobs of one table, and the minutes after which they are given up: what has a row by then stays."""
+
+    name: str
+    table: str
+    jobs: Sequence[dict[str, Any]]
+    run: Callable[..., dict[str, Any]]  # run(device=…, **job)
+    minutes: float = LONGEST
+
+    def left(self) -> list[dict[str, Any]]:
+        """The jobs that have no row yet."""
+        return store.missing(self.path(), self.jobs)
+
+    def path(self) -> Path:
+        return store.results_file(self.table, "paper")
+
+
+class OutOfTime(Exception):
+    """A chunk has used up its minutes."""
+
+
+def work(
+    chunks: Iterable[Chunk], budget: float, *, device: str, say: Callable[[str], None] = print
+) -> list[tuple[str, str]]:
+    """Run what fits into ``budget`` seconds, in order; returns the names of the chunks that are left, and why.
+
+    A chunk begins only where its minutes are still there, and ends when they are over, so the budget is kept. One that
+    fails (a GPU too small) is told and does not stop the others.
+    """
+    end, left = time.monotonic() + budget, []
+    for chunk in chunks:
+        if not (jobs := chunk.left()):
+            say(f"{chunk.name}: done before")
+            continue
+        if time.monotonic() + 60 * chunk.minutes > end:
+            left.append((chunk.name, f"may take {chunk.minutes:g} minutes, more than is left"))
+            continue
+        begun = time.monotonic()
+        try:
+            with limited(60 * chunk.minutes):
+                store.resume(chunk.path(), jobs, partial(chunk.run, device=device), device=device)
+        except OutOfTime:
+            left.append((chunk.name, f"{len(chunk.left())} runs did not end within {chunk.minutes:g} minutes"))
+        except (RuntimeError, ValueError, MemoryError) as error:  # torch's out of memory is a RuntimeError
+            left.append((chunk.name, f"failed: {str(error).splitlines()[0]}"))
+        say(f"{chunk.name}: {len(jobs) - len(chunk.left())} runs in {time.monotonic() - begun:.0f} s")
+    return left
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """`OutOfTime` in the block when it takes longer."""
+
+    def over(number: int, frame: object) -> None:
+        raise OutOfTime
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# --- the studies: one row each ----------------------------------------------------------------------------------------
+
+
+def tied_facts(alpha: float, d: int, seed: int) -> fc.FactSet:
+    """⌊α d²⌋ facts whose keys and values are one table of embeddings, as published; the map is a permutation."""
+    facts = fc.spherical_facts(int(alpha * d * d), d, seed=seed)
+    return fc.FactSet(facts.keys, facts.keys, facts.targets)
+
+
+def smallest(method: str, alpha: float, d: int, seed: int, *, device: str) -> dict[str, Any]:
+    """Fewest units of ``method`` for n = α d² facts, searched around what smaller n needed."""
+    facts = tied_facts(alpha, d, seed).to(device)
+    found = fc.smallest_width(facts, method, seed=seed, tries=1, resolution=0.04)
+    row = {"n_facts": len(facts), "width": found.width, "n_params": found.n_params, "recall": found.recall}
+    return row | {"device": facts.keys.device}
+
+
+def stored(method: str, per_fact: float, alpha: float, d: int, seed: int, *, device: str) -> dict[str, Any]:
+    """Recall of one network with ``per_fact`` parameters a fact: where a whole search takes too long."""
+    facts = tied_facts(alpha, d, seed).to(device)
+    width = math.ceil(per_fact * len(facts) / (3 * d))
+    mlp = fc.construct(facts, method, width=width, seed=seed, strict=False)
+    row = {"n_facts": len(facts), "width": width, "n_params": mlp.n_params, "recall": 1 - len(mlp.lost) / len(facts)}
+    return row | {"device": mlp.down.device}
+
+
+def built(method: str, n: int, d: int, seed: int, *, device: str) -> dict[str, Any]:
+    """Seconds and memory of one build, as benchmarks/build_large.py measures them."""
+    return build_cost(method, n, d, seed, device)
+
+
+def taught(n_facts: int, d: int, steps: int, batch: int, lr: float, seed: int, *, device: str) -> dict[str, Any]:
+    """What attention trained as published leaves of the keys, and recall behind it with two memories."""
+    options = {"steps": steps, "batch": batch, "lr": lr, "target_recall": 2.0}
+    model = attended("trained", n_facts, d, seed, device, **options)
+    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
+    other = fc.FactSet(facts.keys, facts.values, facts.targets.roll(1))
+    row: dict[str, Any] = {"through": float(noise.arrivals(model).through.double().mean())}
+    row["noise_95"] = float(noise.attention_noise(model, samples=4096).quantile(0.95))
+    for name, method, extra in (
+        ("block_convex", "block-convex", {"width": -(-4 * n_facts // d)}),
+        ("encoder_decoder", "encoder-decoder", {"encoder": "random-gates", "gate": "identity", "fill": 0.5}),
+    ):
+        mlp, swapped = (fc.construct(f, method, seed=seed, strict=False, **extra) for f in (facts, other))
+        row[f"recall_{name}"] = tf.transformer_recall(tf.insert(model, mlp), facts.targets)
+        row[f"adaptive_{name}"] = tf.adaptive_recall(model, swapped, other.targets)
+    return row | {"device": model.query.device}
+
+
+@lru_cache(maxsize=1)
+def language_model(n_facts: int, d: int, seed: int, steps: int, device: str) -> FactLanguageModel:
+    """A language model of that many facts, the cities in 24 parameters each."""
+    model = train_language_model(airport_corpus(n_facts), d, steps=steps, seed=seed, device=device)
+    cities = fact_mlp(model.fact_set("city"), "block-convex", width=_units(n_facts, d), seed=seed, strict=False)
+    return insert(model, "city", cities)
+
+
+def edited(method: str, n_facts: int, d: int, steps: int, seed: int, *, device: str) -> dict[str, Any]:
+    """A tenth of the cities edited at the editor's defaults, every fourth template looked at."""
+    model = language_model(n_facts, d, seed, steps, device)
+    new_facts = draw_edits(model, max(1, n_facts // 10), seed=100 + seed)
+    options: dict[str, Any] = {"width": _units(n_facts, d), "strict": False} if method == "swap" else {}
+    report = evaluate_edit(model, new_facts, method=method, seed=seed, quick=True, **options)._asdict()
+    report["edit_seconds"] = report.pop("seconds")
+    del report["perplexity_ratio"]
+    return {"width": _units(n_facts, d)} | report | {"device": model.device}
+
+
+def _units(n_facts: int, d: int) -> int:
+    return max(1, 8 * n_facts // d)  # 24 parameters a fact, as published
+
+
+def told_apart(v: int, d: int, seed: int, *, device: str) -> dict[str, Any]:
+    """Seconds of ρ of v random values, and its largest gap: a row of the solver page's table."""
+    values = torch.randn(v, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    values = (values / values.norm(dim=1, keepdim=True)).to(device)
+    begun = time.perf_counter()
+    result = fc.decodability(values)
+    row = {"rho": result.rho, "gap": result.gap, "solve": round(time.perf_counter() - begun, 5)}
+    return row | {"device": result.separators.device}
+
+
+# --- the list ---------------------------------------------------------------------------------------------------------
+
+
+def _chunk(name: str, table: str, run: Callable[..., dict[str, Any]], minutes: float, **job: Any) -> Chunk:
+    """A chunk of one job per draw of `SEEDS`, or of the seed given."""
+    seeds = [job.pop("seed")] if "seed" in job else SEEDS
+    return Chunk(name, table, [{**job, "seed": seed} for seed in seeds], run, minutes)
+
+
+def chunks() -> list[Chunk]:
+    """The whole list, most valuable first; seven tables."""
+    found = [
+        _chunk(f"trained, n = {d * d // 4:,}", "scaling_paper", smallest, 6, method="trained", alpha=0.25, d=d)
+        for d in (32, 64, 90, 128)
+    ]
+    for per_fact in (4.5, 4.25, 4.0, 3.75):
+        size = {"method": "trained", "per_fact": per_fact, "alpha": 0.25}
+        for d in (181, 256):
+            name = f"trained, n = {d * d // 4:,}, {per_fact:g} a fact"
+            found.append(_chunk(name, "scaling_widths", stored, LONGEST, **size, d=d, seed=0))
+    for d in (128, 181, 256):
+        for per_fact in (8.0, 6.0):
+            size = {"method": "block-convex", "per_fact": per_fact, "alpha": 0.25, "d": d}
+            name = f"block-convex, n = {d * d // 4:,}, {per_fact:g} a fact"
+            found.append(_chunk(name, "scaling_widths", stored, LONGEST, **size, seed=0))
+    for n in (100_000, 1_000_000):
+        size = {"method": "encoder-decoder", "n": n, "d": 128, "seed": 0}
+        found.append(_chunk(f"{n:,} facts", "build_cost_large", built, LONGEST, **size))
+    published = {"n_facts": 256, "d": 64, "steps": 16_000, "batch": 1280, "lr": 3e-3}
+    found += [
+        _chunk(f"attention, 16,000 steps, draw {seed}", "usable_published", taught, LONGEST, **published, seed=seed)
+        for seed in range(3)
+    ]
+    size = {"n_facts": 16_384, "d": 256, "steps": 1200}
+    for method in ("no_op", "swap", "memit", "alphaedit", "finetune"):
+        name = f"editing 16,384 facts, {method}"
+        found.append(_chunk(name, "editing_large", edited, LONGEST, method=method, **size, seed=0))
+    for v in (16_384, 65_536):
+        found.append(_chunk(f"decodability, v = {v:,}", "solver", told_apart, LONGEST, v=v, d=128, seed=0))
+    return found

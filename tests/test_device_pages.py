@@ -1,0 +1,49 @@
+"""Every notebook's smoke profile on a CUDA device that is pretended (pretend_cuda.py), plots and all."""
+
+from pathlib import Path
+
+import jupytext
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from pretend_cuda import NAME, pretend_cuda
+
+from factbook import store
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.py"))
+WHOLE = ("decoder", "geometry")  # what they compute from their rows needs rows that differ
+SOLVED = ("one", "several")  # rungs of the challenge: sparse systems, solved on the CPU
+RESUME = store.resume
+
+
+@pytest.mark.filterwarnings("ignore")  # as in a kernel
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebook_on_a_pretended_gpu(name, monkeypatch):
+    """It runs, and no row of its tables comes from the CPU.
+
+    Of jobs that differ in numbers alone the first is run and the others take its row: every page together takes
+    minutes otherwise.
+    """
+    tables = []
+
+    def resume(path, jobs, run, *, device="cpu"):
+        jobs = list(jobs)
+        kind = lambda job: tuple(v for v in job.values() if name in WHOLE or isinstance(v, (str, bool)))  # noqa: E731
+        first = {kind(job): job for job in reversed(jobs)}
+        tables.append(RESUME(path, first.values(), run, device=device))
+        found = dict(zip(first, tables[-1].to_dict("records")))
+        return pd.DataFrame([found[kind(job)] | job for job in jobs])
+
+    monkeypatch.chdir(ROOT / "notebooks")
+    monkeypatch.setattr(store, "resume", resume)
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+    space = {"__name__": "__main__", "display": lambda *things: None}
+    with pretend_cuda() as device:
+        for cell in jupytext.read(ROOT / "notebooks" / f"{name}.py").cells:
+            if cell.cell_type == "code" and not cell.source.startswith("import importlib.util\n"):
+                exec(compile(cell.source, name, "exec"), space)
+            if "parameters" in cell.metadata.get("tags", []):
+                space |= {"profile": "smoke", "device": "cuda", "seed": 0}
+    rows = [row for table in tables for row in table.to_dict("records") if row.get("rung") not in SOLVED]
+    assert {row["device"] for row in rows} <= {NAME} and device.made["cuda"] > 10**5
