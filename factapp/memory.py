@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from factapp import memory_file
+from factapp.confusable import most_confusable
 from factapp.encoder import judged
 from factapp.sketch import similarity, sketch_of
 from factcore.build import construct
 from factcore.facts import FactSet
-from factcore.geometry import Decodability, decodability, most_confusable
+from factcore.geometry import Decodability, decodability
 from factcore.mlp import GatedMLP
 from factcore.scoring import normalised_margins
 from factcore.support.checks import check_embeddings

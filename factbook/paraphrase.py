@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from factcore.data import airport_facts, leading_directions
+from factbook.geometries import leading_directions
+from factcore.data import airport_facts
 from factcore.facts import FactSet
 from factcore.support import data_file, read_safetensors, unpack_lines
 

@@ -1,11 +1,12 @@
 """The page on solves: parameters against the number of convex solves, and what each part of `block-convex` buys.
 
-    python -m factbook.solves      # results/laptop/solves_large.csv and block_convex_steps.csv: an hour, resumable
+python -m factbook.solves      # results/laptop/solves_large.csv and block_convex_steps.csv: an hour, resumable
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 import pandas as pd
@@ -21,7 +22,7 @@ SIZES = {"smoke": (64, 16), "laptop": (256, 32), "paper": (4096, 128)}
 COUNTS = {"smoke": (1, 5), "laptop": (1, 2, 3, 5, 8, 12), "paper": (1, 2, 3, 5, 8, 12, 20)}
 LARGE, FORMS = ((1024, 64), (2048, 64)), ("gated", "plain")
 AT = {1024: 24, 2048: 48}  # units at which the changes are compared: 1.2 times the fewest trained
-CHANGES = {
+CHANGES: dict[str, dict[str, Any]] = {
     "as it is": {},
     "least squares, 1 round": {"rounds": 1},
     "least squares, 10 rounds": {"rounds": 10},

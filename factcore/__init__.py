@@ -8,16 +8,14 @@ A companion to "Constructing Efficient Fact-Storing MLPs for Transformers" (arXi
 """
 
 from factcore.build import construct
-from factcore.data import airport_facts, cut_to_leading, layer_facts, pair_facts, value_geometry
+from factcore.data import airport_facts, pair_facts
 from factcore.facts import FactSet, spherical_facts
-from factcore.geometry import Decodability, decodability, most_confusable, whiten
+from factcore.geometry import Decodability, decodability
 from factcore.mlp import GatedMLP
 from factcore.scoring import decode, lipschitz, margins, recall
 from factcore.search import SmallestWidth, smallest_width
 
 __version__ = "0.2.0"
-__all__ = ["FactSet", "airport_facts", "cut_to_leading", "layer_facts", "pair_facts"]
-__all__ += ["spherical_facts", "value_geometry"]
-__all__ += ["Decodability", "decodability", "most_confusable", "whiten"]
-__all__ += ["GatedMLP", "SmallestWidth", "construct", "smallest_width"]
+__all__ = ["FactSet", "airport_facts", "pair_facts", "spherical_facts"]
+__all__ += ["Decodability", "GatedMLP", "SmallestWidth", "construct", "decodability", "smallest_width"]
 __all__ += ["decode", "lipschitz", "margins", "recall"]

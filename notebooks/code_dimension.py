@@ -77,9 +77,9 @@ from matplotlib import pyplot as plt
 
 import factcore as fc
 from factbook import figures, store
+from factbook.geometries import value_geometry
 from factcore.constructions.decoder import choose_codes, projection_basis
 from factcore.constructions.projection import short_projection
-from factcore.data import value_geometry
 from factcore.support.streams import stream
 
 figures.use_style()

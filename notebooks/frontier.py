@@ -61,7 +61,7 @@ import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factbook import figures, store
+from factbook import figures, geometries, store
 from factbook import noise as us
 from factbook.attended import attended
 from factbook.steepness import relative_lipschitz
@@ -144,8 +144,8 @@ def arrived(kind: str, seed: int) -> us.Arrivals:
 
 
 def values_whitened(values: torch.Tensor, t: float, seed: int) -> torch.Tensor:
-    raw = fc.value_geometry("spiked", *values.shape, seed=seed)
-    white = torch.nn.functional.normalize(fc.whiten(raw, ridge=1e-3)[0], dim=1)
+    raw = geometries.value_geometry("spiked", *values.shape, seed=seed)
+    white = torch.nn.functional.normalize(geometries.whiten(raw, ridge=1e-3)[0], dim=1)
     return torch.nn.functional.normalize((1 - t) * raw + t * white, dim=1).to(values)
 
 

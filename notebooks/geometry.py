@@ -50,7 +50,7 @@ seed = 0
 # over a strength), three of them real: city names as a sentence encoder sees them, the token table of a language model, and
 # what an MLP inside that model puts out ([where from](https://github.com/factcore/factcore/blob/main/data/README.md)).
 # Real rows are a random sample, turned to its own $d$ leading principal directions: cut to $d$, but as uneven as it was.
-# `fc.value_geometry` states each formula. Every set is measured as it comes (*raw*) and *whitened*, $V \leftarrow
+# `factbook.geometries.value_geometry` states each formula. Every set is measured as it comes (*raw*) and *whitened*, $V \leftarrow
 # (V - \text{mean})\,\Sigma^{-1/2}$, with a ridge of 0.1% of the mean variance where $\Sigma$ is singular.
 
 # %%
@@ -63,6 +63,7 @@ from matplotlib import ticker
 
 import factcore as fc
 from factbook import figures, fit, store
+from factbook.geometries import value_geometry, whiten
 from factbook.predictors import predictors
 
 figures.use_style()
@@ -114,13 +115,13 @@ NAMES = {
 def embed(geometry: str, values: str, n: int, d: int, seed: int) -> torch.Tensor:
     """The values (n, d) of a geometry such as 'spiked 4', raw or whitened."""
     name, _, strength = geometry.partition(" ")
-    chosen = fc.value_geometry(name, n, d, seed=1000 + seed, strength=float(strength) if strength else None)
+    chosen = value_geometry(name, n, d, seed=1000 + seed, strength=float(strength) if strength else None)
     if values == "raw":
         return chosen
     try:
-        return fc.whiten(chosen)[0]
+        return whiten(chosen)[0]
     except ValueError:  # a singular covariance
-        return fc.whiten(chosen, ridge=1e-3)[0]
+        return whiten(chosen, ridge=1e-3)[0]
 
 
 def trained_cost(facts: fc.FactSet, seed: int) -> float:

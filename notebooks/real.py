@@ -65,7 +65,7 @@ from matplotlib import pyplot as plt
 from matplotlib import ticker
 
 import factcore as fc
-from factbook import figures, store
+from factbook import figures, geometries, store
 
 figures.use_style()
 size = {"smoke": {"n": 32, "d": 12}, "laptop": {"n": 256, "d": 32}, "paper": {"n": 3072, "d": 384}}[profile]
@@ -85,18 +85,18 @@ def airports(n: int, seed: int) -> fc.FactSet:
 def whiten_values(facts: fc.FactSet) -> fc.FactSet:
     """The same keys and map, the values whitened: with a ridge where their covariance is singular."""
     try:
-        whitened = fc.whiten(facts.values)[0]
+        whitened = geometries.whiten(facts.values)[0]
     except ValueError:
-        whitened = fc.whiten(facts.values, ridge=1e-3)[0]
+        whitened = geometries.whiten(facts.values, ridge=1e-3)[0]
     return fc.FactSet(facts.keys, whitened, facts.targets)
 
 
 def fact_set(data: str, values: str, n: int, d: int, seed: int) -> fc.FactSet:
     """A sample of n real facts cut to d dimensions, or spherical facts of its size (float32)."""
-    real = airports(n, seed) if data == "airports" else fc.layer_facts(n, seed=seed)
+    real = airports(n, seed) if data == "airports" else geometries.layer_facts(n, seed=seed)
     if values == "sphere":
         return fc.spherical_facts(n, d, n_values=real.n_values, seed=seed)
-    real = fc.cut_to_leading(real, d)
+    real = geometries.cut_to_leading(real, d)
     return whiten_values(real) if values == "whitened" else real
 
 
@@ -115,7 +115,7 @@ for data in DATA:
 
 # %%
 raw = fact_set("MLP layer", "raw", **size, seed=seed).to(dtype=torch.float64)
-whitened, back = fc.whiten(raw.values)
+whitened, back = geometries.whiten(raw.values)
 mlp = fc.construct(fc.FactSet(raw.keys, whitened, raw.targets), seed=seed)
 root = back(torch.eye(raw.d).double()) - back(torch.zeros(1, raw.d).double())  # Σ^(1/2)
 folded = fc.GatedMLP(
@@ -303,7 +303,7 @@ for row in table[(table.method == "hebbian") & table.per_fact.isna()].to_dict("r
 # The same layer uncut, $d = 384$, for the one method whose search takes seconds there: the encoder-decoder, parameters per fact.
 # The layer of another model becomes facts by `factcore capture`, such as layer 14 of Qwen3-0.6B from a folder on your disk:
 # `factcore capture --model Qwen3-0.6B-Base --layer 14 --text text.txt --out layer.safetensors` (each line of the text a sequence), and then
-# `fc.FactSet.load("layer.safetensors")` in place of `fc.layer_facts()`.
+# `fc.FactSet.load("layer.safetensors")` in place of `layer_facts()`.
 
 
 # %%

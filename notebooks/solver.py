@@ -68,7 +68,8 @@ from matplotlib import pyplot as plt
 from matplotlib import ticker
 
 import factcore as fc
-from factbook import figures, fit, store
+from factapp.confusable import most_confusable
+from factbook import figures, fit, geometries, store
 
 figures.use_style()
 corners = torch.tensor([[0.0, 0], [4, 0], [0, 3], [3, 3]], dtype=torch.float64)
@@ -352,7 +353,7 @@ count = {"smoke": 100}.get(profile, 600)
 cities, names = airports.values[:count], airports.value_names[:count]
 own = fc.decodability(cities.to(device))
 print(f"{count} cities, d = {cities.shape[1]}: rho = {own.rho:.4f}")
-for pair in fc.most_confusable(cities, 6, result=own, names=names):
+for pair in most_confusable(cities, 6, result=own, names=names):
     print(f"  {pair.margin:.4f}  {pair.names[0]} / {pair.names[1]}")
 
 # %% [markdown]
@@ -363,7 +364,7 @@ for pair in fc.most_confusable(cities, 6, result=own, names=names):
 # %%
 print(f"ridge none   rho = {own.rho:.4f}, median rho_i = {own.lower.median():.4f}")
 for ridge in (1e-1, 1e-2, 1e-3):
-    whitened, back = fc.whiten(cities, ridge=ridge)
+    whitened, back = geometries.whiten(cities, ridge=ridge)
     after = fc.decodability(whitened.to(device))
     print(f"ridge {ridge:<6g} rho = {after.rho:.4f}, median rho_i = {after.lower.median():.4f}")
 print(f"the map back returns the cities: {bool((back(whitened) - cities).abs().max() < 1e-5)}")

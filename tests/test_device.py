@@ -12,7 +12,8 @@ from matplotlib import pyplot as plt
 from pretend_cuda import CPU, CUDA, NAME, pretend_cuda
 
 import factcore as fc
-from factbook import store
+from factapp.confusable import most_confusable
+from factbook import geometries, store
 from factcore import transformer as tf
 from factcore.methods import METHODS
 
@@ -144,14 +145,15 @@ def saved(facts: fc.FactSet) -> fc.FactSet:
 CALLS = {
     "FactSet": lambda facts: [saved(facts), facts.to(dtype=torch.float64), facts.subset(torch.arange(5))],
     "airport_facts": lambda facts: fc.airport_facts(32).to("cuda"),
-    "layer_facts": lambda facts: fc.layer_facts(32).to("cuda"),
+    "layer_facts": lambda facts: geometries.layer_facts(32).to("cuda"),
+    "pair_facts": lambda facts: fc.pair_facts(20, 4).to("cuda"),
     "spherical_facts": lambda facts: fc.spherical_facts(8, 4, n_values=3).to("cuda"),
-    "value_geometry": lambda facts: fc.value_geometry("clusters", 16, 4).to("cuda"),
-    "cut_to_leading": lambda facts: fc.cut_to_leading(facts, 8),
+    "value_geometry": lambda facts: geometries.value_geometry("clusters", 16, 4).to("cuda"),
+    "cut_to_leading": lambda facts: geometries.cut_to_leading(facts, 8),
     "Decodability": lambda facts: fc.decodability(facts.values, which=torch.arange(3), enough=0.1),
     "decodability": lambda facts: [fc.decodability(facts.values.repeat(2, 1)), fc.decodability(facts.values, tol=1e-9)],
-    "most_confusable": lambda facts: fc.most_confusable(facts.values, 3),
-    "whiten": lambda facts: fc.whiten(facts.values)[1](fc.whiten(facts.values)[0]),
+    "most_confusable": lambda facts: most_confusable(facts.values, 3),
+    "whiten": lambda facts: geometries.whiten(facts.values)[1](geometries.whiten(facts.values)[0]),
     "GatedMLP": lambda facts: memory(facts)(facts.keys),
     "construct": lambda facts: fc.construct(facts.to(dtype=torch.bfloat16), "block-convex", strict=False),
     "smallest_width": lambda facts: fc.smallest_width(facts, tries=1),
@@ -200,7 +202,14 @@ def tensors_in(thing: object) -> list[torch.Tensor]:
 
 def test_every_public_name_is_called():
     public = {*fc.__all__, *tf.__all__} - {"JUNK", "LENGTH", "RUN"}
-    assert public == {*CALLS}
+    elsewhere = {
+        "layer_facts",
+        "value_geometry",
+        "cut_to_leading",
+        "most_confusable",
+        "whiten",
+    }  # of the app and the book
+    assert public == {*CALLS} - elsewhere
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -220,13 +229,20 @@ def test_public_function_stays_on_the_device(name):
 COMPARED = ("decodability", "whiten", "decode", "margins", "certified_noise", "certified_tolerance", "worst_weights")
 
 
+def facts_of(method: str) -> fc.FactSet:
+    """Few facts of the kind that the method takes."""
+    if method == "pairs":
+        return fc.pair_facts(40, 8)
+    return fc.spherical_facts(*((6, 16) if method == "ntk" else (24, 12)), seed=1)
+
+
 @pytest.mark.parametrize("method, options", BUILDS, ids=str)
 def test_construction_stays_on_the_device(method, options):
-    few, options = (6, 16) if method == "ntk" else (24, 12), QUICK.get(method, {}) | options
+    options = QUICK.get(method, {}) | options
     with pretend_cuda():
-        facts = fc.spherical_facts(*few, seed=1).to("cuda")
+        facts = facts_of(method).to("cuda")
         mlp = fc.construct(facts, method, strict=False, **options)
         assert {t.device for t in tensors_in(mlp)} == {CUDA}
         lost, there = mlp.lost.tolist(), fc.margins(mlp, facts).cpu()
-    on_cpu = fc.construct(fc.spherical_facts(*few, seed=1), method, strict=False, **options)
+    on_cpu = fc.construct(facts_of(method), method, strict=False, **options)
     assert lost == on_cpu.lost.tolist() and mlp.width == on_cpu.width and bool(there.isfinite().all())

@@ -9,16 +9,7 @@ import torch
 from torch import Tensor
 
 from factcore.constructions.convex import Evaluate, Solve, minimise
-from factcore.constructions.problem import (
-    CLEAR,
-    Problem,
-    Weights,
-    checked_gate,
-    log_loss,
-    network,
-    random_weights,
-    scaled_problem,
-)
+from factcore.constructions.problem import CLEAR, Problem, Weights, checked_gate, log_loss, scaled_problem
 from factcore.constructions.start import balanced, least_squares_start
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
@@ -53,8 +44,8 @@ def block_convex(
     if not tol > 0:
         raise ValueError(f"tol must be positive, got {tol}")
     check_integer("solves", solves)
-    problem, scale = scaled_problem(facts, checked_gate(gate, form), form, facts.keys.dtype)
-    w = least_squares_start(problem, random_weights(problem, width, seed, form))
+    problem = scaled_problem(facts, checked_gate(gate, form), form, facts.keys.dtype)
+    w = least_squares_start(problem, problem.random_weights(width, seed))
     loss, _, margin = log_loss(problem.outputs(w), problem.values, problem.targets)
     kappa, done = PROXIMITY, list[Solve]()
     while len(done) < solves and margin < CLEAR:
@@ -62,7 +53,7 @@ def block_convex(
         done.append(minimise(_linearised(problem, w, kappa), start=zero, curvature=kappa, tol=tol, most=MOST))
         share, w, loss, margin = _best_share(problem, w, done[-1].theta, loss)
         kappa *= 0.5 if share >= 1 else 1.0 if share >= 0.3 else 2.0
-    mlp = network(w, scale, facts, problem.gate)
+    mlp = problem.network(w, facts)
     mlp.solves = [solve.certificate() for solve in done]
     return mlp
 

@@ -13,13 +13,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from factcore.constructions.problem import LOGITS, Linear
 from factcore.support import progress_bar, row_blocks
 
+LOGITS = 2**18  # held at once: on a CPU as many as its cache holds
 CHUNK = 10  # iterations between two looks at the gap
 MEMORY = 20  # pairs of steps that L-BFGS keeps
 MOST_ITERATIONS = 3000
 
+Linear = Callable[[Tensor], Tensor]  # θ (p,) -> outputs F (n, e), or back: ∂Φ/∂F (n, e) -> Jᵀ of it (p,)
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor, float]]  # θ -> Φ, ∇Φ and the smallest margin
 
 

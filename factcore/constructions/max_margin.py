@@ -6,7 +6,7 @@ With G and D fixed, the outputs of g(x) = D (σ(Gx) ⊙ (Ax)) are linear in A, s
 import torch
 
 from factcore.constructions.convex import hinge_problem, minimise
-from factcore.constructions.problem import network, random_weights, scaled_problem
+from factcore.constructions.problem import scaled_problem
 from factcore.facts import FactSet
 from factcore.mlp import GATES, GatedMLP
 from factcore.support import check_choice
@@ -25,8 +25,8 @@ def max_margin(
     check_choice("gate", gate, GATES)
     if not (ridge > 0 and tol > 0):
         raise ValueError(f"ridge and tol must be positive, got {ridge} and {tol}")
-    problem, scale = scaled_problem(facts, gate)
-    w = random_weights(problem, width, seed)
+    problem = scaled_problem(facts, gate)
+    w = problem.random_weights(width, seed)
     keys, opened, shape = problem.keys, GATES[gate](problem.keys @ w.gates.T), w.up.shape
     objective = hinge_problem(
         lambda theta: (opened * (keys @ theta.view(shape).T)) @ w.down.T,
@@ -36,6 +36,6 @@ def max_margin(
         curvature=ridge,
     )
     solve = minimise(objective, start=torch.zeros_like(w.up).flatten(), curvature=ridge, tol=tol)
-    mlp = network(w._replace(up=solve.theta.view(shape)), scale, facts, gate, n_solved=w.up.numel())
+    mlp = problem.network(w._replace(up=solve.theta.view(shape)), facts, n_solved=w.up.numel())
     mlp.solves = [solve.certificate()]
     return mlp

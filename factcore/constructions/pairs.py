@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import LinearOperator, cg
 from torch import Tensor
 
 from factcore.facts import FactSet
@@ -152,16 +153,7 @@ def _features(on: np.ndarray, tokens: np.ndarray, sign: np.ndarray, n_tokens: in
 
 def _ridge(by_a: csr_matrix, by_b: csr_matrix, right_side: np.ndarray, damping: np.float32) -> np.ndarray:
     """The weights w (n,) of (A Aᵀ + B Bᵀ + damping) w = right_side, by conjugate gradients."""
-    turned = by_a.T, by_b.T
-    solution, left, direction = np.zeros_like(right_side), right_side.copy(), right_side.copy()
-    size = whole = left @ left
-    for _ in range(MOST_STEPS):
-        image = by_a @ (turned[0] @ direction) + by_b @ (turned[1] @ direction) + damping * direction
-        pace = size / (direction @ image)
-        solution += pace * direction
-        left -= pace * image
-        size, before = left @ left, size
-        if size <= SOLVE**2 * whole:
-            break
-        direction = left + (size / before) * direction
-    return solution
+    turned, shape = (by_a.T, by_b.T), (len(right_side),) * 2
+    apply = lambda w: by_a @ (turned[0] @ w) + by_b @ (turned[1] @ w) + damping * w  # noqa: E731
+    gram = LinearOperator(shape, apply, dtype=right_side.dtype)
+    return cg(gram, right_side, rtol=SOLVE, maxiter=MOST_STEPS)[0]  # type: ignore[no-any-return]

@@ -4,23 +4,20 @@ Two forms of the network: gated, g(x) = D (σ(Gx) ⊙ (Ax)), and plain, g(x) = D
 column of G, read by a constant 1 behind every key.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from factcore.constructions.convex import LOGITS, Linear
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP, gate_and_slope
 from factcore.support import check_choice, row_blocks, stream
 
 FORMS = ("gated", "plain")
-LOGITS = 2**18  # held at once: on a CPU as many as its cache holds
 CLEAR = 1e-2  # margin, at values of norm 1, with which every fact counts as stored
 DROWNED = -40.0  # logits so far below the best add nothing, and exponentials near 0 are slow
-
-Linear = Callable[[Tensor], Tensor]  # θ (p,) -> outputs F (n, e), or back: ∂Φ/∂F (n, e) -> Jᵀ of it (p,)
 
 
 class Weights(NamedTuple):
@@ -38,12 +35,14 @@ class Weights(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Keys (n, d) of mean norm √d, values (v, e) of mean norm 1 about their mean, targets (n,), the gate's name."""
+    """Keys (n, d) of mean norm √d, values (v, e) of mean norm 1 about their mean, and targets (n,)."""
 
     keys: Tensor
     values: Tensor
     targets: Tensor
     gate: str
+    form: str
+    scale: float  # keys over those of the facts
 
     def outputs(self, w: Weights) -> Tensor:
         opened = GATES[self.gate](self.keys @ w.gates.T)
@@ -69,6 +68,22 @@ class Problem(NamedTuple):
 
         return phi @ w.down.T, forward, transpose
 
+    def random_weights(self, width: int, seed: int) -> Weights:
+        """Rows of G and A with ⟨g, k⟩ about standard normal, D of unit columns; biases are 0."""
+        e, plain = self.values.shape[1], self.form == "plain"
+        d = self.keys.shape[1] - plain
+        drawn = torch.randn(3, width, max(d, e), generator=stream(seed, "weights"), dtype=torch.float64).to(self.keys)
+        gates, up, down = drawn[0, :, :d] / d**0.5, drawn[1, :, :d] / d**0.5, drawn[2, :, :e]
+        down = (down / down.norm(dim=1, keepdim=True)).T
+        return Weights(pad(gates, (0, 1)), up[:0], down) if plain else Weights(gates, up, down)
+
+    def network(self, w: Weights, facts: FactSet, n_solved: int | None = None) -> GatedMLP:
+        """The weights ``w`` back in the scale of ``facts``."""
+        gates = self.scale * w.gates[:, : facts.d]
+        up, bias = (None, w.gates[:, facts.d]) if self.form == "plain" else (self.scale * w.up, None)
+        mlp = GatedMLP(gates, up, w.down, gate=self.gate, gate_bias=bias, n_solved=n_solved)
+        return mlp.to(facts.keys.dtype)
+
 
 def checked_gate(gate: str | None, form: str) -> str:
     """The gate asked for, or that of the form; ValueError for one without a slope and for a form that there is not."""
@@ -80,35 +95,16 @@ def checked_gate(gate: str | None, form: str) -> str:
     return gate
 
 
-def scaled_problem(
-    facts: FactSet, gate: str, form: str = "gated", dtype: torch.dtype = torch.float64
-) -> tuple[Problem, float]:
-    """The facts in the scales that the constants of these constructions are for, and the scale of the keys."""
+def scaled_problem(facts: FactSet, gate: str, form: str = "gated", dtype: torch.dtype = torch.float64) -> Problem:
+    """The facts in the scales that the constants of these constructions are for."""
     keys, rows = distinct_keys(facts)
     values = facts.values.double()
     values = values - values.mean(dim=0)  # moves all logits of a key alike
     of_keys = facts.d**0.5 / (float(keys.norm(dim=1).mean()) or 1.0)
     of_values = 1 / (float(values.norm(dim=1).mean()) or 1.0)
     keys = keys * of_keys if form == "gated" else pad(keys * of_keys, (0, 1), value=1.0)
-    return Problem(keys.to(dtype), (values * of_values).to(dtype), facts.targets[rows], gate), of_keys
-
-
-def random_weights(problem: Problem, width: int, seed: int, form: str = "gated") -> Weights:
-    """Rows of G and A with ⟨g, k⟩ about standard normal, D of unit columns; biases are 0."""
-    e, like = problem.values.shape[1], problem.keys
-    d = like.shape[1] - (form == "plain")
-    drawn = torch.randn(3, width, max(d, e), generator=stream(seed, "weights"), dtype=torch.float64).to(like)
-    gates, up, down = drawn[0, :, :d] / d**0.5, drawn[1, :, :d] / d**0.5, drawn[2, :, :e]
-    down = (down / down.norm(dim=1, keepdim=True)).T
-    return Weights(gates, up, down) if form == "gated" else Weights(pad(gates, (0, 1)), up[:0], down)
-
-
-def network(w: Weights, scale: float, facts: FactSet, gate: str, n_solved: int | None = None) -> GatedMLP:
-    """The weights ``w`` back in the scale of ``facts``."""
-    plain, gates = not len(w.up), w.gates[:, : facts.d]
-    up, bias = (None, w.gates[:, facts.d]) if plain else (w.up * scale, None)
-    mlp = GatedMLP(gates * scale, up, w.down, gate=gate, gate_bias=bias, n_solved=n_solved)
-    return mlp.to(facts.keys.dtype)
+    values = (values * of_values).to(dtype)
+    return Problem(keys.to(dtype), values, facts.targets[rows], gate, form, of_keys)
 
 
 def log_loss(outputs: Tensor, values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, float]:

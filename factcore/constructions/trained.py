@@ -6,16 +6,7 @@ import torch
 from torch import Tensor
 
 from factcore.constructions.convex import minimise
-from factcore.constructions.problem import (
-    CLEAR,
-    Problem,
-    Weights,
-    checked_gate,
-    log_loss,
-    network,
-    random_weights,
-    scaled_problem,
-)
+from factcore.constructions.problem import CLEAR, Problem, Weights, checked_gate, log_loss, scaled_problem
 from factcore.constructions.start import least_squares_start
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
@@ -51,13 +42,13 @@ def trained(
     if lr is not None and not 0 < lr < math.inf:
         raise ValueError(f"lr must be positive, got {lr!r}")
     check_choice("descent", descent, DESCENTS)
-    problem, scale = scaled_problem(facts, checked_gate(gate, form), form, facts.keys.dtype)
-    w = random_weights(problem, width, seed, form)
+    problem = scaled_problem(facts, checked_gate(gate, form), form, facts.keys.dtype)
+    w = problem.random_weights(width, seed)
     if descent != "adam":
         first, stored = descended(problem, least_squares_start(problem, w))
         if stored or descent == "l-bfgs":
-            return network(first, scale, facts, problem.gate)
-    return network(_adam(problem, w, steps, lr), scale, facts, problem.gate)
+            return problem.network(first, facts)
+    return problem.network(_adam(problem, w, steps, lr), facts)
 
 
 def descended(problem: Problem, w: Weights) -> tuple[Weights, bool]:

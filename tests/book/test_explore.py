@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from py_mini_racer import MiniRacer
 
-from factcore.geometry import decodability, most_confusable, whiten
+from factapp.confusable import most_confusable
+from factbook.geometries import whiten
+from factcore.geometry import decodability
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "book" / "_static"

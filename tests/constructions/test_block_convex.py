@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import factcore as fc
 from factcore.constructions import block_convex as module
 from factcore.constructions import convex
-from factcore.constructions.problem import Weights, log_loss, random_weights, scaled_problem
+from factcore.constructions.problem import Weights, log_loss, scaled_problem
 
 few = settings(deadline=None, max_examples=25)
 kinds = pytest.mark.parametrize("gate, form", [("identity", "gated"), ("silu", "gated"), ("gelu", "plain")])
@@ -16,8 +16,8 @@ kinds = pytest.mark.parametrize("gate, form", [("identity", "gated"), ("silu", "
 
 def small_problem(gate="identity", n=11, d=4, v=6, width=5, seed=0):
     facts = fc.spherical_facts(n, d, n_values=v, seed=seed, dtype=torch.float64)
-    problem, _ = scaled_problem(facts, gate)
-    return problem, random_weights(problem, width, seed)
+    problem = scaled_problem(facts, gate)
+    return problem, problem.random_weights(width, seed)
 
 
 @few

@@ -7,15 +7,7 @@ from hypothesis import strategies as st
 
 import factcore as fc
 from factcore.constructions import problem as module
-from factcore.constructions.problem import (
-    Problem,
-    Weights,
-    checked_gate,
-    log_loss,
-    network,
-    random_weights,
-    scaled_problem,
-)
+from factcore.constructions.problem import Problem, Weights, checked_gate, log_loss, scaled_problem
 from factcore.constructions.start import ROUNDS, balanced, least_squares_start
 
 few = settings(deadline=None, max_examples=25)
@@ -26,8 +18,8 @@ kinds = pytest.mark.parametrize(
 
 def small_problem(gate="identity", form="gated", n=11, d=4, v=6, width=5, seed=0) -> tuple[Problem, Weights]:
     facts = fc.spherical_facts(n, d, n_values=v, seed=seed, dtype=torch.float64)
-    problem, _ = scaled_problem(facts, gate, form)
-    w = random_weights(problem, width, seed, form)
+    problem = scaled_problem(facts, gate, form)
+    w = problem.random_weights(width, seed)
     return problem, w._replace(gates=w.gates + 0.1 * drawn(w.gates, 9))  # biases differ from 0
 
 
@@ -53,10 +45,10 @@ def test_linearised_outputs_are_the_derivative_of_the_network(gate, form):
 def test_the_network_computes_the_outputs_at_the_keys_as_they_came(gate, form):
     facts = fc.spherical_facts(12, 5, n_values=4, dtype=torch.float64)
     facts = fc.FactSet(3 * facts.keys.unique(dim=0), facts.values, facts.targets)  # in the order that problems use
-    problem, scale = scaled_problem(facts, gate, form)
-    w = random_weights(problem, 3, 0, form)
+    problem = scaled_problem(facts, gate, form)
+    w = problem.random_weights(3, 0)
     w = w._replace(gates=w.gates + 0.1 * drawn(w.gates))
-    mlp = network(w, scale, facts, gate)
+    mlp = problem.network(w, facts)
     torch.testing.assert_close(mlp(facts.keys), problem.outputs(w))
     assert (mlp.up is None) == (mlp.gate_bias is not None) == (form == "plain")
     assert mlp.n_params == (3 * (5 + 5 + 5) if form == "gated" else 3 * (5 + 5 + 1))
@@ -103,11 +95,11 @@ def test_least_squares_are_at_rest_in_the_last_matrix_they_solved(gate, form, wi
 
 def test_least_squares_come_near_the_values_the_more_units_they_have(monkeypatch):
     facts = fc.spherical_facts(64, 16, dtype=torch.float64)
-    problem, _ = scaled_problem(facts, "identity")
+    problem = scaled_problem(facts, "identity")
     wanted = problem.values[problem.targets]
     missed = []
     for width in (3, 6, 12, 24):
-        w = least_squares_start(problem, random_weights(problem, width, 0))
+        w = least_squares_start(problem, problem.random_weights(width, 0))
         out = problem.outputs(w)
         best = (out * wanted).sum() / out.square().sum()  # whatever the scale
         missed.append(float((best * out - wanted).square().sum() / wanted.square().sum()))

@@ -7,7 +7,7 @@ import torch
 
 import factcore as fc
 from factcore.constructions import trained as training
-from factcore.constructions.problem import random_weights, scaled_problem
+from factcore.constructions.problem import scaled_problem
 from factcore.constructions.trained import trained
 from factcore.mlp import GATES
 
@@ -40,8 +40,8 @@ def reference(problem, w, steps, lr, loud):
 def test_every_step_is_one_of_adam_on_the_loss(gate, form, d, e):
     keys = fc.spherical_facts(23, d, n_values=17, dtype=torch.float64)
     values = fc.spherical_facts(17, e, seed=1, dtype=torch.float64).values
-    problem, _ = scaled_problem(fc.FactSet(keys.keys, values, keys.targets), gate, form)
-    w = random_weights(problem, 3, 5, form)
+    problem = scaled_problem(fc.FactSet(keys.keys, values, keys.targets), gate, form)
+    w = problem.random_weights(3, 5)
     loud = training.LOUD if gate == "identity" else 1.0
     found = training._adam(problem, w, 20, 0.03).flat()
     torch.testing.assert_close(found, reference(problem, w, 20, 0.03, loud), rtol=1e-6, atol=1e-8)
@@ -63,8 +63,8 @@ def test_l_bfgs_goes_first_and_adam_only_where_it_stalls(monkeypatch):
 
 def test_l_bfgs_ends_where_the_slope_is_small_or_everything_is_stored():
     facts = fc.spherical_facts(40, 8, dtype=torch.float64)
-    problem, _ = scaled_problem(facts, "identity")
-    w, stored = training.descended(problem, random_weights(problem, 12, 0))
+    problem = scaled_problem(facts, "identity")
+    w, stored = training.descended(problem, problem.random_weights(12, 0))
     scores = problem.outputs(w) @ problem.values.T
     own = scores.gather(1, problem.targets[:, None])
     rivals = scores.scatter(1, problem.targets[:, None], -torch.inf).amax(dim=1, keepdim=True)

@@ -15,7 +15,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 import factcore as fc
-from factcore.data import REAL, STRENGTHS, SYNTHETIC
+from factbook import geometries
+from factbook.geometries import REAL, STRENGTHS, SYNTHETIC
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 
@@ -29,40 +30,42 @@ def spectrum(values: torch.Tensor) -> torch.Tensor:
 @settings(max_examples=25, deadline=None)
 @given(name=st.sampled_from(sorted(SYNTHETIC)), v=st.integers(1, 40), d=st.integers(1, 12), seed=st.integers(0, 9))
 def test_shape_dtype_and_seeds(name, v, d, seed):
-    values = fc.value_geometry(name, v, d, seed=seed)
+    values = geometries.value_geometry(name, v, d, seed=seed)
     assert values.shape == (v, d) and values.dtype == torch.float64 and values.isfinite().all()
-    assert torch.equal(values, fc.value_geometry(name, v, d, seed=seed))
+    assert torch.equal(values, geometries.value_geometry(name, v, d, seed=seed))
     if name not in STRENGTHS:
         return
-    assert torch.equal(values, fc.value_geometry(name, v, d, seed=seed, strength=STRENGTHS[name]))
+    assert torch.equal(values, geometries.value_geometry(name, v, d, seed=seed, strength=STRENGTHS[name]))
 
 
 @pytest.mark.parametrize("name", [*SYNTHETIC, *REAL])
 def test_seeds_differ_and_rows_are_distinct(name):
-    values = fc.value_geometry(name, 64, 16)
-    assert not torch.allclose(values, fc.value_geometry(name, 64, 16, seed=1))
+    values = geometries.value_geometry(name, 64, 16)
+    assert not torch.allclose(values, geometries.value_geometry(name, 64, 16, seed=1))
     assert len(torch.unique(values, dim=0)) == 64
 
 
 @pytest.mark.parametrize("name", ["sphere", "spiked", "clusters", "power-law", "airports"])
 def test_unit_norms(name):
     d = 384 if name == "airports" else 16
-    torch.testing.assert_close(fc.value_geometry(name, 100, d).norm(dim=1), torch.ones(100, dtype=torch.float64))
+    torch.testing.assert_close(
+        geometries.value_geometry(name, 100, d).norm(dim=1), torch.ones(100, dtype=torch.float64)
+    )
 
 
 def test_sphere_and_gaussian_are_isotropic():
     for name in ("sphere", "gaussian"):
-        values = fc.value_geometry(name, 20000, 4)
+        values = geometries.value_geometry(name, 20000, 4)
         torch.testing.assert_close(4 * values.T @ values / 20000, torch.eye(4, dtype=torch.float64), atol=0.05, rtol=0)
         assert values.mean(0).norm() < 0.02
-    fourth = (fc.value_geometry("gaussian", 20000, 4)[:, 0] * 2) ** 4
+    fourth = (geometries.value_geometry("gaussian", 20000, 4)[:, 0] * 2) ** 4
     assert float(fourth.mean()) == pytest.approx(3, abs=0.2)  # a Gaussian's kurtosis; the sphere's is 2
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0, 3.0])
 def test_spike_is_the_formula(strength):
     # E along the spike, for u uniform and z normal: a one-dimensional integral done by other random numbers.
-    values = fc.value_geometry("spiked", 8000, 16, strength=strength)
+    values = geometries.value_geometry("spiked", 8000, 16, strength=strength)
     rng = np.random.default_rng(0)
     u = rng.normal(size=(200_000, 16))
     u /= np.linalg.norm(u, axis=1, keepdims=True)
@@ -73,29 +76,29 @@ def test_spike_is_the_formula(strength):
 
 
 def test_clusters_tighten_to_their_centres():
-    tight = fc.value_geometry("clusters", 100, 16, strength=0.0)
+    tight = geometries.value_geometry("clusters", 100, 16, strength=0.0)
     assert len(torch.unique(tight.round(decimals=9), dim=0)) == 10
-    near = fc.value_geometry("clusters", 100, 16, strength=0.1)
+    near = geometries.value_geometry("clusters", 100, 16, strength=0.1)
     assert 0 < float((near - tight).norm(dim=1).mean()) < 0.12
 
 
 def test_low_rank_has_its_rank_and_noise_fills_it():
-    assert int(torch.linalg.matrix_rank(fc.value_geometry("low-rank", 50, 18, strength=0.0))) == 5
-    values = fc.value_geometry("low-rank", 5000, 16, strength=0.2)
+    assert int(torch.linalg.matrix_rank(geometries.value_geometry("low-rank", 50, 18, strength=0.0))) == 5
+    values = geometries.value_geometry("low-rank", 5000, 16, strength=0.2)
     shares = spectrum(values)  # signal 1/4 in each of 4 directions, noise 0.04/16 in each of 16
     torch.testing.assert_close(shares[4:], torch.full((12,), 0.0025 / 1.04, dtype=torch.float64), rtol=0.12, atol=0)
 
 
 def test_norms_are_log_normal():
-    norms = fc.value_geometry("norms", 20000, 4, strength=0.3).norm(dim=1).log()
+    norms = geometries.value_geometry("norms", 20000, 4, strength=0.3).norm(dim=1).log()
     assert float(norms.mean()) == pytest.approx(0, abs=0.01) and float(norms.std()) == pytest.approx(0.3, abs=0.01)
 
 
 def test_power_law_spectrum():
-    values = fc.value_geometry("power-law", 20000, 64, strength=1.0)
+    values = geometries.value_geometry("power-law", 20000, 64, strength=1.0)
     slope = np.polyfit(np.log(np.arange(4, 65)), spectrum(values)[3:].log().numpy(), 1)[0]
     assert slope == pytest.approx(-1, abs=0.1)  # the normalisation bends the first few
-    flat = spectrum(fc.value_geometry("power-law", 40000, 8, strength=0.0))
+    flat = spectrum(geometries.value_geometry("power-law", 40000, 8, strength=0.0))
     torch.testing.assert_close(flat, torch.full((8,), 0.125, dtype=torch.float64), atol=0.005, rtol=0)
 
 
@@ -104,7 +107,7 @@ def test_power_law_spectrum():
 
 @pytest.mark.parametrize("name", REAL)
 def test_cut_to_d_directions_is_the_best_rank_d_approximation(name):
-    whole, cut = fc.value_geometry(name, 60, 384, seed=2), fc.value_geometry(name, 60, 20, seed=2)
+    whole, cut = geometries.value_geometry(name, 60, 384, seed=2), geometries.value_geometry(name, 60, 20, seed=2)
     u, s, vt = torch.linalg.svd(whole, full_matrices=False)
     best = (u[:, :20] * s[:20]) @ vt[:20]
     torch.testing.assert_close(cut @ cut.T, best @ best.T, atol=1e-8, rtol=1e-8)  # the same up to a rotation
@@ -113,19 +116,19 @@ def test_cut_to_d_directions_is_the_best_rank_d_approximation(name):
 
 def test_airports_are_the_cities_of_airport_facts():
     cities = fc.airport_facts().values.double()
-    drawn = fc.value_geometry("airports", 30, 384)
+    drawn = geometries.value_geometry("airports", 30, 384)
     assert float(torch.cdist(drawn, cities).amin(1).max()) < 1e-6
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_values_are_anisotropic_and_end(name):
-    values = fc.value_geometry(name, 512, 384)
-    sphere = fc.value_geometry("sphere", 512, 384)
+    values = geometries.value_geometry(name, 512, 384)
+    sphere = geometries.value_geometry("sphere", 512, 384)
     assert spectrum(values)[0] > 2 * spectrum(sphere)[0]
     with pytest.raises(ValueError, match="too few for"):
-        fc.value_geometry(name, 7000, 384)
+        geometries.value_geometry(name, 7000, 384)
     with pytest.raises(ValueError, match="too few for"):
-        fc.value_geometry(name, 10, 385)
+        geometries.value_geometry(name, 10, 385)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_real_values_are_anisotropic_and_end(name):
 def test_bad_arguments(arguments, message):
     arguments = {"name": "sphere", "n_values": 8, "d": 4} | arguments
     with pytest.raises(ValueError, match=message):
-        fc.value_geometry(**arguments)
+        geometries.value_geometry(**arguments)
 
 
 # --- the data files --------------------------------------------------------------------------------------------
@@ -236,15 +239,15 @@ def test_readme_and_metadata_say_what_is_there(name):
 
 def test_layer_facts_pair_what_goes_in_with_what_comes_out():
     """The same rows as the two geometries of that file, which other tests tie to its bytes."""
-    facts = fc.layer_facts(50, seed=3)
-    torch.testing.assert_close(facts.keys, fc.value_geometry("mlp-inputs", 50, 384, seed=3).float())
-    torch.testing.assert_close(facts.values, fc.value_geometry("mlp-outputs", 50, 384, seed=3).float())
+    facts = geometries.layer_facts(50, seed=3)
+    torch.testing.assert_close(facts.keys, geometries.value_geometry("mlp-inputs", 50, 384, seed=3).float())
+    torch.testing.assert_close(facts.values, geometries.value_geometry("mlp-outputs", 50, 384, seed=3).float())
     assert facts.targets.tolist() == list(range(50))
 
 
 def test_all_layer_facts_are_the_whole_file_in_order():
     stored = load_file(DATA / "minilm_mlp.safetensors")
-    facts = fc.layer_facts()
+    facts = geometries.layer_facts()
     assert len(facts) == facts.n_values == len(stored["inputs"])
     for rows, name, scale in ((facts.keys, "inputs", "input_scales"), (facts.values, "outputs", "output_scales")):
         np.testing.assert_allclose(rows.numpy(), stored[name] * stored[scale][:, None], rtol=1e-6)
@@ -253,7 +256,7 @@ def test_all_layer_facts_are_the_whole_file_in_order():
 @pytest.mark.parametrize("n_facts", [0, 4097, 2.0])
 def test_layer_facts_refuse_samples_that_are_not_there(n_facts):
     with pytest.raises(ValueError, match="n_facts"):
-        fc.layer_facts(n_facts)
+        geometries.layer_facts(n_facts)
 
 
 @settings(max_examples=20, deadline=None)
@@ -265,9 +268,9 @@ def test_cutting_to_leading_directions_keeps_all_that_can_be_kept(n, d, cut, see
     facts = fc.FactSet(norms * facts.keys, facts.values, facts.targets)
     if cut > d:
         with pytest.raises(ValueError, match="d must be"):
-            fc.cut_to_leading(facts, cut)
+            geometries.cut_to_leading(facts, cut)
         return
-    small = fc.cut_to_leading(facts, cut)
+    small = geometries.cut_to_leading(facts, cut)
     for before, after in ((facts.keys, small.keys), (facts.values, small.values)):
         assert after.shape == (len(before), cut)
         best = np.linalg.svd(before.numpy(), compute_uv=False)[:cut]
@@ -300,11 +303,11 @@ def test_keys_and_values_of_different_dimension_are_cut_to_one():
     generator = torch.Generator().manual_seed(0)
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
     facts = fc.FactSet(draw(30, 9), draw(20, 5), torch.arange(30) % 20)
-    small = fc.cut_to_leading(facts, 4)
+    small = geometries.cut_to_leading(facts, 4)
     assert (small.d, small.e) == (4, 4)
     for before, after in ((facts.keys, small.keys), (facts.values, small.values)):
         u, s, _ = torch.linalg.svd(before, full_matrices=False)
         best = u[:, :4] * s[:4]
         torch.testing.assert_close(after @ after.T, best @ best.T)
     with pytest.raises(ValueError, match="d must be an integer from 1 to 5, got 6"):
-        fc.cut_to_leading(facts, 6)
+        geometries.cut_to_leading(facts, 6)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import factcore as fc
+from factbook import geometries
 from factcore import transformer as tf
 from factcore.constructions.decoder import projection_basis
 from factcore.methods import METHODS
@@ -65,7 +66,7 @@ def test_no_two_places_draw_the_same_numbers(method, options, drawn):
     model = tf.FactTransformer(facts, seed=5)
     tf.train_recall(model, facts.targets, steps=2, batch=8, seed=5)
     tf.transformer_recall(model, facts.targets, samples=64, seed=5)
-    fc.value_geometry("tokens", 8, 4, seed=5)
+    geometries.value_geometry("tokens", 8, 4, seed=5)
     shared = {place for places in drawn.values() if len(places) > 1 for place in places}
     # a sample of real values and random facts are both data: no network meets the two
     assert {place for place in shared if "/data.py:" not in place and "/facts.py:" not in place} == set()

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from factcore.geometry import decodability, most_confusable
+from factapp.confusable import most_confusable
+from factcore.geometry import decodability
 
 
 def sphere(v: int, d: int, seed: int = 0) -> torch.Tensor:
