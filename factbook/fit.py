@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 RESAMPLES = 2000
 
@@ -53,7 +54,7 @@ def _resampled_slopes(table: pd.DataFrame, x: str, y: str, rng: np.random.Genera
 
 
 class Estimate(NamedTuple):
-    """A number and its 95% bootstrap interval."""
+    """A number and its 95% interval."""
 
     value: float
     low: float
@@ -136,3 +137,38 @@ def exponent_difference(first: pd.DataFrame, second: pd.DataFrame, x: str, y: st
     """Exponent of y in x over ``first`` minus that over ``second``, each resampled on its own as in `power_law`."""
     rng = np.random.default_rng(seed)
     return _estimate(_resampled_slopes(first, x, y, rng)[0] - _resampled_slopes(second, x, y, rng)[0])
+
+
+def line(table: pd.DataFrame, x: str, y: str) -> Estimate:
+    """Slope of log y on log x by least squares over all rows, with Student's interval from the residuals.
+
+    What is no line widens it, as the spread of the rows does. ValueError for entries that are not positive and finite
+    and for fewer than three different x.
+    """
+    values = table[[x, y]].to_numpy(dtype=float)
+    if not ((values > 0) & np.isfinite(values)).all():
+        raise ValueError(f"{x} and {y} must be positive finite numbers")
+    log_x, log_y = np.log(values).T
+    if len(np.unique(log_x)) < 3:
+        raise ValueError(f"an exponent with an interval needs at least three different values of {x}")
+    found = stats.linregress(log_x, log_y)
+    reach = float(stats.t.ppf(0.975, len(table) - 2)) * found.stderr
+    return Estimate(float(found.slope), float(found.slope - reach), float(found.slope + reach))
+
+
+def mean_ratio(ratios: pd.Series) -> Estimate:
+    """Geometric mean of the ratios, with Student's interval of the mean logarithm.
+
+    Where one is infinite or 0 (a run that stored nothing is infinitely dear), the median and the range. ValueError for
+    fewer than two ratios and for entries that are negative or NaN.
+    """
+    values = ratios.to_numpy(dtype=float)
+    if len(values) < 2 or not (values >= 0).all():
+        raise ValueError(f"a mean ratio needs at least two ratios, none negative or NaN, got {list(values)}")
+    finite = values[(values > 0) & np.isfinite(values)]
+    if len(finite) < len(values):
+        middle = float(np.median(values))
+        return Estimate(middle, float(values.min()), float(values.max()))
+    logs = np.log(finite)
+    reach = float(stats.t.ppf(0.975, len(logs) - 1)) * logs.std(ddof=1) / len(logs) ** 0.5
+    return Estimate(*(float(np.exp(z)) for z in (logs.mean(), logs.mean() - reach, logs.mean() + reach)))

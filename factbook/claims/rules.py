@@ -1,4 +1,4 @@
-"""The rules of every verdict, in one place. Dated: a change after `DATE` is named on the page of the rules (book/rules.md).
+"""The rules of every verdict, in one place; a change after `DATE` is named on the page of the rules (book/rules.md).
 
 An estimate comes with its two-sided 95% interval. What a claim says decides the shape of its test, and no claim has a
 test of its own: `equal` and `within` for "as", "about" and "between", `at_most` and `at_least` for bounds and orders,
@@ -42,22 +42,22 @@ def within(estimate: Interval, low: float, high: float) -> str:
 
 
 def equal_exponent(estimate: Interval, claimed: float = 0.0) -> str:
-    """"Scales as": within `EXPONENT_BAND` of the exponent claimed."""
+    """ "Scales as": within `EXPONENT_BAND` of the exponent claimed."""
     return within(estimate, claimed - EXPONENT_BAND, claimed + EXPONENT_BAND)
 
 
 def equal_ratio(estimate: Interval, low: float, high: float | None = None) -> str:
-    """"About", "3 to 10 times": the number or range claimed, widened by `RATIO_BAND` on both sides."""
+    """ "About", "3 to 10 times": the number or range claimed, widened by `RATIO_BAND` on both sides."""
     return within(estimate, low / RATIO_BAND, (low if high is None else high) * RATIO_BAND)
 
 
 def at_most(estimate: Interval, bound: float) -> str:
-    """"At most", "below", "better": one-sided, without a band."""
+    """ "At most", "below", "better": one-sided, without a band."""
     return within(estimate, -float("inf"), bound)
 
 
 def at_least(estimate: Interval, bound: float) -> str:
-    """"At least", "above", "more": one-sided, without a band."""
+    """ "At least", "above", "more": one-sided, without a band."""
     return within(estimate, bound, float("inf"))
 
 
@@ -67,7 +67,7 @@ def grows_no_faster(estimate: Interval, claimed: float = 0.0) -> str:
 
 
 def almost_all(failed: int, runs: int) -> str:
-    """"Every", "all but a measure-zero set": Clopper and Pearson's interval of the failing share against its limit."""
+    """ "Every", "all but a measure-zero set": Clopper and Pearson's interval of the failing share against its limit."""
     low, high = stats.binomtest(failed, runs).proportion_ci(CONFIDENCE, method="exact")
     if failed == 0 and high < FAILING_SHARE:
         return "reproduced"
@@ -75,7 +75,7 @@ def almost_all(failed: int, runs: int) -> str:
 
 
 def exists(succeeded: int) -> str:
-    """"There is", "can": one success shows it; its absence among our runs refutes nothing."""
+    """ "There is", "can": one success shows it; its absence among our runs refutes nothing."""
     return "reproduced" if succeeded else "undecided"
 
 
