@@ -107,24 +107,30 @@ def _widest(name: str, alpha: float, facts: fc.FactSet) -> int | None:
     return facts.d * (facts.d + 1) if name == "hebbian" and alpha >= FULL_RANK else None
 
 
-def exponents(table: pd.DataFrame, method: str, over: str = "trained") -> pd.DataFrame:
-    """Per α: the exponent in n of a method's parameters over those of ``over``, run by run on the same facts.
-
-    Columns alpha, exponent, low, high, runs, least and most (d), left_out (runs without a finite cost). Rows of fewer
-    than three d are left out.
-    """
-    tied = table[table.tied.astype(bool)]
+def paired(table: pd.DataFrame, method: str, over: str | None, *, tied: bool = True) -> pd.DataFrame:
+    """Runs of ``method`` with the column ratio: n_params over those of ``over`` on the same facts, or over n log₂ n."""
+    table = table[table.tied.astype(bool) == tied]
     key = ["alpha", "d", "seed", "n_facts"]
-    parts = [tied[tied.method == name][[*key, "n_params"]] for name in (method, over)]
-    pairs = parts[0].merge(parts[1], on=key, suffixes=("", "_over"))
-    pairs = pairs.assign(ratio=pairs.n_params / pairs.n_params_over)
+    own = table[table.method == method][[*key, "n_params"]]
+    if over is None:
+        return own.assign(ratio=own.n_params / (own.n_facts * np.log2(own.n_facts)))
+    pairs = own.merge(table[table.method == over][[*key, "n_params"]], on=key, suffixes=("", "_over"))
+    return pairs.assign(ratio=pairs.n_params / pairs.n_params_over)
+
+
+def exponents(
+    table: pd.DataFrame, method: str, over: str | None = "trained", *, tied: bool = True, least_sizes: int = 3
+) -> pd.DataFrame:
+    """Per α, the exponent in n of the ratio of `paired`: columns alpha, exponent, low, high, runs, d_least, d_most and
+    left_out (runs in which one of the two stored nothing). An α with fewer than ``least_sizes`` d is left out.
+    """
     rows = []
-    for alpha, group in pairs.groupby("alpha"):
+    for alpha, group in paired(table, method, over, tied=tied).groupby("alpha"):
         kept = group[np.isfinite(group.ratio) & (group.ratio > 0)]
-        if kept.d.nunique() < 3:
+        if kept.d.nunique() < least_sizes:
             continue
         slope = fit.line(kept, "n_facts", "ratio")
-        ends = {"runs": len(kept), "least": kept.d.min(), "most": kept.d.max(), "left_out": len(group) - len(kept)}
+        ends = {"runs": len(kept), "d_least": kept.d.min(), "d_most": kept.d.max(), "left_out": len(group) - len(kept)}
         rows.append({"alpha": alpha, "exponent": slope.value, "low": slope.low, "high": slope.high} | ends)
     return pd.DataFrame(rows)
 
