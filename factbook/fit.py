@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -162,13 +162,39 @@ def mean_ratio(ratios: pd.Series) -> Estimate:
     Where one is infinite or 0 (a run that stored nothing is infinitely dear), the median and the range. ValueError for
     fewer than two ratios and for entries that are negative or NaN.
     """
-    values = ratios.to_numpy(dtype=float)
-    if len(values) < 2 or not (values >= 0).all():
-        raise ValueError(f"a mean ratio needs at least two ratios, none negative or NaN, got {list(values)}")
-    finite = values[(values > 0) & np.isfinite(values)]
-    if len(finite) < len(values):
-        middle = float(np.median(values))
-        return Estimate(middle, float(values.min()), float(values.max()))
-    logs = np.log(finite)
-    reach = float(stats.t.ppf(0.975, len(logs) - 1)) * logs.std(ddof=1) / len(logs) ** 0.5
-    return Estimate(*(float(np.exp(z)) for z in (logs.mean(), logs.mean() - reach, logs.mean() + reach)))
+    return mean_ratios(pd.DataFrame({"ratio": ratios, "size": 0}), "size", "ratio")[0]
+
+
+def mean_ratios(table: pd.DataFrame, by: str | list[str], ratio: str) -> dict[Any, Estimate]:
+    """Geometric mean of the column ``ratio`` in each group of ``by`` that has two rows, with Student's interval.
+
+    The spread of the logarithms is taken to be the same in all groups and pooled over them: two or three draws of one
+    group know little of it. Groups with an infinite ratio or 0 give the median and the range. ValueError for ratios
+    that are negative or NaN, and where no group has two.
+    """
+    if not (table[ratio] >= 0).all():
+        raise ValueError(f"ratios must be numbers from 0, got {list(table[ratio])}")
+    groups = {key: rows[ratio].to_numpy(dtype=float) for key, rows in table.groupby(by) if len(rows) > 1}
+    if not groups:
+        raise ValueError(f"a mean ratio needs two ratios in one group of {by}")
+    logs = {key: np.log(rows) for key, rows in groups.items() if (rows > 0).all() and np.isfinite(rows).all()}
+    freedom = sum(len(rows) - 1 for rows in logs.values())
+    spread = (sum(((rows - rows.mean()) ** 2).sum() for rows in logs.values()) / max(1, freedom)) ** 0.5
+    reach = float(stats.t.ppf(0.975, max(1, freedom))) * spread
+    found = {}
+    for key, rows in groups.items():
+        if key in logs:
+            middle, wide = logs[key].mean(), reach / len(rows) ** 0.5
+            found[key] = Estimate(*(float(np.exp(z)) for z in (middle, middle - wide, middle + wide)))
+        else:
+            found[key] = Estimate(float(np.median(rows)), float(rows.min()), float(rows.max()))
+    return found
+
+
+def mean(values: pd.Series) -> Estimate:
+    """Mean and Student's interval of it; ValueError for fewer than two values or any that are not finite."""
+    numbers = values.to_numpy(dtype=float)
+    if len(numbers) < 2 or not np.isfinite(numbers).all():
+        raise ValueError(f"a mean needs at least two finite numbers, got {list(numbers)}")
+    reach = float(stats.t.ppf(0.975, len(numbers) - 1)) * numbers.std(ddof=1) / len(numbers) ** 0.5
+    return Estimate(float(numbers.mean()), float(numbers.mean() - reach), float(numbers.mean() + reach))

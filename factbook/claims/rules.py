@@ -5,8 +5,9 @@ test of its own: `equal` and `within` for "as", "about" and "between", `at_most`
 `almost_all` for "every", `exists` for "there is". Each returns one of the first three of `VERDICTS`.
 """
 
+import math
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from scipy import stats
 
@@ -42,22 +43,27 @@ def within(estimate: Interval, low: float, high: float) -> str:
 
 
 def equal_exponent(estimate: Interval, claimed: float = 0.0) -> str:
-    """ "Scales as": within `EXPONENT_BAND` of the exponent claimed."""
+    """For "scales as": within `EXPONENT_BAND` of the exponent claimed."""
     return within(estimate, claimed - EXPONENT_BAND, claimed + EXPONENT_BAND)
 
 
 def equal_ratio(estimate: Interval, low: float, high: float | None = None) -> str:
-    """ "About", "3 to 10 times": the number or range claimed, widened by `RATIO_BAND` on both sides."""
+    """For "about" and "3 to 10 times": the number or range claimed, widened by `RATIO_BAND` on both sides.
+
+    Undecided for an infinite ratio: what stores nothing at the widths tried has an unknown cost, not an unlimited one.
+    """
+    if math.isinf(estimate.low):
+        return "undecided"
     return within(estimate, low / RATIO_BAND, (low if high is None else high) * RATIO_BAND)
 
 
 def at_most(estimate: Interval, bound: float) -> str:
-    """ "At most", "below", "better": one-sided, without a band."""
+    """For "at most", "below" and "better": one-sided, without a band."""
     return within(estimate, -float("inf"), bound)
 
 
 def at_least(estimate: Interval, bound: float) -> str:
-    """ "At least", "above", "more": one-sided, without a band."""
+    """For "at least", "above" and "more": one-sided, without a band."""
     return within(estimate, bound, float("inf"))
 
 
@@ -66,16 +72,26 @@ def grows_no_faster(estimate: Interval, claimed: float = 0.0) -> str:
     return at_most(estimate, claimed + EXPONENT_BAND)
 
 
+class Share(NamedTuple):
+    low: float
+    high: float
+
+
+def failing_share(failed: int, runs: int) -> Share:
+    """Clopper and Pearson's exact interval of the share that fails."""
+    return Share(*stats.binomtest(failed, runs).proportion_ci(CONFIDENCE, method="exact"))
+
+
 def almost_all(failed: int, runs: int) -> str:
-    """ "Every", "all but a measure-zero set": Clopper and Pearson's interval of the failing share against its limit."""
-    low, high = stats.binomtest(failed, runs).proportion_ci(CONFIDENCE, method="exact")
-    if failed == 0 and high < FAILING_SHARE:
+    """For "every" and "all but a measure-zero set": the interval of the failing share against its limit."""
+    share = failing_share(failed, runs)
+    if failed == 0 and share.high < FAILING_SHARE:
         return "reproduced"
-    return "differs" if low > FAILING_SHARE else "undecided"
+    return "differs" if share.low > FAILING_SHARE else "undecided"
 
 
 def exists(succeeded: int) -> str:
-    """ "There is", "can": one success shows it; its absence among our runs refutes nothing."""
+    """For "there is" and "can": one success shows it; its absence among our runs refutes nothing."""
     return "reproduced" if succeeded else "undecided"
 
 
