@@ -8,6 +8,7 @@ stand in `ALLOWED` with the reason.
 
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -22,9 +23,15 @@ READS = re.compile(r"""(?:results_file|stored|tables)\(\s*["'](\w+)["']""")
 READERS = ("notebooks/*.py", "factbook/*.py", "factbook/*/*.py", "book/_ext/*.py")
 
 
+def at_commits(commits: Iterable[str]) -> str:
+    """Commits in the order of their rows: "at 47c6255, 9e6526a"; of more than three the ends and how many."""
+    given = list(dict.fromkeys(commits))
+    return f"at {', '.join(given)}" if len(given) <= 3 else f"at {given[0]} … {given[-1]} ({len(given)} commits)"
+
+
 def caption(table: pd.DataFrame, name: str) -> str:
-    """The table and its commits in the order of their rows: "capacity.csv at 47c6255, 9e6526a"."""
-    return f"{name}.csv at {', '.join(dict.fromkeys(table.commit.astype(str)))}"
+    """The table and its commits: "capacity.csv at 47c6255, 9e6526a"."""
+    return f"{name}.csv {at_commits(table.commit.astype(str))}"
 
 
 def tables_read(root: Path = ROOT) -> list[str]:

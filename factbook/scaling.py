@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from factcore.support import check_options
 DIMENSIONS = (32, 45, 64, 90, 128, 181, 256)
 ALPHAS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 UNTIED = 1 / 4  # the α at which keys and values of their own are measured as well
-SEARCH = {"tries": 1, "resolution": 0.04}
+SEARCH: dict[str, Any] = {"tries": 1, "resolution": 0.04}
 # name: construct's method, its options, and the largest n on two cores
 METHODS_HERE: dict[str, tuple[str, dict[str, Any], int]] = {
     "paper-codes": ("encoder-decoder", {"codes": "projected"}, 16384),
@@ -39,6 +40,7 @@ METHODS_HERE: dict[str, tuple[str, dict[str, Any], int]] = {
     "trained": ("trained", {}, 4096),
 }
 WIDEST, DEAREST = 65536, 6000  # units (as far as the published search goes) and parameters per fact
+DRAWN_AS = {"paper-random-gates": "paper-codes", "ntk-relu": "ntk"}  # these take the other's colour, hollow
 FULL_RANK = 1 / 2  # Hebbian features span d (d + 1) / 2: from this α on they take many units, and memory
 
 
@@ -48,7 +50,14 @@ def facts_at(alpha: float, d: int, seed: int, tied: bool = True) -> fc.FactSet:
     return fc.FactSet(facts.keys, facts.keys, facts.targets) if tied else facts
 
 
-def jobs(methods: list[str] | None = None, *, seeds: int = 2, largest: int = 16384) -> list[dict[str, Any]]:
+def jobs(
+    methods: Sequence[str] | None = None,
+    *,
+    seeds: int = 2,
+    largest: int = 16384,
+    dimensions: Sequence[int] = DIMENSIONS,
+    alphas: Sequence[float] = ALPHAS,
+) -> list[dict[str, Any]]:
     """All runs, cheapest first; ValueError for a method that is none of `METHODS_HERE`."""
     if unknown := set(methods or ()) - set(METHODS_HERE):
         raise ValueError(f"methods must be among {list(METHODS_HERE)}, got {sorted(unknown)}")
@@ -56,8 +65,8 @@ def jobs(methods: list[str] | None = None, *, seeds: int = 2, largest: int = 163
     for method, (name, options, most) in METHODS_HERE.items():
         if methods is not None and method not in methods or not _known(name, options):
             continue
-        for d in DIMENSIONS:
-            for alpha in ALPHAS:
+        for d in dimensions:
+            for alpha in alphas:
                 n = int(alpha * d * d)
                 crowded = name == "hebbian" and alpha >= FULL_RANK and n > (4096 if method == "hebbian" else 2048)
                 if n > min(most, largest) or crowded:

@@ -50,8 +50,8 @@ seed = 0
 #
 # A one-layer language model states in sentences which city each of 256 airports serves and in which country it lies. Names
 # are single tokens with fixed random unit vectors; the words, the attention, a router and a small language expert were trained (100 s
-# on one core). The router sends the word before a name to the MLP that knows this relation. That MLP was never trained:
-# it was written down, and it is the only thing that an edit may change.
+# on one core). The router sends the word before a name to the MLP that knows this relation. That MLP did not learn from
+# sentences: it was solved for from the table of facts, and it is the only thing that an edit may change.
 #
 # | measure | facts | sentences |
 # |---|---|---|

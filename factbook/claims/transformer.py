@@ -87,7 +87,7 @@ def block_exponent(tables: Tables, method: str) -> Finding:
         return fit.line(part, "n_facts", column)
 
     found, verdict = law(rows), judge(rows)
-    variants = {name: (part,) for name, part in without_draws(rows).items()}
+    variants: dict[str, tuple] = {name: (part,) for name, part in without_draws(rows).items()}
     variants |= {"attention solved for": (rows, "n_params_solved")}
     number = f"parameters grow with exponent {signed(found.value)}"
     return Finding(number, interval(found), verdict, reach(rows), sensitivity(verdict, judge, variants))

@@ -8,7 +8,7 @@ from factcore.support import row_blocks, stream
 
 
 def ntk(facts: FactSet, width: int, seed: int) -> GatedMLP:
-    """g(x) = D ((Gx) ⊙ (Ax)) with G and D random and A = (1/h) Σ_i ((G k_i) ⊙ Dᵀ v_f(i)) k_iᵀ.
+    """g(x) = D ((Gx) ⊙ (Ax)), G and D drawn, A averaged: A = (1/h) Σ_i ((G k_i) ⊙ Dᵀ v_f(i)) k_iᵀ.
 
     The Hermite polynomial φ of the paper is that of degree 1, the identity, as in the published code; G (h, d) is
     Gaussian, D (e, h) has unit columns. It stores everything only when h is large: a network too narrow loses facts.
