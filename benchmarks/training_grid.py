@@ -32,20 +32,20 @@ import torch
 import factcore as fc
 from factbook import store
 
-CHOSEN = {"gate": "identity", "lr": 0.2, "value_norm": 8.0, "steps": 2000}
+CHOSEN = {"gate": "identity", "descent": "both", "lr": 0.2, "steps": 2000}
 CHANGES = {
     "chosen": {},
-    "silu, lr 0.02": {"gate": "silu", "lr": 0.02, "value_norm": 1.0},
-    "silu": {"gate": "silu", "lr": 0.05, "value_norm": 32.0},
-    "relu": {"gate": "relu", "lr": 0.05, "value_norm": 32.0},
-    "lr 0.02": {"lr": 0.02},
-    "lr 0.1": {"lr": 0.1},
-    "lr 0.4": {"lr": 0.4},
-    "lr 0.02, logits / 8": {"lr": 0.02, "value_norm": 1.0},
-    "logits / 8": {"value_norm": 1.0},
-    "logits x 4": {"value_norm": 32.0},
-    "1000 steps": {"steps": 1000},
-    "4000 steps": {"steps": 4000},
+    "l-bfgs": {"descent": "l-bfgs"},
+    "adam": {"descent": "adam"},
+    "silu": {"gate": "silu", "lr": 0.02},
+    "relu": {"gate": "relu", "lr": 0.02},
+    "plain, gelu": {"gate": "gelu", "form": "plain", "lr": 0.02},
+    "plain, relu": {"gate": "relu", "form": "plain", "lr": 0.02},
+    "adam, lr 0.02": {"descent": "adam", "lr": 0.02},
+    "adam, lr 0.1": {"descent": "adam", "lr": 0.1},
+    "adam, lr 0.4": {"descent": "adam", "lr": 0.4},
+    "adam, 1000 steps": {"descent": "adam", "steps": 1000},
+    "adam, 4000 steps": {"descent": "adam", "steps": 4000},
 }
 SAME = {"loss": "cross-entropy", "key_norm": 1.0, "spread": 1.0, "warmup": 0}  # columns that no setting here changes
 

@@ -1,6 +1,6 @@
 """`construct`: one entry for every way to build a fact-storing MLP, and the one verification of what they build."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +40,7 @@ def construct(
     record = checked_method(facts, method, width, seed, options)
     with torch.inference_mode(False), torch.enable_grad():
         for units in _widths(record, facts, width):
-            mlp = build_verified(record, facts, [units], [seed], options)[0]
+            mlp = build_verified(record, facts, units, seed, options)
             if not strict or len(mlp.lost) == 0:
                 return mlp
             if width is None and not record.finds_width:
@@ -60,28 +60,22 @@ def checked_method(facts: FactSet, method: str, width: int | None, seed: int, op
     return METHODS[method]
 
 
-def build_verified(
-    record: Method, facts: FactSet, widths: Sequence[int | None], seeds: Sequence[int], options: dict[str, Any]
-) -> list[GatedMLP]:
-    """A network for each of ``widths`` and ``seeds``, its lost rows in ``mlp.lost``; built together where that is had.
+def build_verified(record: Method, facts: FactSet, width: int | None, seed: int, options: dict[str, Any]) -> GatedMLP:
+    """The network of ``width`` and ``seed``, its lost rows in ``mlp.lost``.
 
     Constructions get facts with entries near 1, so that nothing overflows or drowns: keys and values of unusual scale
     times exact powers of two. The keys' factor returns in the weights, the values' factor changes no decision.
     """
     dtype = facts.keys.dtype
     prepared, scale = _prepared(facts, torch.float32 if dtype in SHORT else dtype)
-    if record.build_many is None:
-        mlps = [record.build(prepared, width, seed, **options) for width, seed in zip(widths, seeds)]
-    else:
-        mlps = record.build_many(prepared, widths, seeds, **options)
-    for mlp in mlps:
-        for weight in (mlp.gate_weight, mlp.up) if scale != 1.0 else ():
-            if weight is not None:
-                weight.mul_(scale)
-        mlp.to(dtype)
-        if mlp.lost is None or dtype in SHORT:
-            mlp.lost = lost_rows(mlp, facts)
-    return mlps
+    mlp = record.build(prepared, width, seed, **options)
+    for weight in (mlp.gate_weight, mlp.up) if scale != 1.0 else ():
+        if weight is not None:
+            weight.mul_(scale)
+    mlp.to(dtype)
+    if mlp.lost is None or dtype in SHORT:
+        mlp.lost = lost_rows(mlp, facts)
+    return mlp
 
 
 def _prepared(facts: FactSet, dtype: torch.dtype) -> tuple[FactSet, float]:

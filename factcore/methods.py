@@ -9,7 +9,7 @@ from factcore.constructions.hebbian import hebbian
 from factcore.constructions.max_margin import max_margin
 from factcore.constructions.ntk import ntk
 from factcore.constructions.one_hot import one_hot
-from factcore.constructions.trained import train_many, trained
+from factcore.constructions.trained import trained
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
 
@@ -25,7 +25,7 @@ class Method(NamedTuple):
     most: Callable[[FactSet], int] = lambda facts: LARGEST_WIDTH  # hidden units beyond which it gains nothing
     finds_width: bool = False  # at width=None; the others are doubled until they store everything
     fixed_width: bool = False  # the facts alone decide it
-    build_many: Callable[..., list[GatedMLP]] | None = None  # name(facts, widths, seeds, *, its options)
+    uneven: bool = False  # a wider network may store less, as another draw does
 
     def guess(self, facts: FactSet) -> int:
         """Hidden units at which a search begins."""
@@ -34,10 +34,11 @@ class Method(NamedTuple):
 
 METHODS: dict[str, Method] = {
     "encoder-decoder": Method(encoder_decoder, step=units_per_coordinate, finds_width=True),
-    "ntk": Method(ntk, 600),
+    "ntk": Method(ntk, 600, uneven=True),
     "one-hot": Method(one_hot, finds_width=True, fixed_width=True),
-    "hebbian": Method(hebbian, 90, most=lambda facts: 8 * facts.d * (facts.d + 1)),  # d (d + 1) / 2 are independent
+    # d (d + 1) / 2 features are independent
+    "hebbian": Method(hebbian, 90, most=lambda facts: 8 * facts.d * (facts.d + 1), uneven=True),
     "max-margin": Method(max_margin, 25, most=lambda facts: 8 * len(facts)),
     "block-convex": Method(block_convex, 6, most=lambda facts: 8 * len(facts)),
-    "trained": Method(trained, 4, most=lambda facts: 4 * (len(facts) + facts.d), build_many=train_many),
+    "trained": Method(trained, 4, most=lambda facts: 4 * (len(facts) + facts.d)),
 }

@@ -11,6 +11,7 @@ from factcore.support import check_choice
 GATES: dict[str, Callable[[Tensor], Tensor]] = {
     "step": lambda z: (z > 0).to(z.dtype),
     "relu": torch.relu,
+    "gelu": nn.functional.gelu,
     "silu": nn.functional.silu,
     "identity": lambda z: z,
 }

@@ -55,7 +55,6 @@ seed = 0
 
 # %%
 import pandas as pd
-from IPython.display import display
 from matplotlib import pyplot as plt
 
 from factbook import cost, figures, fit, store
@@ -182,23 +181,6 @@ plt.show()
 
 # %% [markdown]
 # Each point is a single run, so there are no bars; the line is a power law fitted to these runs.
-
-# %% [markdown]
-# ## Many trained networks at once
-#
-# A search for the smallest trained width trains many networks. `factcore.constructions.trained.train_many` does it in one batched computation:
-# the same networks, faster. Processor seconds for 24 networks (8 widths × 3 draws), and for the search of the smallest
-# width of three draws, side by side and one after another, from `python benchmarks/training.py`.
-
-# %% tags=["hide-input"]
-# NBVAL_IGNORE_OUTPUT
-kept = [store.stored("training_benchmark", name) for name in ("laptop", "paper")]
-kept = [rows for rows in kept if rows is not None]
-if kept:
-    columns = ["part", "n_facts", "d", "batched_cpu_s", "serial_cpu_s", "cpu_ratio", "ratio", "same_answers", "device"]
-    display(pd.concat(kept)[columns].round(2))
-else:
-    print("no stored table: python benchmarks/training.py makes it")
 
 # %% [markdown]
 # ## What we found

@@ -98,15 +98,15 @@ methods = {
     "block-convex": ("block-convex", {"solves": 5}),
     "trained": ("trained", {"steps": steps}),
     "block-convex, SiLU": ("block-convex", {"solves": 5, "gate": "silu"}),
-    "trained, SiLU": ("trained", {"steps": steps, "gate": "silu", "lr": 0.02, "value_norm": 1.0}),
+    "trained, SiLU": ("trained", {"steps": steps, "gate": "silu"}),
 }
 seeds = range(seed, seed + 3)
 
 # %% [markdown]
 # ## The run
 #
-# One run finds the smallest width for one rung, size and seed: it doubles or halves the width until it straddles 100% recall
-# and then bisects, to 4%; trained widths are tried side by side, to one unit. A width counts as too small after one failed
+# One run finds the smallest width for one rung, size and seed: the width grows or shrinks until it straddles 100% recall;
+# then bisection cuts the interval to 4%. A width counts as too small after one failed
 # try (NTK: two draws). The encoder-decoder finds its own shortest code and needs no search. Each run is one row in
 # `results/`, written as the run ends: a second call of this page does only what is missing. The laptop profile leaves
 # max-margin out at its largest size: certified solves at many widths would take an hour.

@@ -1,5 +1,5 @@
-"""Certified convex minimisation, and the problem behind `max-margin` and `block-convex`: a multi-class squared hinge
-(Crammer and Singer 2001) over outputs linear in θ.
+"""Certified convex minimisation, and the problem behind `max-margin`: a multi-class squared hinge (Crammer and Singer
+2001) over outputs linear in θ.
 
     Φ(θ) = ½ Σ_i Σ_{j≠f(i)} max(0, 1 − ⟨F_i(θ), v_f(i) − v_j⟩)² + (κ/2) ‖θ‖²,    F(θ) = F₀ + J θ.
 
@@ -13,15 +13,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from factcore.constructions.problem import LOGITS, Linear
 from factcore.support import progress_bar, row_blocks
 
-LOGITS = 2**18  # held at once: on a CPU as many as its cache holds
 CHUNK = 10  # iterations between two looks at the gap
 MEMORY = 20  # pairs of steps that L-BFGS keeps
 MOST_ITERATIONS = 3000
 
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor, float]]  # θ -> Φ, ∇Φ and the smallest margin
-Linear = Callable[[Tensor], Tensor]  # θ (p,) -> outputs F (n, e), or back: ∂Φ/∂F (n, e) -> Jᵀ of it (p,)
 
 
 class Solve(NamedTuple):
@@ -32,6 +31,10 @@ class Solve(NamedTuple):
     gap: float  # certified, above the minimum
     margin: float  # min over i, j of ⟨F_i, v_f(i) − v_j⟩, cut at 1; above 0 every fact decodes
     iterations: int
+
+    def certificate(self) -> dict[str, float]:
+        """All but θ."""
+        return {name: number for name, number in self._asdict().items() if name != "theta"}
 
 
 def hinge(outputs: Tensor, values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -43,8 +43,10 @@ CASES: dict[str, tuple[str, dict]] = {
     "block-convex": ("block-convex", {}),
     "block-convex 2 solves": ("block-convex", {"solves": 2}),
     "block-convex silu": ("block-convex", {"gate": "silu"}),
-    "trained": ("trained", {"steps": 200}),
-    "trained silu": ("trained", {"steps": 200, "gate": "silu", "lr": 0.02, "value_norm": 1.0}),
+    "trained": ("trained", {}),
+    "trained silu": ("trained", {"gate": "silu"}),
+    "trained plain": ("trained", {"form": "plain"}),
+    "trained adam": ("trained", {"steps": 200, "descent": "adam"}),
 }
 NAMES = [(name, kind) for name in CASES for kind in FACTS]
 

@@ -30,14 +30,13 @@ def storing_from(smallest, lucky):
     start=st.one_of(st.none(), st.integers(1, 400)),
     resolution=st.sampled_from([0.0, 0.02, 0.1]),
     attempt=st.integers(0, 2),
-    together=st.booleans(),
+    uneven=st.booleans(),
     step=st.sampled_from([1, 1, 7]),
 )
-def test_it_ends_at_the_smallest_width(smallest, start, resolution, attempt, together, step):
+def test_it_ends_at_the_smallest_width(smallest, start, resolution, attempt, uneven, step):
     smallest = -(-smallest // step) * step
     build, facts = storing_from(smallest, 10 + attempt), fc.spherical_facts(5, 3)
-    many = lambda facts, widths, seeds: [build(facts, w, s) for w, s in zip(widths, seeds)]  # noqa: E731
-    record = Method(build, step=lambda facts: step, most=lambda facts: 1000, build_many=many if together else None)
+    record = Method(build, step=lambda facts: step, most=lambda facts: 1000, uneven=uneven)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(METHODS, "pretended", record)
         found = fc.smallest_width(facts, "pretended", seed=10, start=start, resolution=resolution)
@@ -47,16 +46,34 @@ def test_it_ends_at_the_smallest_width(smallest, start, resolution, attempt, tog
     below = max((width for width in failed if failed[width] == 3 and width < found.width), default=0)
     assert found.width - below <= max(step, resolution * below), "just below, three seeds have failed"
     runs = Counter((trial["width"], trial["seed"]) for trial in found.trials)
+    if uneven:  # and at the widths below these, too
+        beside = [below - k * max(step, int(resolution * below / step) * step) for k in (1, 2)]
+        assert all(failed[width] >= 3 for width in beside if width > 0)
     assert max(runs.values()) == 1 and all(10 <= seed < 13 for _, seed in runs)
     assert all(trial["recall"] in (1.0, 0.8) and trial["seconds"] >= 0 for trial in found.trials)
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_the_widest_useful_width_is_tried_before_it_gives_up(together):
+def test_where_a_wider_network_may_store_less_the_neighbours_are_tried():
+    """51 units and 54 or more store everything: bisection meets 52 and 53 and stops at 54 unless it looks on."""
+    facts = fc.spherical_facts(5, 3)
+
+    def build(facts, width, seed):
+        mlp = fc.GatedMLP(torch.zeros(width, facts.d), None, torch.zeros(facts.e, width), gate="relu")
+        mlp.lost = torch.arange(0 if width == 51 or width >= 54 else 1)
+        return mlp
+
+    found = {}
+    for uneven in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(METHODS, "pretended", Method(build, most=lambda facts: 1000, uneven=uneven))
+            found[uneven] = fc.smallest_width(facts, "pretended", start=54, resolution=0).width
+    assert found == {False: 54, True: 51}
+
+
+def test_the_widest_useful_width_is_tried_before_it_gives_up():
     facts, build = fc.spherical_facts(5, 3), storing_from(100, 0)
-    many = lambda facts, widths, seeds: [build(facts, w, s) for w, s in zip(widths, seeds)]  # noqa: E731
     for most, message in ((100, None), (99, "no width up to 99")):
-        record = Method(build, most=lambda facts, most=most: most, build_many=many if together else None)
+        record = Method(build, most=lambda facts, most=most: most)
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(METHODS, "pretended", record)
             if message is None:

@@ -1,0 +1,69 @@
+"""Where `block-convex` and `trained` begin: linear least squares, one matrix after the other."""
+
+import torch
+from torch import Tensor
+
+from factcore.constructions.problem import Problem, Weights, log_loss
+from factcore.mlp import gate_and_slope
+
+ROUNDS, STEPS = 40, 20  # of least squares, and of conjugate gradients in one of them
+SCALES = [2.0**power for power in range(-2, 8)]  # of the outputs: the log loss chooses
+RIDGE = 1e-3  # relative to the number of keys: smaller ones let weights grow, larger ones collapse units
+
+
+def least_squares_start(problem: Problem, w: Weights) -> Weights:
+    """Weights with F_i near v_f(i): the minimiser of Σ_i ‖F_i − v_f(i)‖² + `RIDGE` n ‖·‖² over A, G and D in turn.
+
+    F is linear in each of the three where the gate is the identity, in A and D where it is another, in D alone in the
+    plain form. At the end the outputs get the scale of smallest log loss.
+    """
+    gated, bilinear = len(w.up) > 0, problem.gate == "identity"
+    for _ in range(ROUNDS if gated else 1):
+        opened = gate_and_slope(problem.gate, problem.keys @ w.gates.T)[0]
+        if gated:
+            w = w._replace(up=_refit(problem, opened, w.down, w.up))
+        if gated and bilinear:
+            w = w._replace(gates=_refit(problem, problem.keys @ w.up.T, w.down, w.gates))
+            opened = problem.keys @ w.gates.T
+        phi = opened * (problem.keys @ w.up.T) if gated else opened
+        gram = phi.T @ phi
+        gram.diagonal().add_(RIDGE * len(phi))
+        w = w._replace(down=torch.linalg.solve(gram, phi.T @ problem.values[problem.targets]).T)
+        w = balanced(w, problem.gate)
+    outputs, losses = problem.outputs(w), {}
+    for scale in SCALES:
+        losses[scale] = float(log_loss(outputs * scale, problem.values, problem.targets)[0])
+    return balanced(w._replace(down=w.down * min(losses, key=losses.__getitem__)), problem.gate)
+
+
+def _refit(problem: Problem, other: Tensor, down: Tensor, at: Tensor) -> Tensor:
+    """`STEPS` of conjugate gradients from ``at`` for the factor whose products with ``other`` (n, h) D reads."""
+    keys, spread = problem.keys, down.T @ down
+
+    def apply(factor: Tensor) -> Tensor:
+        return (other * ((other * (keys @ factor.T)) @ spread)).T @ keys + RIDGE * len(keys) * factor
+
+    left = (other * (problem.values[problem.targets] @ down)).T @ keys - apply(at)
+    direction, size = left.clone(), left.square().sum()
+    for _ in range(STEPS):
+        image = apply(direction)
+        pace = size / (direction * image).sum().clamp_min(1e-30)
+        at, left = at + pace * direction, left - pace * image
+        size, before = left.square().sum(), size
+        direction = left + size / before.clamp_min(1e-30) * direction
+    return at
+
+
+def balanced(w: Weights, gate: str) -> Weights:
+    """Rescale every unit so that its vectors have one norm, the function unchanged: steps then cost the same in each.
+
+    Only a bilinear gate lets G take part; in the plain form nothing is rescaled.
+    """
+    if not len(w.up):
+        return w
+    norms = torch.stack([w.gates.norm(dim=1), w.up.norm(dim=1), w.down.norm(dim=0)])  # (3, h)
+    free = norms if gate == "identity" else norms[1:]
+    factors = free.clamp_min(1e-12).log().mean(dim=0).exp() / norms.clamp_min(1e-12)
+    if gate != "identity":
+        factors[0] = 1.0
+    return Weights(w.gates * factors[0, :, None], w.up * factors[1, :, None], w.down * factors[2])

@@ -1,0 +1,132 @@
+"""What the solved and the trained networks share: slopes against autograd, losses against torch's own."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import factcore as fc
+from factcore.constructions import problem as module
+from factcore.constructions.problem import Problem, Weights, checked_gate, log_loss, network, random_weights
+from factcore.constructions.problem import scaled_problem
+from factcore.constructions.start import ROUNDS, balanced, least_squares_start
+
+few = settings(deadline=None, max_examples=25)
+kinds = pytest.mark.parametrize(
+    "gate, form", [("identity", "gated"), ("silu", "gated"), ("gelu", "plain"), ("relu", "plain")]
+)
+
+
+def small_problem(gate="identity", form="gated", n=11, d=4, v=6, width=5, seed=0) -> tuple[Problem, Weights]:
+    facts = fc.spherical_facts(n, d, n_values=v, seed=seed, dtype=torch.float64)
+    problem, _ = scaled_problem(facts, gate, form)
+    w = random_weights(problem, width, seed, form)
+    return problem, w._replace(gates=w.gates + 0.1 * drawn(w.gates, 9))  # biases differ from 0
+
+
+def drawn(like, seed=0):
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed), dtype=like.dtype)
+
+
+@kinds
+def test_linearised_outputs_are_the_derivative_of_the_network(gate, form):
+    problem, w = small_problem(gate, form)
+    here, forward, transpose = problem.linearised(w)
+    network = lambda gates, up, down: problem.outputs(Weights(gates, up, down))  # noqa: E731
+    torch.testing.assert_close(here, network(*w))
+    theta = drawn(w.flat())
+    value, slope = torch.autograd.functional.jvp(network, tuple(w), tuple(w.like(theta)), strict=False)
+    torch.testing.assert_close(forward(theta), slope)
+    back = drawn(value, 1)
+    by_vjp = torch.func.vjp(network, *w)[1](back)
+    torch.testing.assert_close(transpose(back), torch.cat([part.flatten() for part in by_vjp]))
+
+
+@kinds
+def test_the_network_computes_the_outputs_at_the_keys_as_they_came(gate, form):
+    facts = fc.spherical_facts(12, 5, n_values=4, dtype=torch.float64)
+    facts = fc.FactSet(3 * facts.keys.unique(dim=0), facts.values, facts.targets)  # in the order that problems use
+    problem, scale = scaled_problem(facts, gate, form)
+    w = random_weights(problem, 3, 0, form)
+    w = w._replace(gates=w.gates + 0.1 * drawn(w.gates))
+    mlp = network(w, scale, facts, gate)
+    torch.testing.assert_close(mlp(facts.keys), problem.outputs(w))
+    assert (mlp.up is None) == (mlp.gate_bias is not None) == (form == "plain")
+    assert mlp.n_params == (3 * (5 + 5 + 5) if form == "gated" else 3 * (5 + 5 + 1))
+
+
+@few
+@given(
+    n=st.integers(1, 9), v=st.integers(1, 7), seed=st.integers(0, 99), room=st.integers(1, 40), size=st.floats(-3, 3)
+)
+def test_the_log_loss_is_cross_entropy(n, v, seed, room, size):
+    generator = torch.Generator().manual_seed(seed)
+    outputs = 10**size * torch.randn(n, 3, generator=generator, dtype=torch.float64)
+    values = torch.randn(v, 3, generator=generator, dtype=torch.float64)
+    targets = torch.randint(v, (n,), generator=generator)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "LOGITS", room)
+        loss, slope, margin = log_loss(outputs, values, targets)
+    outputs.requires_grad_()
+    exact = torch.nn.functional.cross_entropy(outputs @ values.T, targets, reduction="sum")
+    (expected,) = torch.autograd.grad(exact, outputs)
+    torch.testing.assert_close(loss, exact.detach(), atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(slope, expected, atol=1e-9, rtol=1e-9)
+    scores = (outputs @ values.T).detach()
+    rivals = [scores[i, targets[i]] - scores[i, j] for i in range(n) for j in range(v) if j != targets[i]]
+    assert margin == pytest.approx(float(min(rivals)) if rivals else float("inf"))
+
+
+@kinds
+@pytest.mark.parametrize("width", [1, 4])
+def test_least_squares_are_at_rest_in_the_last_matrix_they_solved(gate, form, width, monkeypatch):
+    """D minimises Σ‖F − v‖² + ridge n ‖D‖², by the normal equations, up to the balance and the scale of the outputs."""
+    from factcore.constructions import start
+
+    monkeypatch.setattr(start, "SCALES", [1.0])
+    monkeypatch.setattr(start, "balanced", lambda w, gate: w)
+    problem, w = small_problem(gate, form, n=40, d=6, v=9, width=width)
+    w = least_squares_start(problem, w)
+    down = w.down.clone().requires_grad_()
+    outputs = problem.outputs(w._replace(down=down))
+    missed = (outputs - problem.values[problem.targets]).square().sum()
+    (slope,) = torch.autograd.grad(missed + start.RIDGE * len(outputs) * down.square().sum(), down)
+    assert float(slope.abs().max()) < 1e-8
+
+
+def test_least_squares_come_near_the_values_the_more_units_they_have(monkeypatch):
+    facts = fc.spherical_facts(64, 16, dtype=torch.float64)
+    problem, _ = scaled_problem(facts, "identity")
+    wanted = problem.values[problem.targets]
+    missed = []
+    for width in (3, 6, 12, 24):
+        w = least_squares_start(problem, random_weights(problem, width, 0))
+        out = problem.outputs(w)
+        best = (out * wanted).sum() / out.square().sum()  # whatever the scale
+        missed.append(float((best * out - wanted).square().sum() / wanted.square().sum()))
+    assert missed == sorted(missed, reverse=True) and missed[-1] < 0.1 < missed[0] and ROUNDS > 1
+
+
+@few
+@given(
+    gate=st.sampled_from(["identity", "silu"]), seed=st.integers(0, 99), width=st.integers(1, 6), power=st.floats(-6, 6)
+)
+def test_balance_leaves_the_function_unchanged(gate, seed, width, power):
+    problem, w = small_problem(gate, width=width, seed=seed)
+    w = w._replace(up=w.up * 10**power)
+    even = balanced(w, problem.gate)
+    torch.testing.assert_close(problem.outputs(even), problem.outputs(w), rtol=1e-9, atol=1e-12 * 10**power)
+    torch.testing.assert_close(even.up.norm(dim=1), even.down.norm(dim=0))
+    if gate == "identity":
+        torch.testing.assert_close(even.gates.norm(dim=1), even.down.norm(dim=0))
+    else:
+        assert torch.equal(even.gates, w.gates)
+
+
+def test_gates_have_their_forms():
+    assert checked_gate(None, "gated") == "identity" and checked_gate(None, "plain") == "gelu"
+    for gate, form in [("step", "gated"), ("identity", "plain"), ("tanh", "plain")]:
+        with pytest.raises(ValueError, match=f"form='{form}', gate must have a slope, .*got '{gate}'"):
+            checked_gate(gate, form)
+    with pytest.raises(ValueError, match="form must be one of"):
+        checked_gate(None, "round")
