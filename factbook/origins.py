@@ -32,8 +32,8 @@ ORIGINS: dict[str, Origin] = {
     "hebbian": Origin("drawn", "drawn", "linear solve"),
     "encoder-decoder": Origin("drawn", "linear solve", "linear solve", "certified convex"),
     "max-margin": Origin("drawn", "certified convex", "drawn"),
-    "block-convex": Origin(*["averaged, prox-linear, certified convex"] * 3),
-    "trained": Origin(*["drawn, gradient training"] * 3),
+    "block-convex": Origin(*["averaged, linear solve, prox-linear"] * 3),
+    "trained": Origin(*["linear solve, gradient training"] * 3),
 }
 OPTIONS: dict[str, Origin] = {  # the same methods with an option, and what has no name in the table of methods
     "hebbian, variant='raw'": Origin("drawn", "drawn", "averaged"),

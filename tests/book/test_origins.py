@@ -12,7 +12,6 @@ from factcore.methods import METHODS
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 api_pages = pytest.importorskip("api_pages")
-REWRITTEN = ("block-convex", "trained")  # their docstrings do not use the words yet
 
 
 def test_every_method_has_a_row_and_every_word_a_meaning():
@@ -22,15 +21,7 @@ def test_every_method_has_a_row_and_every_word_a_meaning():
         assert name.split(",")[0].split(" (")[0] in {*METHODS, "pairs"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="remove with the words"))
-        if name in REWRITTEN
-        else name
-        for name in METHODS
-    ],
-)
+@pytest.mark.parametrize("name", METHODS)
 def test_the_docstring_says_the_same_words(name):
     text = " ".join(inspect.getdoc(METHODS[name].build).split())
     rows = [origins.ORIGINS[name], *(row for key, row in origins.OPTIONS.items() if key.startswith(f"{name}, variant"))]
