@@ -47,7 +47,7 @@ book: build/book.stamp ## Set up, execute the notebooks (laptop profile), build 
 test: $(if $(FIG),named .venv/.installed,build/book.stamp) ## Unit tests, smoke notebooks against their references (nbval), strict book [one page's: FIG=capacity]
 	FACTCORE_PROGRESS=0 OMP_NUM_THREADS=1 $(PY) -m pytest -q --durations=5 \
 	  --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 240 \
-	  $(if $(FIG),tests/test_toolchain.py "tests/references/$$FIG.ipynb" -k "$$FIG or toc or landing or share")
+	  $(if $(FIG),tests/test_toolchain.py "tests/references/$$FIG.ipynb" -k "$$FIG or toc or every_page or share")
 
 new: ## Begin notebooks/FIG.py with the cells that all notebooks share: FIG=name
 	@[[ "$$FIG" =~ ^[a-z][a-z0-9_]*$$ && ! -e "notebooks/$$FIG.py" ]] || \
@@ -77,6 +77,7 @@ named:  # what is wrong is told before anything is installed or run
 references: named .venv/.installed ## Refresh tests/references/*.ipynb, which nbval compares with (smoke profile) [FIG=capacity]
 	@for name in $${FIG:-$(NOTEBOOKS)}; do \
 	  $(PY) scripts/run_notebook.py "notebooks/$$name.py" "tests/references/$$name.ipynb" --profile smoke --portable; done
+	@$(PY) scripts/share_cells.py  # and what Colab opens
 
 timings: named .venv/.installed ## Measure seconds and memory of every notebook, computing everything [FIG=capacity] [PROFILE=laptop] [DEVICE=cpu]
 	@for name in $${FIG:-$(NOTEBOOKS)}; do store="$$(mktemp -d)"; \
@@ -149,7 +150,7 @@ notebooks/%.ipynb: notebooks/%.py $(INPUTS) $(wildcard results/paper/*.csv)
 	@$(PY) scripts/run_notebook.py $< $@ --page
 
 # --all: Sphinx repeats warnings only for pages that it reads again, and a strict build must see them all.
-build/book.stamp: $(PAGES) _toc.yml _config.yml $(wildcard book/*.* book/_static/* book/_ext/*.py results/*/*.csv) $(PACKAGES)
+build/book.stamp: $(PAGES) _toc.yml _config.yml $(wildcard book/*.* book/parts/* book/_static/* book/_ext/*.py results/*/*.csv) $(PACKAGES)
 	@rm -rf _build/html
 	$(JB) build . -W -n --keep-going --all -q
 	@mkdir -p build

@@ -205,7 +205,7 @@ figures.legend_below(figure, axes[0][0])
 plt.show()
 
 # %% [markdown]
-# The same with hover and toggles: [Compare the methods](../book/compare.md).
+# <!-- generated: scaling -->
 #
 # ## The numbers behind it
 #

@@ -74,6 +74,8 @@ print(f"v = {size['v']} values on the sphere in d = {size['d']}: rho = {solved.r
 print(f"largest gap between the bounds at most 1e-6: {bool((solved.upper - solved.lower).max() <= 1e-6)}")
 
 # %% [markdown]
+# <!-- generated: explore -->
+#
 # ## Two kinds of code
 #
 # The decoder is $D \in \mathbb{R}^{d \times m}$, here the first $m$ columns of a random orthonormal basis. A code $c$

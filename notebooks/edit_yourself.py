@@ -19,7 +19,8 @@
 # **What this page does**: you change a city in a table, run the cells, and read the sentences that the model now completes. Then
 # you undo it.
 #
-# **For whom**: everyone. Start it with the rocket button above (Binder), or `make figure FIG=edit_yourself`. One minute.
+# **For whom**: everyone. Start it with the rocket button above (Binder), or `make figure FIG=edit_yourself`. One minute. The
+# box of [the tour](facts.ipynb) changes a fact of a memory without starting anything.
 
 # %% tags=["remove-cell"]
 import importlib.util

@@ -103,6 +103,8 @@ print(
 )
 
 # %% [markdown]
+# <!-- generated: ask -->
+#
 # ## A code that is too short
 #
 # Inside, each city has a code of $m$ numbers. The builder looked for a short $m$ that still stores everything; with

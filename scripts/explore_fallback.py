@@ -1,4 +1,4 @@
-"""Write the still picture of the page "Turn the geometry": python scripts/explore_fallback.py OUT.svg."""
+"""Write the still picture of the geometry to turn by hand: python scripts/explore_fallback.py OUT.svg."""
 
 from __future__ import annotations
 

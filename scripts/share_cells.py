@@ -1,7 +1,9 @@
-"""The set-up cell into every notebook, and the notebooks' cells into their references: python scripts/share_cells.py.
+"""The set-up cell into every notebook, and the notebooks' cells into their references and into what Colab opens:
+python scripts/share_cells.py.
 
 For a new version in pyproject.toml (a notebook opened alone fetches the package by the tag of its version) and after a
-change of layout or of words. A reference takes what cannot change an output; for all else: make references.
+change of layout or of words. A reference takes what cannot change an output; for all else: make references. Colab opens
+committed .ipynb files only: colab/NAME.ipynb is the notebook as it stands, the laptop profile, not executed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import jupytext
 import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
+COLAB = ROOT / "colab"
 SET_UP = """\
 import importlib.util
 import subprocess
@@ -70,10 +73,25 @@ def set_up(*sources: str) -> bool:
     return all(source.startswith("import importlib.util\n") for source in sources)
 
 
+def for_colab(path: Path) -> str:
+    """A notebook without outputs, as JSON; the same text every time."""
+    notebook = jupytext.read(path)
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"{path.stem}-{index}"
+    kernel = notebook.metadata.kernelspec
+    notebook.metadata = {"kernelspec": {key: kernel[key] for key in ("display_name", "language", "name")}}
+    return nbformat.writes(notebook) + "\n"
+
+
 def main() -> int:
     stale = False
+    COLAB.mkdir(exist_ok=True)
+    for path in COLAB.glob("*.ipynb"):
+        if not (ROOT / "notebooks" / f"{path.stem}.py").is_file():
+            path.unlink()
     for path in sorted((ROOT / "notebooks").glob("*.py")):
         path.write_text(with_set_up(path.read_text(), set_up_cell()))
+        COLAB.joinpath(f"{path.stem}.ipynb").write_text(for_colab(path))
         made = ROOT / "tests" / "references" / f"{path.stem}.ipynb"
         if made.is_file():
             reference = nbformat.read(made, as_version=4)

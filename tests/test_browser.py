@@ -8,6 +8,8 @@ import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pytest
 import yaml
@@ -108,11 +110,55 @@ def test_search_works_from_the_disk(visit):
         page.wait_for_selector(f"#search-results li a[href*='{name}']", state="attached")
 
 
-# --- the page "Compare the methods" ------------------------------------------------------------------------------
+# --- the box "Ask it here" ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width, theme", [(1200, "light"), (360, "dark")])
+def test_the_box_answers_and_a_fact_is_changed_by_keyboard_alone(visit, width, theme):
+    page = visit("notebooks/facts", width=width, theme=theme)
+    assert not page.locator("script[src*='ask_data']").count()  # a page's first view does not load the memory
+    box = page.get_by_role("combobox", name="Airport or question")
+    box.focus()
+    page.keyboard.type("amsterdam sch")
+    assert page.get_by_role("option").first.text_content() == "Amsterdam Airport Schiphol"
+    assert box.get_attribute("aria-expanded") == "true"
+    page.keyboard.press("ArrowDown")
+    assert page.locator(f"#{box.get_attribute('aria-activedescendant')}").get_attribute("aria-selected") == "true"
+    page.keyboard.press("Enter")
+    assert box.get_attribute("aria-expanded") == "false"
+    answer = page.locator("[data-at='answer']")
+    assert answer.text_content() == "Netherlands" and "margin" in page.locator("[data-at='margin']").text_content()
+    page.locator("[data-at='state']").get_by_text("7,007 answer as stored, 0 do not").wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.type("Jap")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert answer.text_content() == "Japan"
+    page.get_by_role("status").get_by_text("Of the other 7,006 answers, 0 changed").wait_for()
+    page.evaluate(axe())
+    found = page.evaluate("axe.run('.ask', {resultTypes: ['violations']})")["violations"]
+    assert not [item["id"] for item in found if item["impact"] in LEVEL]
+    page.get_by_role("button", name="Take it back").click()
+    assert answer.text_content() == "Netherlands"
+    page.get_by_role("status").get_by_text("Taken back. Asked all 7,007 airports: 7,007 answer as stored").wait_for()
+
+
+@pytest.mark.parametrize("typed, why", [("where is schiphol", "no stored key"), ("Atlantis Spaceport", "cannot embed")])
+def test_what_is_not_stored_is_not_known(visit, typed, why):
+    page = visit("notebooks/facts")
+    page.get_by_role("combobox", name="Airport or question").fill(typed)
+    page.wait_for_function("document.querySelector('.ask select').options.length > 1")
+    page.keyboard.press("Enter")
+    assert page.locator("[data-at='answer']").text_content() == "I don't know"
+    assert why in page.locator("[data-at='margin']").text_content()
+    assert not page.get_by_role("button", name="Change the fact").is_visible()
+
+
+# --- the methods to switch on and off ------------------------------------------------------------------------------
 
 
 def test_methods_are_switched_off_and_marks_are_read(visit):
-    page = visit("book/compare")
+    page = visit("notebooks/capacity")
     lines = page.locator("[data-scaling] .picture polyline")
     methods = page.locator("[data-method]").count()
     assert methods >= 8 and lines.count() == methods + 1  # and the floor
@@ -130,15 +176,25 @@ def test_methods_are_switched_off_and_marks_are_read(visit):
     assert re.search(r"n = \d+, [\d,]+ parameters", tip.text_content())
 
 
-def test_without_scripts_the_still_picture_is_there(visit):
-    page = visit("book/compare", java_script_enabled=False)
-    picture = page.locator("img[src$='headline.png']")
+@pytest.mark.parametrize("name, file", [("capacity", "headline.png"), ("decoder", "explore.svg")])
+def test_without_scripts_the_still_picture_is_there(visit, name, file):
+    page = visit(f"notebooks/{name}", java_script_enabled=False)
+    picture = page.locator(f"img[src$='{file}']")
     assert picture.is_visible() and picture.get_attribute("alt")
 
 
-def test_the_page_is_light():
-    page = BOOK / "book" / "compare.html"
-    if not page.is_file():
+@pytest.mark.parametrize("name", toc_pages())
+def test_a_first_view_loads_at_most_a_megabyte(visit, name):
+    """The page with all that it loads at once; MathJax and the fonts of the icons, the same on all pages, aside."""
+    page, loaded = visit(name), []
+    page.on("requestfinished", lambda request: loaded.append(request.url))
+    page.reload(wait_until="networkidle")
+    own = {Path(url2pathname(urlparse(url).path)) for url in loaded if url.startswith("file:")}
+    size = sum(path.stat().st_size for path in own if not {"vendor", "mathjax"} & set(path.parts))
+    assert 10_000 < size <= 1_000_000, sorted((path.stat().st_size, path.name) for path in own)[-5:]
+
+
+def test_the_built_book_is_small():
+    if not (BOOK / "book" / "intro.html").is_file():
         pytest.skip("the book is not built: make book")
-    own = [page, *(ROOT / "book" / "_static" / name for name in ("scaling.js", "scaling.css", "headline.png"))]
-    assert sum(path.stat().st_size for path in own) < 300_000
+    assert sum(path.stat().st_size for path in BOOK.rglob("*") if path.is_file()) <= 25_000_000

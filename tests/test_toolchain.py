@@ -83,11 +83,14 @@ def test_every_page_of_the_toc_exists_and_every_notebook_is_a_page():
     assert {Path(page).name for page in pages if page.startswith("notebooks/")} == names(SOURCES) != set()
 
 
-def test_the_landing_page_links_to_every_other_page():
-    text = (ROOT / "book" / "intro.md").read_text()
+def test_every_page_is_in_the_list_of_pages_and_the_tour_comes_next():
+    text = (ROOT / "book" / "reproducibility.md").read_text()
+    assert toc_pages()[1] == "notebooks/facts"
     for page in toc_pages()[1:]:
         name = Path(page).name
-        assert name == "references" or re.search(rf"\]\([^)]*\b{name}\.(ipynb|md)\)", text), f"no link to {page}"
+        assert name in ("references", "reproducibility") or re.search(rf"\]\([^)]*\b{name}\.(ipynb|md)\)", text), (
+            f"no link to {page}"
+        )
 
 
 def test_the_repository_has_one_address():
@@ -434,6 +437,18 @@ def test_the_reference_is_portable(path):
     script("run_notebook")["check_portable"](nbformat.read(REFERENCES / f"{path.stem}.ipynb", as_version=4))
 
 
+def test_colab_opens_the_notebooks_as_they_stand_at_the_profile_of_the_book():
+    colab = script("share_cells")["for_colab"]
+    assert names((ROOT / "colab").iterdir()) == names(SOURCES)
+    for path in SOURCES:
+        text = (ROOT / "colab" / f"{path.stem}.ipynb").read_text()
+        assert text == colab(path), f"colab/{path.stem}.ipynb is stale: python scripts/share_cells.py"
+        cells = json.loads(text)["cells"]
+        (parameters,) = (cell for cell in cells if "parameters" in cell["metadata"].get("tags", []))
+        assert assigned("".join(parameters["source"])) == PARAMETERS
+        assert not any(cell.get("outputs") for cell in cells)
+
+
 def test_there_are_no_references_without_a_notebook():
     assert names(REFERENCES.glob("*.ipynb")) == names(SOURCES)
 
@@ -631,7 +646,7 @@ def test_launch_buttons_open_files_that_exist(pages):
     for source in SOURCES:
         links = pages[f"notebooks/{source.stem}"].links
         binder = f"https://mybinder.org/v2/gh/{organisation}/main?urlpath=lab/tree/notebooks/{source.stem}.ipynb"
-        path = f"tests/references/{source.stem}.ipynb"
+        path = f"colab/{source.stem}.ipynb"
         colab = f"https://colab.research.google.com/github/{organisation}/blob/main/{path}"
         assert {link for link in links if "mybinder" in link} == {binder}
         assert {link for link in links if "colab" in link} == {colab}

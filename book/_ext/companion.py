@@ -8,15 +8,22 @@ from importlib.metadata import files
 from pathlib import Path
 
 import api_pages
+import ask_pages
 import claim_pages
 import figure_pages
+import findings
 import scaling
 
-# a line "% generated: NAME" in a page of book/ is replaced by what NAME returns, in MyST
+PARTS = Path(__file__).resolve().parents[1] / "parts"
+# a line "% generated: NAME" in a page of book/, and "<!-- generated: NAME -->" in a notebook, where it is not seen
+# elsewhere either, is replaced by what NAME returns, in MyST
 GENERATED = {
     "api": api_pages.markdown,
+    "ask": ask_pages.markdown,
+    "explore": lambda: (PARTS / "explore.md").read_text(),
     "claims": claim_pages.markdown,
     "gallery": figure_pages.gallery,
+    "hero": lambda: hero(),
     "scaling": scaling.markdown,
 }
 
@@ -26,9 +33,30 @@ def complete(app, docname: str, source: list[str]) -> None:
     if docname.startswith("notebooks/"):
         theme = app.config.html_theme_options
         where = (theme["repository_url"], theme["repository_branch"])
-        source[0] = figure_pages.dress(source[0], Path(docname).name, *where)
+        source[0] = figure_pages.dress(source[0], Path(docname).name, *where, fill=fill)
     else:
-        source[0] = re.sub(r"^% generated: (\w+)$", lambda found: GENERATED[found[1]](), source[0], flags=re.M)
+        source[0] = fill(source[0])
+
+
+def fill(text: str) -> str:
+    """The text with its generated parts."""
+    pattern = r"^(?:% generated: (\w+)|<!-- generated: (\w+) -->)$"
+    return re.sub(pattern, lambda found: GENERATED[found[1] or found[2]](), text, flags=re.M)
+
+
+def hero() -> str:
+    return f"```{{raw}} html\n{(PARTS / 'hero.html').read_text()}```"
+
+
+def take_numbers(app, config) -> None:
+    """{{ name }} in a page is a number out of the tables."""
+    config.myst_substitutions = findings.numbers()
+
+
+def write_memory(app, exception) -> None:
+    """Write what the box "Ask it here" loads."""
+    if exception is None and app.builder.format == "html":
+        ask_pages.write(Path(app.outdir, "_static"))
 
 
 def copy_mathjax(app, exception) -> None:
@@ -43,12 +71,25 @@ def copy_mathjax(app, exception) -> None:
             shutil.copyfile(file.locate(), target)
 
 
+def trim_icons(app, exception) -> None:
+    """Empty the theme's script of icons, 1.5 MB on every page: its style sheet and fonts draw the same ones."""
+    if exception is None:
+        for script in Path(app.outdir, "_static/vendor/fontawesome").glob("*/js/all.min.js"):
+            script.write_text("/* icons: css/all.min.css */\n")
+
+
+def load_figures_late(app, pagename, templatename, context, doctree) -> None:
+    """Figures far below are loaded when the reader comes near; not in one file, which is printed at once."""
+    if app.builder.name == "html" and "body" in context:
+        context["body"] = re.sub(r'<img (?=[^>]*src="[^"]*_images/)', '<img loading="lazy" ', context["body"])
+
+
 def mend_colab_links(app, pagename, templatename, context, doctree) -> None:
-    """Point Colab at tests/references/NAME.ipynb: it opens only committed .ipynb files, notebooks/ holds .py."""
+    """Point Colab at colab/NAME.ipynb: it opens only committed .ipynb files, notebooks/ holds .py."""
     for group in context.get("header_buttons", []):
         for button in group.get("buttons", []):
             if button.get("text") == "Colab":
-                button["url"] = button["url"].replace(f"/{pagename}.", f"/tests/references/{Path(pagename).name}.")
+                button["url"] = button["url"].replace(f"/{pagename}.", f"/colab/{Path(pagename).name}.")
 
 
 def drop_thebe(app, pagename, templatename, context, doctree) -> None:
@@ -72,11 +113,15 @@ def link_figures(app, pagename, templatename, context, doctree) -> None:
 
 
 def setup(app) -> dict[str, bool]:
+    app.connect("config-inited", take_numbers)
     app.connect("source-read", complete)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", write_memory)
+    app.connect("build-finished", trim_icons)
     app.connect("html-page-context", mend_colab_links, priority=900)  # after the theme has made its buttons
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", mend_citation_list, priority=900)
     app.connect("html-page-context", link_figures)
+    app.connect("html-page-context", load_figures_late)
     app.add_css_file("book.css")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

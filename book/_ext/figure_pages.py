@@ -9,7 +9,7 @@ import base64
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +68,11 @@ def notebooks() -> Iterator[str]:
 # --- one page ----------------------------------------------------------------------------------------------------
 
 
-def dress(source: str, name: str, repository: str, branch: str) -> str:
-    """The notebook's JSON with its run box, an anchor before each figure, and its files below it.
+def dress(
+    source: str, name: str, repository: str, branch: str, *, fill: Callable[[str], str] = lambda text: text
+) -> str:
+    """The notebook's JSON with its run box, an anchor before each figure, its files below it, and its text as ``fill``
+    completes it.
 
     The page shows figures as svg, sharp at every size; png and pdf are there to download.
     """
@@ -85,6 +88,8 @@ def dress(source: str, name: str, repository: str, branch: str) -> str:
             anchors = "".join(f'<span id="figure-{figure.number}"></span>' for figure in figures)
             cells.append(markdown_cell(f"```{{raw}} html\n{anchors}\n```", f"before-{index}"))
         cell.source = cell.source.removeprefix("# NBVAL_IGNORE_OUTPUT\n")  # a word to the tests, not to the reader
+        if cell.cell_type == "markdown":
+            cell.source = fill(cell.source)
         cells.append(cell)
         for output in cell.get("outputs", []):
             if TYPES["svg"] in output.get("data", {}):
@@ -118,7 +123,7 @@ def run_box(notebook: nbformat.NotebookNode, name: str, repository: str, branch:
     """Where and how to run the page, what it takes in each profile, and the tables that it reads."""
     owner = repository.removeprefix("https://github.com/")
     binder = f"https://mybinder.org/v2/gh/{owner}/{branch}?urlpath=lab/tree/notebooks/{name}.ipynb"
-    colab = f"https://colab.research.google.com/github/{owner}/blob/{branch}/tests/references/{name}.ipynb"
+    colab = f"https://colab.research.google.com/github/{owner}/blob/{branch}/colab/{name}.ipynb"
     lines = [
         ":::{admonition} Run this page",
         ":class: run-this",

@@ -1,4 +1,4 @@
-"""Data of the page "Compare the methods": the capacity tables, one series per method, as JSON inside the page."""
+"""The methods to switch on and off: the capacity tables, one series per method, as JSON inside the page."""
 
 from __future__ import annotations
 
@@ -55,17 +55,16 @@ def markdown(results: Path = ROOT / "results") -> str:
         '<link rel="stylesheet" href="../_static/scaling.css">',
         f'<script type="application/json" id="scaling-data">{data}</script>',
         '<noscript><img src="../_static/headline.png" width="100%" alt="Parameters needed against number of facts, and',
-        'parameters per fact against number of convex solves: the still picture of this page."></noscript>',
+        'parameters per fact against number of convex solves: the same without switches."></noscript>',
         "<div data-scaling></div>",
         '<script src="../_static/scaling.js"></script>',
         "```",
         "",
-        "## The numbers",
-        "",
+        ":::{dropdown} The numbers of this figure",
     ]
     for shown in panels(results):
         lines += [f"Median parameters per fact, {html.escape(shown['title'])}:", "", *table(shown), ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, ":::"])
 
 
 def table(shown: dict) -> list[str]:

@@ -1,4 +1,4 @@
-/* The page "Turn the geometry": pictures as SVG text, then the controls that ask for them. Nothing moves by itself.
+/* The geometry to turn by hand, on the decoder's page: pictures as SVG text, then the controls that ask for them. Nothing moves by itself.
    Needs explore_maths.js; the drawing functions are pure and run without a page. */
 "use strict";
 

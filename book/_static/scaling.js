@@ -1,4 +1,4 @@
-/* The page "Compare the methods": one SVG drawn from the numbers embedded in the page, methods to switch on and off.
+/* The methods to switch on and off, on the capacity page: one SVG drawn from the numbers embedded in the page, methods to switch on and off.
    The drawing functions are pure and run without a page. */
 "use strict";
 
@@ -145,7 +145,7 @@ if (typeof document !== "undefined") {
       tip.hidden = true;
       svg.setAttribute("aria-label", `${measures[measure].label} against the number of facts, logarithmic axes, ` +
         `${panel.title}: ${panel.methods.filter((m) => shown.has(m.key)).map((m) => m.label).join("; ")}. ` +
-        "The numbers stand in the table below.");
+        "The numbers stand in the table below it.");
     }
     root.addEventListener("input", ({ target }) => {
       if (target.dataset.method) shown[target.checked ? "add" : "delete"](target.dataset.method);

@@ -12,6 +12,7 @@ from factcore.support import check_choice, stream
 
 VARIANTS = ("raw", "whitened", "data-dependent")
 TARGETS = ("values", "separators")
+RESIDUAL = 1e-5  # relative, at which conjugate gradients stop
 
 
 def hebbian(
@@ -92,17 +93,23 @@ def refit_factor(
 
 
 def conjugate_gradients(
-    apply: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, *, steps: int = 200, tol: float = 1e-5
+    apply: Callable[[Tensor], Tensor],
+    right: Tensor,
+    diagonal: Tensor | float = 1.0,
+    *,
+    steps: int = 200,
+    start: Tensor | None = None,
 ) -> Tensor:
     """Solve apply(X) = right, apply linear, symmetric and positive definite, preconditioned by its ``diagonal``.
 
-    Stops at a residual of ``tol`` relative to ``right``, or after ``steps`` steps.
+    From ``start`` (0). Stops at a residual of `RESIDUAL` relative to ``right``, or after ``steps`` steps.
     """
-    solution, residual = torch.zeros_like(right), right.clone()
+    solution = torch.zeros_like(right) if start is None else start.clone()
+    residual = right - apply(solution)
     scaled = residual / diagonal
     direction, product = scaled.clone(), (residual * scaled).sum()
     for _ in range(steps):
-        if residual.norm() <= tol * right.norm():
+        if residual.norm() <= RESIDUAL * right.norm():
             break
         image = apply(direction)
         length = product / (direction * image).sum()

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from factcore.constructions.hebbian import conjugate_gradients
 from factcore.constructions.problem import Problem, Weights, log_loss
 from factcore.mlp import gate_and_slope
 
@@ -43,15 +44,8 @@ def _refit(problem: Problem, other: Tensor, down: Tensor, at: Tensor) -> Tensor:
     def apply(factor: Tensor) -> Tensor:
         return (other * ((other * (keys @ factor.T)) @ spread)).T @ keys + RIDGE * len(keys) * factor
 
-    left = (other * (problem.values[problem.targets] @ down)).T @ keys - apply(at)
-    direction, size = left.clone(), left.square().sum()
-    for _ in range(STEPS):
-        image = apply(direction)
-        pace = size / (direction * image).sum().clamp_min(1e-30)
-        at, left = at + pace * direction, left - pace * image
-        size, before = left.square().sum(), size
-        direction = left + size / before.clamp_min(1e-30) * direction
-    return at
+    right = (other * (problem.values[problem.targets] @ down)).T @ keys
+    return conjugate_gradients(apply, right, steps=STEPS, start=at)
 
 
 def balanced(w: Weights, gate: str) -> Weights:

@@ -24,7 +24,6 @@ from factcore.support import check_choice, check_integer, progress_bar
 DESCENTS = ("both", "l-bfgs", "adam")
 MOST = 600  # iterations of L-BFGS: what it has not stored by then it does not store
 LOUD = 8.0  # scale of Adam's logits for a network that is bilinear: it begins sharp
-BETAS, EPS = (0.9, 0.999), 1e-8
 
 
 def trained(
@@ -78,17 +77,15 @@ def _adam(problem: Problem, w: Weights, steps: int, lr: float | None) -> Weights
     loud, lr = (LOUD, lr or 0.2) if problem.gate == "identity" else (1.0, lr or 0.02)
     values = problem.values * loud
     w = w._replace(down=w.down * (w.down.shape[0] / w.down.shape[1]) ** 0.5)  # spread 1/√h
-    theta = w.flat()
-    mean, square = torch.zeros_like(theta), torch.zeros_like(theta)
-    for step in progress_bar(range(1, steps + 1), "training"):
-        outputs, _, transpose = problem.linearised(w.like(theta))
+    theta = w.flat().requires_grad_()
+    adam = torch.optim.Adam([theta], lr=lr)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    for _ in progress_bar(range(steps), "training"):
+        outputs, _, transpose = problem.linearised(w.like(theta.detach()))
         _, slope, margin = log_loss(outputs, values, problem.targets)
         if margin >= CLEAR * loud:
             break
-        gradient = transpose(slope) / len(outputs)
-        mean.lerp_(gradient, 1 - BETAS[0])
-        square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        size = (square / (1 - BETAS[1] ** step)).sqrt_().add_(EPS)
-        pace = 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
-        theta = theta.addcdiv(mean, size, value=-lr * pace / (1 - BETAS[0] ** step))
-    return w.like(theta)
+        theta.grad = transpose(slope) / len(outputs)
+        adam.step()
+        decay.step()
+    return w.like(theta.detach())

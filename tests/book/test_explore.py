@@ -1,4 +1,4 @@
-"""The page "Turn the geometry": its JavaScript against factcore, closed forms and what its text claims."""
+"""The geometry to turn by hand: its JavaScript against factcore, closed forms and what its text claims."""
 
 import importlib.util
 import json
@@ -257,7 +257,7 @@ def test_plot_stays_in_its_frame(js, geometry):
 
 
 def test_page_names_files_that_exist_and_reads_nothing_else():
-    page = (ROOT / "book" / "explore.md").read_text()
+    page = (ROOT / "book" / "parts" / "explore.md").read_text()
     for name in re.findall(r'(?:src|href)="\.\./_static/([^"]+)"', page):
         assert (STATIC / name).is_file(), name
     assert len(re.findall(r'(?:src|href)="', page)) == 4

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -60,6 +61,15 @@ def test_figures_of_notebooks_open_alone():
         context = {"body": f"<p>{picture}</p>"}
         companion.link_figures(None, name, "page.html", context, None)
         assert context["body"] == f"<p>{expected}</p>"
+
+
+@pytest.mark.parametrize("builder, late", [("html", True), ("singlehtml", False)])
+def test_figures_of_a_page_are_loaded_late(builder, late):
+    companion, app = pytest.importorskip("companion"), SimpleNamespace(builder=SimpleNamespace(name=builder))
+    context = {"body": '<img alt="a" src="../_images/x.svg" /><img src="../_static/y.png">'}
+    companion.load_figures_late(app, "notebooks/x", "page.html", context, None)
+    mark = 'loading="lazy" ' if late else ""
+    assert context["body"] == f'<img {mark}alt="a" src="../_images/x.svg" /><img src="../_static/y.png">'
 
 
 def test_figures_are_numbered_with_their_files(notebook):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factcore as fc
+from factcore.constructions import hebbian as module
 from factcore.constructions.hebbian import conjugate_gradients, features, refit_factor, ridge_readout
 
 
@@ -84,14 +85,16 @@ def test_refit_factor_is_the_dense_least_squares_solution():
     np.testing.assert_allclose(found.numpy(), by_hand, rtol=1e-3, atol=1e-4 * np.abs(by_hand).max())
 
 
-def test_conjugate_gradients_solve_a_dense_system():
+def test_conjugate_gradients_solve_a_dense_system(monkeypatch):
+    monkeypatch.setattr(module, "RESIDUAL", 1e-12)
     generator = torch.Generator().manual_seed(0)
     root = torch.randn(30, 30, generator=generator, dtype=torch.float64)
     matrix, right = root @ root.T + torch.eye(30, dtype=torch.float64), torch.randn(30, 2, generator=generator).double()
-    found = conjugate_gradients(
-        lambda x: matrix @ x, right, matrix.diagonal()[:, None].expand(30, 2), steps=500, tol=1e-12
-    )
+    diagonal = matrix.diagonal()[:, None].expand(30, 2)
+    found = conjugate_gradients(lambda x: matrix @ x, right, diagonal, steps=500)
     torch.testing.assert_close(found, torch.linalg.solve(matrix, right))
+    again = conjugate_gradients(lambda x: matrix @ x, right, diagonal, steps=500, start=found)
+    torch.testing.assert_close(again, found, rtol=1e-9, atol=1e-9)
     stopped = conjugate_gradients(lambda x: matrix @ x, right, torch.ones_like(right), steps=1)
     assert float((matrix @ stopped - right).norm()) > 1e-2
     zero = conjugate_gradients(lambda x: matrix @ x, 0 * right, torch.ones_like(right))

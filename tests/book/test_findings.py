@@ -1,0 +1,69 @@
+"""The introduction's findings: every number is put in from a table, and what the sentences say of it holds."""
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+findings = pytest.importorskip("findings")
+BOOK = ROOT / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def numbers() -> dict[str, float]:
+    found = findings.numbers()
+    named = {"editor": found.pop("editor")}
+    assert named["editor"] in ("ROME", "MEMIT", "AlphaEdit")
+    return {name: float(text.replace(",", "").rstrip("%")) for name, text in found.items()}
+
+
+def test_the_introduction_types_no_number_and_uses_every_one(numbers):
+    text = (ROOT / "book" / "intro.md").read_text()
+    part = re.search(r"## Five findings\n(.*?)\n## ", text, flags=re.S)[1]
+    assert set(re.findall(r"{{ (\w+) }}", part)) == set(numbers) | {"editor"}
+    typed = re.sub(r"{{.*?}}|^\d\. ", "", part, flags=re.M)
+    assert not re.search(r"\d", typed)
+
+
+def test_what_the_findings_say_holds(numbers):
+    assert numbers["block_times"] < 2 < 10 < numbers["paper_times"]  # "come near training"
+    assert min(numbers["one_share"], numbers["several_share"]) > 100  # "more than the best published training"
+    assert numbers["tight_recall"] < 50 and numbers["tight_solved"] == numbers["block_recall"] == 100
+    assert numbers["swap_score"] > numbers["editor_score"] + 0.1
+    assert abs(numbers["swap_score"] - numbers["replay_score"]) < 0.02  # "does as well"
+
+
+def test_numbers_are_those_of_the_tables(tmp_path):
+    rows = [("trained", 100), ("block-convex", 150), ("paper-codes", 2000)]
+    table = pd.DataFrame([{"rung": r, "d": 8, "n_facts": 10, "n_params": n} for r, n in rows])
+    small = pd.DataFrame([{"rung": "trained", "d": 8, "n_facts": 5, "n_params": 1}])
+    other = pd.DataFrame([{"rung": "trained", "d": 16, "n_facts": 10, "n_params": 1}])
+    assert findings.cost(pd.concat([table, small, other])) == {
+        "cost_n": "10",
+        "cost_d": "8",
+        "block_cost": "15.0",
+        "block_times": "1.5",
+        "paper_times": "20",
+    }
+    fewest = [{"rung": "one", "d": 16, "seed": s, "n_facts": n, "recall": 1.0} for s, n in ((0, 568), (1, 284))]
+    lost = [{"rung": "one", "d": 16, "seed": 1, "n_facts": 1000, "recall": 0.9}]
+    found = findings.pairs(pd.DataFrame(fewest + lost))
+    assert found == {"one_d": "16", "one_share": "50%"}
+    scores = [("swap", 0.9), ("swap", 0.8), ("rome", 0.2), ("memit", 0.4), ("finetune with replay", 0.7), ("no_op", 1)]
+    edits = [{"method": m, "score": s, "share": 0.1, "construction": "block-convex"} for m, s in scores]
+    found = findings.edits(pd.DataFrame([*edits, edits[0] | {"share": 0.5, "score": 0.0}]))
+    assert found == {"swap_score": "0.85", "replay_score": "0.70", "editor": "MEMIT", "editor_score": "0.40"}
+
+
+def test_the_built_introduction_shows_them():
+    page = BOOK / "book" / "intro.html"
+    if not page.is_file():
+        pytest.skip("the book is not built")
+    text = re.sub(r"<[^>]+>", "", page.read_text())
+    assert "{{" not in text
+    for name, number in findings.numbers().items():
+        assert number in text, name
