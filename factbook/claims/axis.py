@@ -66,6 +66,8 @@ def exponent_claim(
         return verdict_of(exponents(rows, *pair, tied), rule)
 
     found = exponents(table, method, over)
+    if len(found) < rules.LEAST_SHARES:
+        raise NoTable(f"exponents at {len(found)} α only: fewer than {rules.LEAST_SHARES} have enough d yet")
     verdict = verdict_of(found, rule)
     number = "exponent " + listed(f"{signed(row.exponent)} at α = {share(row.alpha)}" for row in found.itertuples())
     if lost := int(found.left_out.sum()):

@@ -17,7 +17,6 @@ from factbook.claims.judging import (
     claim,
     holds,
     interval,
-    listed,
     reach,
     sensitivity,
     share,
@@ -93,10 +92,10 @@ def bits_per_parameter(tables: Tables) -> Finding:
 
     verdict = judge(found)
     ends = [min(found, key=lambda key: found[key].value), max(found, key=lambda key: found[key].value)]
-    number = listed(f"{found[key].value:.2f} bits at α = {share(key[0])}, d = {key[1]}" for key in ends)
+    number = " to ".join(f"{found[key].value:.2f} bits at α = {share(key[0])}, d = {key[1]}" for key in ends)
     variants = {f"α = {share(alpha)}": ({k: v for k, v in found.items() if k[0] == alpha},) for alpha, _ in found}
     changes = sensitivity(verdict, judge, variants)
-    return Finding(f"from {number}".replace(", ", " to ", 1), "", verdict, reach(rows), changes)
+    return Finding(f"from {number}", "", verdict, reach(rows), changes)
 
 
 @claim(

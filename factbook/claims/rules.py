@@ -21,6 +21,7 @@ STRONG_RANK = 0.5  # a number characterises a cost where their rank correlation 
 PRECISE = 1e-10  # relative error at which a closed form counts as met in float64
 RECALL = 0.99  # "usable in a transformer", as published
 LEAST_SIZES, LEAST_DRAWS = 3, 2  # below which there is no test
+LEAST_SHARES = 3  # values of α on the papers' axis for a claim on exponents
 LEAST_SPAN = 2.0  # a quantity must vary by this factor where an exponent in it is claimed
 MOST_OF_D = 0.9  # a code length above this share of d is capped by d: no test of its law
 

@@ -22,7 +22,9 @@ def write(folder, name, rows, profile="laptop"):
     pd.DataFrame(rows).assign(**PROVENANCE).to_csv(folder / profile / f"{name}.csv", index=False, na_rep="nan")
 
 
-def axis(folder, *, noise=0.01, seeds=3, alphas=(1 / 16, 1 / 4), sizes=(32, 64, 128, 256), profile="laptop", **laws):
+def axis(
+    folder, *, noise=0.01, seeds=3, alphas=(1 / 16, 1 / 8, 1 / 4), sizes=(32, 64, 128, 256), profile="laptop", **laws
+):
     """A table on the papers' axis in which every method follows n_params = law(n), but for noise."""
     rng = np.random.default_rng(0)
     rows = [
@@ -116,7 +118,7 @@ def test_a_method_that_stores_nothing_is_infinitely_dear_and_not_lost(tmp_path):
     assert verdict("order_of_the_three_curves", tmp_path) == "reproduced"
     assert verdict("hebbian_against_ntk", tmp_path) == "undecided"
     found = scaling.exponents(table.assign(n_params=np.where(none, np.inf, table.n_params)), "ntk", None)
-    assert list(found.alpha) == [1 / 16]
+    assert list(found.alpha) == [1 / 16, 1 / 8]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +162,14 @@ def test_the_paper_profile_goes_first_and_too_little_of_it_falls_back(tmp_path):
     axis(tmp_path, profile="paper", sizes=(64, 128, 256), **laws)
     found = judged("scales_as_training", tmp_path)
     assert (found.profile, found.tables) == ("paper", ("scaling.csv at abc1234",))
+
+
+def test_one_share_alone_decides_nothing(tmp_path):
+    laws = {"paper_codes": lambda n: 80.0 * n, "trained": lambda n: 4.0 * n}
+    axis(tmp_path, alphas=(1 / 16, 1 / 4), **laws)
+    assert verdict("scales_as_training", tmp_path) == "not testable here"
+    axis(tmp_path, **laws)
+    assert verdict("scales_as_training", tmp_path) == "reproduced"
 
 
 def test_sensitivity_names_the_draw_that_carries_a_verdict(tmp_path):
