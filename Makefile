@@ -106,10 +106,11 @@ pdf: $(PAGES) ## The whole book as build/book.pdf (needs Chromium: apt install c
 serve: build/book.stamp ## Serve the built book on localhost [PORT=8000]
 	$(PY) -m http.server --bind 127.0.0.1 --directory _build/html "$$PORT"
 
-lint: .venv/.installed ## ruff, its format, mypy, the schemas of workflows and forms, and known vulnerabilities of what is locked
+lint: .venv/.installed ## ruff, its format, mypy, the tables' provenance, schemas of workflows and forms, known vulnerabilities
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check $(CODE)
 	$(PY) -m mypy
+	$(PY) -m factbook.provenance
 	$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(PY) -m check_jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 	$(PY) scripts/audit.py requirements.lock requirements.torch

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 RESAMPLES = 2000
 
@@ -53,7 +54,7 @@ def _resampled_slopes(table: pd.DataFrame, x: str, y: str, rng: np.random.Genera
 
 
 class Estimate(NamedTuple):
-    """A number and its 95% bootstrap interval."""
+    """A number and its 95% interval."""
 
     value: float
     low: float
@@ -136,3 +137,64 @@ def exponent_difference(first: pd.DataFrame, second: pd.DataFrame, x: str, y: st
     """Exponent of y in x over ``first`` minus that over ``second``, each resampled on its own as in `power_law`."""
     rng = np.random.default_rng(seed)
     return _estimate(_resampled_slopes(first, x, y, rng)[0] - _resampled_slopes(second, x, y, rng)[0])
+
+
+def line(table: pd.DataFrame, x: str, y: str) -> Estimate:
+    """Slope of log y on log x by least squares over all rows, with Student's interval from the residuals.
+
+    What is no line widens it, as the spread of the rows does. ValueError for entries that are not positive and finite
+    and for fewer than three different x.
+    """
+    values = table[[x, y]].to_numpy(dtype=float)
+    if not ((values > 0) & np.isfinite(values)).all():
+        raise ValueError(f"{x} and {y} must be positive finite numbers")
+    log_x, log_y = np.log(values).T
+    if len(np.unique(log_x)) < 3:
+        raise ValueError(f"an exponent with an interval needs at least three different values of {x}")
+    found = stats.linregress(log_x, log_y)
+    reach = float(stats.t.ppf(0.975, len(table) - 2)) * found.stderr
+    return Estimate(float(found.slope), float(found.slope - reach), float(found.slope + reach))
+
+
+def mean_ratio(ratios: pd.Series) -> Estimate:
+    """Geometric mean of the ratios, with Student's interval of the mean logarithm.
+
+    Where one is infinite or 0 (a run that stored nothing is infinitely dear), the median and the range. ValueError for
+    fewer than two ratios and for entries that are negative or NaN.
+    """
+    return mean_ratios(pd.DataFrame({"ratio": ratios, "size": 0}), "size", "ratio")[0]
+
+
+def mean_ratios(table: pd.DataFrame, by: str | list[str], ratio: str) -> dict[Any, Estimate]:
+    """Geometric mean of the column ``ratio`` in each group of ``by`` that has two rows, with Student's interval.
+
+    The spread of the logarithms is taken to be the same in all groups and pooled over them: two or three draws of one
+    group know little of it. Groups with an infinite ratio or 0 give the median and the range. ValueError for ratios
+    that are negative or NaN, and where no group has two.
+    """
+    if not (table[ratio] >= 0).all():
+        raise ValueError(f"ratios must be numbers from 0, got {list(table[ratio])}")
+    groups = {key: rows[ratio].to_numpy(dtype=float) for key, rows in table.groupby(by) if len(rows) > 1}
+    if not groups:
+        raise ValueError(f"a mean ratio needs two ratios in one group of {by}")
+    logs = {key: np.log(rows) for key, rows in groups.items() if (rows > 0).all() and np.isfinite(rows).all()}
+    freedom = sum(len(rows) - 1 for rows in logs.values())
+    spread = (sum(((rows - rows.mean()) ** 2).sum() for rows in logs.values()) / max(1, freedom)) ** 0.5
+    reach = float(stats.t.ppf(0.975, max(1, freedom))) * spread
+    found = {}
+    for key, rows in groups.items():
+        if key in logs:
+            middle, wide = logs[key].mean(), reach / len(rows) ** 0.5
+            found[key] = Estimate(*(float(np.exp(z)) for z in (middle, middle - wide, middle + wide)))
+        else:
+            found[key] = Estimate(float(np.median(rows)), float(rows.min()), float(rows.max()))
+    return found
+
+
+def mean(values: pd.Series) -> Estimate:
+    """Mean and Student's interval of it; ValueError for fewer than two values or any that are not finite."""
+    numbers = values.to_numpy(dtype=float)
+    if len(numbers) < 2 or not np.isfinite(numbers).all():
+        raise ValueError(f"a mean needs at least two finite numbers, got {list(numbers)}")
+    reach = float(stats.t.ppf(0.975, len(numbers) - 1)) * numbers.std(ddof=1) / len(numbers) ** 0.5
+    return Estimate(float(numbers.mean()), float(numbers.mean() - reach), float(numbers.mean() + reach))

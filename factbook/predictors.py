@@ -8,6 +8,8 @@ from torch.nn.functional import normalize
 
 from factcore.geometry import decodability
 
+PLAINER = ("median_rho", "distinct", "condition", "effective_rank", "nearest")  # distinct: 1 − coherence
+
 
 def predictors(values: Tensor) -> dict[str, float]:
     """Numbers of ``values`` (v ≥ 2, d) that may foretell what storing facts about them costs.

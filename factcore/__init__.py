@@ -1,4 +1,4 @@
-"""factcore: MLPs that store facts because their weights were written down, not trained.
+"""factcore: MLPs that store facts because their weights were averaged or solved for, not trained.
 
     facts = spherical_facts(1024, 64)      # keys, values and the map between them
     mlp = construct(facts)                 # a torch module, R^d → R^d

@@ -12,13 +12,14 @@
 # ---
 
 # %% [markdown]
-# # Airports in a transformer that nobody trained
+# # Airports in a transformer, every weight drawn or solved for
 #
 # **What the paper claims** {cite:p}`dugan2025constructing`: transformers can use constructed MLPs, once attention has been trained to bring
 # them the right key. It shows this on synthetic embeddings.
 #
 # **What this page does**: the key vocabulary is 7,007 names of airports, the values are their cities, both as sentence embeddings. The
-# memory is constructed, attention is solved for, no weight is trained, and a bound tells for which keys the answer to *every* sequence of the
+# memory comes from linear systems and certified convex problems, attention from one more ([which is which](../book/api.md)); no weight
+# follows a loss without a guarantee. A bound tells for which keys the answer to *every* sequence of the
 # task is proved right.
 #
 # **For whom**: anyone who wonders whether the [synthetic result](usable.ipynb) survives real text. Five minutes.
@@ -44,7 +45,7 @@ device = "cpu"
 seed = 0
 
 # %% [markdown]
-# ## Written down
+# ## Solved for
 #
 # Attention that reads only directions wants keys of one norm, so the embeddings are normalised. Three calls make the transformer:
 

@@ -93,8 +93,8 @@ for row in rows:
 #
 # ## What happened
 #
-# `edit` took the whole table of facts, put the new city in, and solved for a new MLP of 32 hidden units; no gradient was followed. Nothing
-# else of the model changed. How well did it go, over all sentences?
+# `edit` took the whole table of facts, put the new city in, and solved for a new MLP of 32 hidden units: a few convex problems, each with a
+# certificate, and no gradient through the model. Nothing else of the model changed. How well did it go, over all sentences?
 
 # %%
 # NBVAL_IGNORE_OUTPUT

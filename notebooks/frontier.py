@@ -243,8 +243,9 @@ middle.loc["whitened to degree t"].round(3)
 #
 # - With trained attention tight codes and full buckets do cost usability: within each gate, what saves parameters shrinks the angle that keys
 #   tolerate, and with the angle goes what the transformer keeps. All kinds but the hard buckets follow one curve of loss against angle.
-# - With attention solved for that trade-off is gone at this size: what a memory stores alone, it keeps, down to the shortest codes; sharpening
-#   the trained attention does the same for all that gets through. The conflict is one with noisy attention, not one in the memories.
+# - With attention solved for that trade-off does not show at this size, with junk of 16 tokens and an angle of about 0.0015°: what a memory
+#   stores alone, it keeps, down to the shortest codes; sharpening the trained attention does the same for all that gets through. Here the
+#   conflict is one with noisy attention. Larger junk vocabularies, and embeddings on which attention stays noisy, are not tested.
 # - Whitening does not cost usability, on these values: codes made by optimisation read spiked values as they are, so it saves hardly any
 #   parameters, and it leaves the network hardly steeper. We do not see the paper's trade-off between whitening and usability in this form.
 # - Behind trained attention block-convex networks move the frontier, and noisy copies of the keys move it a little further: fewer parameters at

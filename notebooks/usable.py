@@ -459,10 +459,10 @@ last = curves[curves.memory == in_place][[f"recall_{steps}", f"adaptive_{steps}"
 print(f"{in_place}: recall {last.iloc[0]:.1%}, after a swap {last.iloc[1]:.1%}")
 
 # %% [markdown]
-# - **Nothing needs to be trained.** With attention solved for, the noise all but vanishes: every memory answers every sequence, down to the
+# - **Attention need not be trained.** Solved for by one convex problem, with 16 junk tokens, its noise all but vanishes: every memory answers every sequence, down to the
 #   shortest codes, and this is proved key by key, before and after the swap. The exception is the Hebbian memory, which is too small for the
 #   second map of a draw and loses a key of it outside of the transformer as well.
-# - **The conflict between capacity and usability is one with noise, and the noise can be removed.** It is there with our trained attention, and has two
+# - **The conflict between capacity and usability is one with noise, and here the noise can be removed.** It is there with our trained attention, and has two
 #   sources: a softmax that never quite chooses, and the trained norm, which turns every key a little. Sharpening undoes both, without training: each
 #   memory then keeps what gets through, and what stays lost is what attention itself mistakes.
 # - **A look-up, not a memory of answers.** Whatever a constructed MLP recalls as inserted, it recalls after the swap. An MLP trained in

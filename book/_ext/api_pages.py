@@ -14,7 +14,7 @@ import factapp
 import factbook
 import factcore
 import factcore.transformer
-from factbook import editing
+from factbook import editing, origins
 from factcore.methods import METHODS
 
 PACKAGES = (factcore, factapp, factbook)
@@ -30,6 +30,7 @@ def markdown() -> str:
     for name, method in METHODS.items():
         call = signature(method.build, method.build.__name__)
         lines += [f"### `{name}`", "", f"```python\n{call}\n```", "", docstring(method.build), ""]
+    lines += ["## How the weights come about", "", first_line(origins), "", origins.markdown(), ""]
     for package in (factcore.transformer, editing):
         lines += [f"## {package.__name__}", "", first_line(package), ""]
         for name in package.__all__:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from factbook.claims import CLAIMS, SOURCES, VERDICTS, evaluate
+from factbook.claims import CLAIMS, SOURCES, VERDICTS, Claim, Judged, evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 CITATIONS = {
@@ -24,21 +24,28 @@ def small(text: str) -> str:
 
 
 def markdown(results: Path = ROOT / "results") -> str:
-    """The summary line and one table per source, in MyST."""
-    found = [(row, *evaluate(row, results)) for row in CLAIMS]
-    counts = {verdict: sum(finding.verdict == verdict for _, finding, _ in found) for verdict in VERDICTS}
+    """The summary line and one table per source, in MyST: the papers' claims first, then what this book adds."""
+    found = [(row, evaluate(row, results)) for row in CLAIMS]
+    papers = [judged for row, judged in found if row.source != "ours"]
+    counts = {verdict: sum(judged.finding.verdict == verdict for judged in papers) for verdict in VERDICTS}
     lines = [
-        f"Of {len(found)} claims: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".",
+        f"Of {len(papers)} claims of papers: "
+        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        + ".",
         "",
     ]
     for source, title in SOURCES.items():
-        lines += [f"## {title}", "", f"{CITATIONS[source]}", ""]
-        lines += ["| Claim | Ours | Verdict | Page |", "|---|---|---|---|"]
-        for row, finding, profile in found:
-            if row.source == source:
-                says = f"{row.says} {small(f'Rule: {row.rule}.')}"
-                ours = " ".join(filter(None, [finding.number, small(finding.interval)]))
-                by = f"{page_link(row.page)} {small(f'{profile} profile' if profile else '')}"
-                lines.append(f"| {says} | {ours} | **{finding.verdict}** | {by} |")
-        lines.append("")
+        lines += [f"## {title}", ""] + ([CITATIONS[source], ""] if source in CITATIONS else [])
+        lines += ["| Claim | Ours | Verdict | If one thing is changed | Page |", "|---|---|---|---|---|"]
+        lines += [line(row, judged) for row, judged in found if row.source == source] + [""]
     return "\n".join(lines)
+
+
+def line(row: Claim, judged: Judged) -> str:
+    """One claim: its rule in small print under it, and under our number its interval, scale, protocol and tables."""
+    finding = judged.finding
+    says = f"{row.says} {small(f'Rule: {row.rule}.')}"
+    under = [finding.interval, finding.scale, row.protocol and f"Protocol: {row.protocol}", "; ".join(judged.tables)]
+    ours = " ".join([finding.number, *map(small, filter(None, under))])
+    by = f"{page_link(row.page)} {small(f'{judged.profile} profile' if judged.profile else '')}"
+    return f"| {says} | {ours} | **{finding.verdict}** | {finding.sensitivity} | {by} |"

@@ -17,6 +17,8 @@ import nbformat
 import yaml
 from PIL import Image
 
+from factbook.provenance import at_commits
+
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES, THUMBNAILS = ROOT / "build" / "figures", ROOT / "build" / "thumbnails"
 TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
@@ -130,7 +132,8 @@ def run_box(notebook: nbformat.NotebookNode, name: str, repository: str, branch:
         f"Time from nothing: {times(notebook, name)} ([what that means](../book/reproducibility.md)).",
     ]
     tables = [
-        f"{{download}}`{path.name} ({path.parent.name}) <../{path.relative_to(ROOT)}>`" for path in tables_of(notebook)
+        f"{{download}}`{path.name} ({path.parent.name}) <../{path.relative_to(ROOT)}>` {commits_of(path)}"
+        for path in tables_of(notebook)
     ]
     if tables:
         lines += ["", f"Data: {', '.join(tables)}."]
@@ -155,6 +158,11 @@ def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "re
         else:
             words.append(f"{profile} not measured")
     return ", ".join(words)
+
+
+def commits_of(table: Path) -> str:
+    """By which code its rows were computed: "at 47c6255", in the order of the rows."""
+    return at_commits([row["commit"] for row in rows_of(table)])
 
 
 def rows_of(table: Path) -> list[dict[str, str]]:

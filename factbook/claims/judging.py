@@ -1,36 +1,38 @@
-"""What a claim is, how a verdict is reached, and the words for its numbers."""
+"""What a claim is, where its numbers come from, and the words for them; the rules are in `factbook.claims.rules`."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from factbook import fit
+from factbook.claims import rules
+from factbook.provenance import caption
 from factbook.store import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
-VERDICTS = ("reproduced", "stronger", "differs", "not tested")
+VERDICTS = rules.VERDICTS
 SOURCES = {
     "paper": "Constructing Efficient Fact-Storing MLPs for Transformers",
     "hebbian": "MLPs are Hebbians",
     "related": "Earlier and related work",
+    "ours": "What this book adds",
 }
 
 
 class NoTable(Exception):
-    """The table that a row needs is not there, or holds too little."""
+    """There is no test: the table is not there, holds too little, or holds what cannot vary; the text says which."""
 
 
 class Finding(NamedTuple):
-    """What the tables say about one claim: our number, its interval (or range), and the verdict by the row's rule."""
+    """What the tables say about one claim: our number, its interval, the verdict by its rule, and over what it goes."""
 
     number: str
     interval: str
     verdict: str
+    scale: str = ""  # n, d, draws
+    sensitivity: str = ""  # what becomes of the verdict when one thing is changed
 
 
 Tables = Callable[[str], pd.DataFrame]
@@ -42,88 +44,113 @@ class Claim(NamedTuple):
     rule: str
     page: str
     find: Callable[[Tables], Finding]
+    protocol: str  # theirs or ours, and in what they differ
+    needs: str  # the size, protocol or table that would test it where ours do not
+
+
+class Judged(NamedTuple):
+    """A finding, the profile it rests on ('' for none) and its tables with their commits."""
+
+    finding: Finding
+    profile: str
+    tables: tuple[str, ...] = ()
 
 
 CLAIMS: list[Claim] = []
 
 
-def claim(source: str, says: str, *, rule: str, page: str):
+def claim(source: str, says: str, *, rule: str, page: str, protocol: str = "", needs: str = ""):
     """Make the function below it a row: whose claim, what it says, when it holds, and the notebook that shows it."""
 
     def add(find: Callable[[Tables], Finding]):
-        CLAIMS.append(Claim(source, says, rule, page, find))
+        CLAIMS.append(Claim(source, says, rule, page, find, protocol, needs))
         return find
 
     return add
 
 
-def holds(truth: bool, *, stronger: bool = False) -> str:
-    """The verdict: "stronger" or "reproduced" where the claim holds, "differs" where it does not."""
-    return ("stronger" if stronger else "reproduced") if truth else "differs"
+def evaluate(row: Claim, results: Path = ROOT / "results") -> Judged:
+    """The finding of a row: from the paper profile where its tables allow a test, from the laptop profile otherwise."""
+    reason = ""
+    for profile in ("paper", "laptop"):
+        read: dict[str, str] = {}
+
+        def tables(name: str, folder: Path = results / profile, read: dict[str, str] = read) -> pd.DataFrame:
+            path = folder / f"{name}.csv"
+            if not path.is_file():
+                raise NoTable(f"no table {name}.csv yet")
+            table = read_table(path)
+            read[name] = caption(table, name)
+            return table
+
+        try:
+            return Judged(row.find(tables), profile, tuple(read.values()))
+        except NoTable as none:
+            reason = str(none) or reason
+    needs = f"; a test: {row.needs}" if row.needs else ""
+    return Judged(Finding(f"{reason}{needs}", "", "not testable here"), "")
 
 
-def interval(estimate) -> str:
-    """The 95% bootstrap interval of anything with ``low`` and ``high``, in words."""
-    return f"95%: {signed(estimate.low)} to {signed(estimate.high)}"
+def sensitivity(verdict: str, judge: Callable[..., str], variants: dict[str, tuple]) -> str:
+    """What ``judge(*arguments)`` says in each variant: "same without draw 0, untied; undecided without draw 1".
+
+    A variant that allows no test (`NoTable`, ValueError) is named as such.
+    """
+    words: dict[str, list[str]] = {}
+    for name, arguments in variants.items():
+        try:
+            other = judge(*arguments)
+        except (NoTable, ValueError):
+            other = "no test"
+        words.setdefault("same" if other == verdict else other, []).append(name)
+    order = ["same", *rules.VERDICTS, "no test"]
+    return "; ".join(f"{word} {', '.join(words[word])}" for word in order if word in words)
+
+
+def without_draws(table: pd.DataFrame, column: str = "seed") -> dict[str, pd.DataFrame]:
+    """The table without each of its draws in turn, named."""
+    draws = sorted(table[column].unique())
+    return {f"without draw {draw}": table[table[column] != draw] for draw in draws} if len(draws) > 1 else {}
+
+
+def holds(truth: bool) -> str:
+    """The verdict of what is exact: a count, a proof."""
+    return "reproduced" if truth else "differs"
+
+
+def interval(estimate: rules.Interval, unit: str = "") -> str:
+    return f"95%: {signed(estimate.low)} to {signed(estimate.high)}{unit}"
 
 
 def signed(x: float) -> str:
-    return f"{x:.2f}".replace("-", "−")
+    return "∞" if x == np.inf else f"{x:.2f}".replace("-", "−")
 
 
 def about(x: float) -> str:
     """Three figures, without an exponent: 21.4, 0.00123, 12,300."""
     if x == 0 or not np.isfinite(x):
-        return f"{x:g}"
+        return "∞" if x == np.inf else f"{x:g}"
     return f"{x:,.{max(0, 2 - int(np.floor(np.log10(abs(x)))))}f}"
+
+
+def share(alpha: float) -> str:
+    """α in words: 1/16."""
+    return f"1/{round(1 / alpha)}" if alpha < 1 else f"{alpha:g}"
+
+
+def listed(parts: Iterable[str]) -> str:
+    return ", ".join(parts)
 
 
 def span(values: pd.Series, unit: str = "") -> str:
     return f"all runs: {about(values.min())} to {about(values.max())}{unit}"
 
 
-def reach(rows: pd.DataFrame, n: str = "n_facts") -> str:
-    """Over which sizes: "n = 64 to 1,024, d = 64"."""
-    return f"n = {rows[n].min():,} to {rows[n].max():,}, d = {rows.d.iloc[0]}"
+def reach(rows: pd.DataFrame, n: str = "n_facts", draws: str = "seed") -> str:
+    """Over which sizes and draws: "n = 64 to 1,024, d = 64, 3 draws"."""
 
+    def ends(column: str) -> str:
+        low, high = rows[column].min(), rows[column].max()
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
-def ladder(tables: Tables, *rungs: str) -> list[pd.DataFrame]:
-    """The rows of these rungs in the capacity table at the d with most sizes; no failed runs."""
-    table = tables("capacity").dropna(subset="n_params")
-    table = table[table.d == table.groupby("d").n_facts.nunique().idxmax()]
-    parts = [table[table.rung == rung] for rung in rungs]
-    if any(part.n_facts.nunique() < 3 for part in parts):
-        raise NoTable(f"fewer than three sizes of {rungs}")
-    return [part.assign(floor=part.n_facts * np.log2(part.n_facts)) for part in parts]
-
-
-def ratios(over: pd.DataFrame, under: pd.DataFrame) -> pd.DataFrame:
-    """n_params of ``over`` for one of ``under``, matched by size and seed; the last rows have the largest n."""
-    both = over.merge(under, on=["n_facts", "d", "seed"], suffixes=("", "_under")).sort_values("n_facts")
-    return both.assign(ratio=both.n_params / both.n_params_under)
-
-
-def at_largest(both: pd.DataFrame) -> float:
-    return both[both.n_facts == both.n_facts.max()].ratio.median()
-
-
-def beyond_the_floor(rows: pd.DataFrame) -> fit.PowerLaw:
-    """How parameters over n log n grow with n: exponent 0 is the order of the information-theoretic bound."""
-    return fit.power_law(rows.assign(excess=rows.n_params / rows.floor), "n_facts", "excess")
-
-
-def evaluate(row: Claim, results: Path = ROOT / "results") -> tuple[Finding, str]:
-    """The finding of a row and the profile whose tables it rests on ('' where there are none)."""
-    for profile in ("paper", "laptop"):
-
-        def tables(name: str, folder: Path = results / profile) -> pd.DataFrame:
-            path = folder / f"{name}.csv"
-            if not path.is_file():
-                raise NoTable(name)
-            return read_table(path)
-
-        try:
-            return row.find(tables), profile
-        except NoTable:
-            continue
-    return Finding("no result table yet", "", "not tested"), ""
+    return f"n = {ends(n)}, d = {ends('d')}, {rows[draws].nunique()} draws"

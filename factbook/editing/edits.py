@@ -69,6 +69,27 @@ def draw_edits(model: FactLanguageModel, count: int, *, relation: str = "city", 
     return new
 
 
+def permute_edits(model: FactLanguageModel, count: int, *, relation: str = "city", seed: int = 0) -> dict[str, str]:
+    """``count`` airports at random, their values permuted among them, each to another value than it has now.
+
+    The published study's edit: nothing new has to be said, only of another key. ValueError for fewer than two airports
+    and where one value belongs to more than half of them.
+    """
+    corpus, generator = model.corpus, torch.Generator().manual_seed(seed)
+    check_choice("relation", relation, RELATIONS)
+    check_integer("count", count, most=len(corpus))
+    rows = torch.randperm(len(corpus), generator=generator)[:count]
+    values = model.targets[relation].cpu()[rows]
+    order = values.argsort(stable=True)  # equal values side by side: turned by the largest group, none meets itself
+    largest = int(values.unique(return_counts=True)[1].max())
+    if 2 * largest > count:
+        raise ValueError(f"{largest} of {count} {relation} values are the same: no permutation changes them all")
+    new = torch.empty_like(values)
+    new[order] = values[order.roll(largest)]
+    airports = corpus.airports[rows].tolist()
+    return {corpus.words[airport]: corpus.words[value] for airport, value in zip(airports, new.tolist())}
+
+
 @torch.no_grad()
 def complete(model: FactLanguageModel, sentence: str, airport: str) -> str:
     """The word that ``model`` puts after ``sentence``, in which @ stands for ``airport``.

@@ -27,6 +27,7 @@ from factcore.mlp import GatedMLP
 from factcore.support import check_choice, check_integer
 
 REPLAYED = 64  # unedited facts in a step of fine-tuning with replay
+AIMS = ("each", "once")
 CONTEXTS = 6  # training templates, evenly spread, in which an editor optimises the output that it wants
 
 
@@ -53,7 +54,13 @@ def swap(told: Edit, *, construction: str = "block-convex", **options: Any) -> G
 
 
 def finetune(
-    told: Edit, *, steps: int = 100, lr: float = 0.0005, weights: str = "all", replay: bool = False
+    told: Edit,
+    *,
+    steps: int = 100,
+    lr: float = 0.0005,
+    weights: str = "all",
+    replay: bool = False,
+    sentences: int | None = None,
 ) -> GatedMLP:
     """Adam on the cross-entropy of the new facts in the training templates, `CONTEXTS` of them drawn per step.
 
@@ -61,6 +68,7 @@ def finetune(
     for every step, take part; a hundredfold ``lr`` is then better.
     """
     check_choice("weights", weights, ("down", "all"))
+    check_integer("sentences", 1 if sentences is None else sentences)
     check_integer("steps", steps)
     check_number("lr", lr)
     mlp, others = _copied(told.mlp), torch.arange(len(told.targets))
@@ -68,7 +76,7 @@ def finetune(
     learned = [p.requires_grad_() for p in ([mlp.down] if weights == "down" else mlp.parameters())]
     optimiser = torch.optim.Adam(learned, lr=lr)
     generator = torch.Generator().manual_seed(told.seed)
-    inputs = fact_positions(told.model, told.relation, held_out=False).attention_output
+    inputs = fact_positions(told.model, told.relation, held_out=False).attention_output[:, :sentences]
     targets = told.targets.to(inputs.device)
     with torch.enable_grad():
         for _ in range(steps):
@@ -83,34 +91,60 @@ def finetune(
 
 
 def rome(
-    told: Edit, *, steps: int = 100, lr: float = 0.05, clip: float | None = 0.75, weight_decay: float = 0.0
+    told: Edit,
+    *,
+    steps: int = 100,
+    lr: float = 0.05,
+    clip: float | None = 0.75,
+    weight_decay: float = 0.0,
+    aimed: str = "each",
+    sentences: int | None = None,
 ) -> GatedMLP:
-    """One rank-one change per fact, one after another, each sparing the facts that are not edited (`rome_update`)."""
-    keys, wanted, preserved = _request(told, steps=steps, lr=lr, clip=clip, weight_decay=weight_decay)
-    c, weight = covariance(preserved), told.mlp.down.double()
-    for key, value in zip(keys, wanted):  # a later change disturbs earlier ones: that is the method
-        weight = rome_update(weight, c, key, value)
+    """One rank-one change per fact, one after another, each sparing the facts that are not edited (`rome_update`).
+
+    aimed: 'each' takes a fact's residual when its turn comes, 'once' all of them before the first change.
+    """
+    check_choice("aimed", aimed, AIMS)
+    keys, wanted, preserved = _request(told, sentences, steps=steps, lr=lr, clip=clip, weight_decay=weight_decay)
+    c, before = covariance(preserved), told.mlp.down.double()
+    weight = before
+    for key, value in zip(keys.double(), wanted.double()):  # a later change disturbs earlier ones: that is the method
+        moved = weight @ key - before @ key if aimed == "once" else 0
+        weight = rome_update(weight, c, key, value + moved)
     return _with_down(told.mlp, weight)
 
 
 def memit(
-    told: Edit, *, steps: int = 100, lr: float = 0.05, clip: float | None = None, weight_of_old: float = 15.0
+    told: Edit,
+    *,
+    steps: int = 100,
+    lr: float = 0.05,
+    clip: float | None = None,
+    weight_of_old: float = 15.0,
+    sentences: int | None = None,
 ) -> GatedMLP:
     """All facts in one least squares problem with λ = ``weight_of_old`` (`memit_update`)."""
-    keys, wanted, preserved = _request(told, steps=steps, lr=lr, clip=clip)
+    keys, wanted, preserved = _request(told, sentences, steps=steps, lr=lr, clip=clip)
     weight = memit_update(told.mlp.down, covariance(preserved), keys, wanted, weight_of_old=weight_of_old)
     return _with_down(told.mlp, weight)
 
 
 def alphaedit(
-    told: Edit, *, steps: int = 100, lr: float = 0.05, clip: float | None = None, tol: float = 0.4, ridge: float = 0.3
+    told: Edit,
+    *,
+    steps: int = 100,
+    lr: float = 0.05,
+    clip: float | None = None,
+    tol: float = 0.4,
+    ridge: float = 0.3,
+    sentences: int | None = None,
 ) -> GatedMLP:
     """A ridge regression in the null space of the keys that are not edited (`alphaedit_update`).
 
     ``tol`` decides what counts as null, relative to the largest eigenvalue; ``ridge`` is relative to the mean square
     of an edited key, so that neither depends on the scale of the hidden units.
     """
-    keys, wanted, preserved = _request(told, steps=steps, lr=lr, clip=clip)
+    keys, wanted, preserved = _request(told, sentences, steps=steps, lr=lr, clip=clip)
     projector = null_space_projector(preserved, tol)
     size = float(keys.double().square().sum(dim=1).mean())
     return _with_down(told.mlp, alphaedit_update(told.mlp.down, projector, keys, wanted, ridge=ridge * size))
@@ -131,16 +165,18 @@ def chance(told: Edit) -> GatedMLP:
     return mlp
 
 
-def _request(told: Edit, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _request(told: Edit, sentences: int | None, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Of edited facts the mean hidden units in the training templates (e, h) and the outputs wanted (e, d).
 
-    And the hidden units (p, h) of all other facts, one row a template.
+    And the hidden units (p, h) of all other facts, one row a template. ``sentences``: that many templates of an edited
+    fact are looked at, the first ones; None for all.
     """
+    check_integer("sentences", 1 if sentences is None else sentences)
     hidden = told.mlp.hidden(fact_positions(told.model, told.relation, held_out=False).attention_output)
     others = torch.ones(len(hidden), dtype=torch.bool).index_fill_(0, told.rows, False)
     if not others.any():
         raise ValueError("every fact is edited: weight editors need facts to preserve; use method='swap'")
-    keys = hidden[told.rows]  # (e, t, h)
+    keys = hidden[told.rows][:, :sentences]  # (e, t, h)
     outputs = keys[:, :: max(1, keys.shape[1] // CONTEXTS)] @ told.mlp.down.T
     targets = told.targets[told.rows].to(outputs.device)
     wanted = wanted_outputs(told.model.logits, outputs, targets, **options)

@@ -20,12 +20,12 @@ from factbook.editing.training import load_language_model
 
 STEPS = {"steps": (10, 25, 100), "lr": (0.5, 0.05, 0.005)}
 CLIP = (None, 1.0, 0.75, 0.5)
-NULL = {"tol": (1e-6, 1e-2, 0.1, 0.2, 0.4, 0.8), "ridge": (1e-4, 1e-2, 0.1, 0.3, 1.0)}
+NULL = {"tol": (1e-2, 0.1, 0.2, 0.4, 0.8, 1.01), "ridge": (1e-2, 0.1, 0.3, 1.0, 3.0, 10.0)}
 # Per editor, groups of options: one group's settings are all tried, then the next group's at the best so far.
 GRIDS: dict[str, list[dict[str, tuple[Any, ...]]]] = {
     "finetune": [STEPS | {"lr": (0.5, 0.05, 0.005, 0.0005), "weights": ("down", "all")}],  # 0.005 was best, at the edge
     "finetune with replay": [STEPS | {"weights": ("down", "all")}],
-    "rome": [STEPS, {"clip": CLIP, "weight_decay": (0.0, 0.00015, 0.0015)}],
+    "rome": [STEPS, {"clip": CLIP, "weight_decay": (0.0, 0.00015, 0.0015), "aimed": ("each", "once")}],
     "memit": [STEPS, {"clip": CLIP, "weight_of_old": (0.1, 1.0, 15.0, 150.0, 1500.0, 15000.0)}],
     "alphaedit": [STEPS, {"clip": (None, 0.75)} | NULL],
 }
@@ -57,15 +57,17 @@ def best_edit(
     relation: str = "city",
     seed: int = 0,
     tune: bool = True,
+    fixed: Mapping[str, Any] | None = None,
 ) -> tuple[EditReport, dict[str, Any], int]:
     """The report of the setting with the best score, that setting, and how many were tried.
 
     ``method`` as in `edit`, or 'finetune with replay'. The search looks at every fourth template, the report at all.
-    ``tune=False`` takes the defaults, as do methods without a grid.
+    ``tune=False`` takes the defaults, as do methods without a grid. ``fixed``: options that no setting changes.
     """
     name, chosen, tried, highest = method, dict(START.get(method, {})) if tune else {}, 0, -1.0
     if method == "finetune with replay":
         name, chosen = "finetune", {"replay": True, "lr": REPLAY_LR}
+    chosen |= fixed or {}
     for group in GRIDS.get(method, []) if tune else []:
         at = dict(chosen)
         for values in itertools.product(*group.values()):

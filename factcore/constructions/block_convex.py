@@ -32,8 +32,8 @@ def block_convex(
 ) -> GatedMLP:
     """At most ``solves`` convex problems, fewer if every fact decodes before.
 
-    The first weights come from averages and linear solves (`least_squares_start`). Each solve is for all matrices
-    together: with the outputs linearised at the current weights, the step minimises the log loss
+    The first weights are averaged, then found by linear solves (`least_squares_start`). Steps are prox-linear, for all
+    matrices together: with the outputs linearised at the current weights, the step minimises the log loss
     Σ_i log Σ_j exp⟨F_i, v_j − v_f(i)⟩ plus (κ/2)‖step‖², and the share of it that lowers the true loss most is taken.
     It stops when its duality gap is at most ``tol`` times the objective, or after `MOST` iterations of L-BFGS;
     `mlp.solves` holds the certificates, with the gaps as reached.

@@ -26,16 +26,16 @@ def encoder_decoder(
     fill: float | None = None,
     projection: str | None = None,
 ) -> GatedMLP:
-    """The paper's construction g(x) = D enc(x), enc(k_i) = c_f(i) (paper section 4).
+    """The paper's construction g(x) = D enc(x), enc(k_i) = c_f(i) (paper section 4): gates drawn, the rest solved for.
 
-    encoder: 'buckets' (gates 'step' or 'relu') or 'random-gates' (any gate, 'silu' by default). codes: 'separators' of
-    the projected values, or 'projected' separators (the paper's). code_dim: m, None for the smallest that stores all;
-    h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most fill·d keys; None starts at 1 and makes
-    room where full buckets are too badly conditioned for the dtype of ``facts``. Where the keys
-    span fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to unknowns
-    (1): a lower one makes the solution smaller and the network calmer around its keys. projection: how D is found for
-    separator codes, see `short_projection`; by default without a gradient, and on a circle or a sphere where the values
-    are affinely independent. Projected codes take a random D, as in the paper.
+    encoder: a linear solve, 'buckets' (gates 'step' or 'relu') or 'random-gates' (any gate, 'silu' by default). codes:
+    certified convex, 'separators' of the projected values or 'projected' separators (the paper's). code_dim: m, None
+    for the smallest that stores all; h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most
+    fill·d keys; None starts at 1 and makes room where full buckets are too badly conditioned for the dtype. Where the
+    keys span fewer than d dimensions, read their rank for d. With random gates fill is the share of equations to
+    unknowns (1): a lower one makes the solution smaller and the network calmer around its keys. projection: how D is
+    found for separator codes (`short_projection`), by default by a linear solve, on a circle or a sphere where values
+    are affinely independent; 'optimised' is gradient training. Projected codes take a drawn D, as in the paper.
 
     The cut into buckets is drawn again while facts are lost though their codes decode. ValueError for an option out of
     range and for a width that has no room for one code coordinate.

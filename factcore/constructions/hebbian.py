@@ -20,9 +20,9 @@ def hebbian(
 ) -> GatedMLP:
     """g(x) = W φ(x) with φ(x) = (A₀x) ⊙ (A₁x): identity gates, h bilinear features, (2d + e)h parameters.
 
-    variant: 'raw', A₀ and A₁ Gaussian and W = (1/n) Σ_i t_i φ(k_i)ᵀ with the targets t_i = v_f(i); 'whitened', W the
-    ridge regression of t_i on φ(k_i); 'data-dependent', first A₁ and then A₀ refitted to the facts (see
-    `refit_factor`, with the raw W), then W as in 'whitened'. targets: 'values', or 'separators' of the values.
+    variant: 'raw', A₀ and A₁ drawn and W averaged, (1/n) Σ_i t_i φ(k_i)ᵀ with the targets t_i = v_f(i); 'whitened', W a
+    linear solve, the ridge regression of t_i on φ(k_i); 'data-dependent', first A₁, then A₀ refitted by linear solves
+    (`refit_factor`, with the raw W), then W as in 'whitened'. targets: 'values', or 'separators' of the values.
     ``ridge`` is relative to the mean eigenvalue of the system that is solved. Work is in float64.
 
     φ spans d(d + 1)/2 dimensions however large h is, so far more facts than that cannot be stored; 'raw' stores still

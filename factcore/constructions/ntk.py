@@ -8,7 +8,7 @@ from factcore.support import check_choice, row_blocks, stream
 
 
 def ntk(facts: FactSet, width: int, seed: int, *, gate: str = "identity") -> GatedMLP:
-    """g(x) = D (σ(Gx) ⊙ (Ax)) with G and D random and A = (1/h) Σ_i ((G k_i) ⊙ Dᵀ v_f(i)) k_iᵀ.
+    """g(x) = D (σ(Gx) ⊙ (Ax)), G and D drawn, A averaged: A = (1/h) Σ_i ((G k_i) ⊙ Dᵀ v_f(i)) k_iᵀ.
 
     The Hermite polynomial of the paper, in A, is that of degree 1. gate: σ, 'identity', or 'relu' as in the code of
     arXiv 2607.10034. G (h, d) is Gaussian, D (e, h) has unit columns. It stores everything only when h is large: a

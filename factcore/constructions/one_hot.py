@@ -13,11 +13,11 @@ LEAST_GAP = 1e-4  # of the largest score: below that a threshold drowns in the r
 
 
 def one_hot(facts: FactSet, width: int | None, seed: int) -> GatedMLP:
-    """g(x) = Σ_i u_f(i) 1[x is near k_i]: per key a group of step units, ungated, with that value's separator u.
+    """g(x) = Σ_i u_f(i) 1[x is near k_i]: per key step units, closed form; u, the separator, certified convex.
 
     A key that is the first of all in its own direction a_i = k_i − mean, as every key on a sphere is, takes one unit
     1[⟨a_i, x⟩ > t_i]. Another takes two, the slab 1[⟨g_i, x⟩ > s_i] − 1[⟨g_i, x⟩ > t_i] that holds no other key, g_i
-    the best of a few random directions. Every threshold halves a gap between two keys. n₁ keys of the first kind and n₂
+    the best of a few drawn directions. Every threshold halves a gap between two keys. n₁ keys of the first kind and n₂
     of the second take h = n₁ + 2n₂ units, (d + e + 1) h parameters; equal keys count as one. ``width`` is an upper
     bound for h, which the keys alone decide: ValueError when it is smaller.
     """

@@ -30,7 +30,7 @@ def trained(
 ) -> GatedMLP:
     """All matrices by gradient training on the cross-entropy of the logits ⟨g(k_i), v_j⟩, stopped at 100% recall.
 
-    descent: 'l-bfgs', jointly from least squares (`least_squares_start`), at most `MOST` iterations; 'adam', full batch
+    descent: 'l-bfgs', jointly from linear solves (`least_squares_start`), at most `MOST` iterations; 'adam', full batch
     from Gaussian weights, at most ``steps`` steps with cosine decay from ``lr`` (None: 0.2 for bilinear networks, 0.02
     for others, the best of benchmarks/training_grid.py); 'both', Adam where L-BFGS, which is quicker, has stalled. The
     network may still fall short.

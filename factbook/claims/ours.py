@@ -1,0 +1,180 @@
+"""What this book adds, by the same rules; no claim of a paper is judged here, nothing of ours elsewhere."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from factbook import fit
+from factbook.claims import rules
+from factbook.claims.axis import exponent_claim, ratio_claim
+from factbook.claims.embeddings import characterises
+from factbook.claims.judging import (
+    Finding,
+    NoTable,
+    Tables,
+    about,
+    claim,
+    holds,
+    interval,
+    reach,
+    sensitivity,
+    share,
+    signed,
+    without_draws,
+)
+from factbook.claims.transformer import block_exponent
+from factbook.predictors import PLAINER
+
+TRAINED = "trained MLPs and block-convex networks on the papers' axis"
+
+
+@claim(
+    "ours",
+    "Our shorter codes halve the parameters of the paper's.",
+    rule="ratio of parameters, encoder-decoder by default over the paper's codes: at most 0.5 at every size",
+    page="scaling",
+)
+def shorter_codes(tables: Tables) -> Finding:
+    return ratio_claim(tables, "encoder-decoder", "paper-codes", partial(rules.at_most, bound=0.5))
+
+
+@claim(
+    "ours",
+    "With shorter codes the encoder-decoder scales as trained MLPs.",
+    rule="exponent of parameters over those of trained MLPs: 0 ± 0.1 at every α",
+    page="scaling",
+    needs=TRAINED,
+)
+def shorter_codes_scale(tables: Tables) -> Finding:
+    return exponent_claim(tables, "encoder-decoder", "trained", rules.equal_exponent)
+
+
+@claim(
+    "ours",
+    "Block-convex networks need at most 3 times the parameters of trained MLPs.",
+    rule="ratio of parameters: at most 3 at every size",
+    page="scaling",
+    needs=TRAINED,
+)
+def closest_to_trained(tables: Tables) -> Finding:
+    return ratio_claim(tables, "block-convex", "trained", partial(rules.at_most, bound=3.0))
+
+
+@claim(
+    "ours",
+    "Block-convex networks scale as trained MLPs.",
+    rule="exponent of parameters over those of trained MLPs: 0 ± 0.1 at every α",
+    page="scaling",
+    needs=TRAINED,
+)
+def block_convex_scales(tables: Tables) -> Finding:
+    return exponent_claim(tables, "block-convex", "trained", rules.equal_exponent)
+
+
+@claim(
+    "ours",
+    "Trained MLPs hold about 2 bits a parameter, whatever their size.",
+    rule="bits a parameter: 2, band 1.25 ×, at every size",
+    page="scaling",
+    needs=TRAINED,
+)
+def bits_per_parameter(tables: Tables) -> Finding:
+    table = tables("scaling")
+    rows = table[(table.method == "trained") & np.isfinite(table.n_params)]
+    rows = rows.assign(bits=rows.n_facts * np.log2(rows.n_facts) / rows.n_params)
+    found = fit.mean_ratios(rows[rows.tied.astype(bool)], ["alpha", "d"], "bits") if len(rows) > 1 else {}
+    if len(found) < rules.LEAST_SIZES:
+        raise NoTable("fewer than three sizes of trained MLPs on the papers' axis")
+
+    def judge(part: dict[tuple, fit.Estimate]) -> str:
+        return rules.everywhere(rules.equal_ratio(mean, 2.0) for mean in part.values())
+
+    verdict = judge(found)
+    ends = [min(found, key=lambda key: found[key].value), max(found, key=lambda key: found[key].value)]
+    number = " to ".join(f"{found[key].value:.2f} bits at α = {share(key[0])}, d = {key[1]}" for key in ends)
+    variants = {f"α = {share(alpha)}": ({k: v for k, v in found.items() if k[0] == alpha},) for alpha, _ in found}
+    changes = sensitivity(verdict, judge, variants)
+    return Finding(f"from {number}", "", verdict, reach(rows), changes)
+
+
+@claim(
+    "ours",
+    "Decodability $\\rho$ characterises the cost of our shorter codes, too …",
+    rule="rank correlation with the cost, n taken out, whole geometries drawn: beyond −0.5",
+    page="geometry",
+)
+def rho_foretells_ours(tables: Tables) -> Finding:
+    table = tables("geometry")
+    return characterises(table[table.rho > 0], "encoder_decoder", {})
+
+
+@claim(
+    "ours",
+    "… and better than five plainer numbers of the values do.",
+    rule="R² of $\\rho$ minus the largest of the five, the same geometries drawn for all: above 0",
+    page="geometry",
+)
+def rho_before_plainer_numbers(tables: Tables) -> Finding:
+    table = tables("geometry")
+    rows = table[table.outcome == "stored"]
+    rows = rows.assign(distinct=1 - rows.coherence, condition=rows.condition.round(2))
+
+    def lead(part: pd.DataFrame, cost: str = "encoder_decoder") -> fit.Estimate:
+        part = part[np.isfinite(part[cost])]
+        power = {
+            name: fit.predictive_power(part, name, cost, cluster="geometry", within="n") for name in ("rho", *PLAINER)
+        }
+        draws = np.stack([np.nan_to_num(power[name].r2_draws) for name in PLAINER]).max(axis=0)
+        value = power["rho"].r2.value - max(np.nan_to_num(power[name].r2.value) for name in PLAINER)
+        return fit.Estimate(value, *map(float, np.nanquantile(power["rho"].r2_draws - draws, [0.025, 0.975])))
+
+    def judge(part: pd.DataFrame, cost: str = "encoder_decoder") -> str:
+        return rules.at_least(lead(part, cost), 0.0)
+
+    found, verdict = lead(rows), judge(rows)
+    variants: dict[str, tuple] = {name: (part,) for name, part in without_draws(rows).items()}
+    variants |= {
+        "without spiked": (rows[~rows.geometry.str.startswith("spiked")],),
+        "for trained MLPs": (rows, "trained"),
+    }
+    changes = sensitivity(verdict, judge, variants)
+    return Finding(f"lead {signed(found.value)}", interval(found), verdict, reach(rows, "n"), changes)
+
+
+SOLVED = (
+    "ours: junk vocabulary of 16, junk runs of 8 to 16, keys drawn on the sphere; attention's noise is then below "
+    "0.01°. "
+    "Larger junk vocabularies and embeddings that nobody chose are not in the table"
+)
+
+
+@claim(
+    "ours",
+    "With attention solved for, a transformer recalls every fact of every constructed MLP.",
+    rule="exact: the certificate covers every key of every memory and draw",
+    page="usable",
+    protocol=SOLVED,
+)
+def solved_attention(tables: Tables) -> Finding:
+    table = tables("usable")
+    worst = table.groupby("memory")[["solved_recall", "solved_certified"]].min().min()
+    number = (
+        f"recall at least {worst.solved_recall:.1%}, proved for at least {worst.solved_certified:.1%} of the keys; "
+    )
+    number += f"attention's noise at most {about(table.solved_noise.max())}°"
+    verdict = holds(bool(worst.solved_certified == 1.0))
+    judge = lambda rows: holds(bool((rows.solved_certified == 1.0).all()))  # noqa: E731
+    kinds = {f"{kind} alone": (table[table.junk == kind],) for kind in table.junk.unique()} if "junk" in table else {}
+    variants = {name: (rows,) for name, rows in without_draws(table).items()} | kinds
+    return Finding(number, "", verdict, reach(table), sensitivity(verdict, judge, variants))
+
+
+@claim(
+    "ours",
+    "Facts cost in proportion behind trained attention: our cheapest usable encoder-decoder.",
+    rule="exponent of parameters in the number of facts: 1 ± 0.1",
+    page="block_facts",
+)
+def our_facts_in_a_block(tables: Tables) -> Finding:
+    return block_exponent(tables, "encoder-decoder")

@@ -1,0 +1,111 @@
+"""The rules of every verdict, in one place; a change after `DATE` is named on the page of the rules (book/rules.md).
+
+An estimate comes with its two-sided 95% interval. What a claim says decides the shape of its test, and no claim has a
+test of its own: `equal` and `within` for "as", "about" and "between", `at_most` and `at_least` for bounds and orders,
+`almost_all` for "every", `exists` for "there is". Each returns one of the first three of `VERDICTS`.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from scipy import stats
+
+DATE = "2026-11-26"
+VERDICTS = ("reproduced", "differs", "undecided", "not testable here")
+EXPONENT_BAND = 0.1  # exponents this close are equal
+RATIO_BAND = 1.25  # ratios within this factor are equal
+CONFIDENCE = 0.95  # of every interval, two-sided; a one-sided test therefore errs in 2.5 of 100
+FAILING_SHARE = 0.05  # "almost all": a larger share that fails refutes it
+STRONG_RANK = 0.5  # a number characterises a cost where their rank correlation is stronger than this
+PRECISE = 1e-10  # relative error at which a closed form counts as met in float64
+RECALL = 0.99  # "usable in a transformer", as published
+LEAST_SIZES, LEAST_DRAWS = 3, 2  # below which there is no test
+LEAST_SHARES = 3  # values of α on the papers' axis for a claim on exponents
+LEAST_SPAN = 2.0  # a quantity must vary by this factor where an exponent in it is claimed
+MOST_OF_D = 0.9  # a code length above this share of d is capped by d: no test of its law
+
+
+class Interval(Protocol):
+    """Anything with an interval: `factbook.fit.Estimate`, `factbook.fit.PowerLaw`."""
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
+
+
+def within(estimate: Interval, low: float, high: float) -> str:
+    """Reproduced: the interval lies in [low, high]. Differs: it lies outside. Undecided: neither."""
+    if low <= estimate.low and estimate.high <= high:
+        return "reproduced"
+    return "differs" if estimate.high < low or high < estimate.low else "undecided"
+
+
+def equal_exponent(estimate: Interval, claimed: float = 0.0) -> str:
+    """For "scales as": within `EXPONENT_BAND` of the exponent claimed."""
+    return within(estimate, claimed - EXPONENT_BAND, claimed + EXPONENT_BAND)
+
+
+def equal_ratio(estimate: Interval, low: float, high: float | None = None) -> str:
+    """For "about" and "3 to 10 times": the number or range claimed, widened by `RATIO_BAND` on both sides.
+
+    Undecided for an infinite ratio: what stores nothing at the widths tried has an unknown cost, not an unlimited one.
+    """
+    if math.isinf(estimate.low):
+        return "undecided"
+    return within(estimate, low / RATIO_BAND, (low if high is None else high) * RATIO_BAND)
+
+
+def at_most(estimate: Interval, bound: float) -> str:
+    """For "at most", "below" and "better": one-sided, without a band."""
+    return within(estimate, -float("inf"), bound)
+
+
+def at_least(estimate: Interval, bound: float) -> str:
+    """For "at least", "above" and "more": one-sided, without a band."""
+    return within(estimate, bound, float("inf"))
+
+
+def grows_no_faster(estimate: Interval, claimed: float = 0.0) -> str:
+    """An O(...) of a law: one-sided, and the band of equality is granted, as a law's exponent is what is compared."""
+    return at_most(estimate, claimed + EXPONENT_BAND)
+
+
+class Share(NamedTuple):
+    low: float
+    high: float
+
+
+def failing_share(failed: int, runs: int) -> Share:
+    """Clopper and Pearson's exact interval of the share that fails."""
+    return Share(*stats.binomtest(failed, runs).proportion_ci(CONFIDENCE, method="exact"))
+
+
+def almost_all(failed: int, runs: int) -> str:
+    """For "every" and "all but a measure-zero set": the interval of the failing share against its limit."""
+    share = failing_share(failed, runs)
+    if failed == 0 and share.high < FAILING_SHARE:
+        return "reproduced"
+    return "differs" if share.low > FAILING_SHARE else "undecided"
+
+
+def exists(succeeded: int) -> str:
+    """For "there is" and "can": one success shows it; its absence among our runs refutes nothing."""
+    return "reproduced" if succeeded else "undecided"
+
+
+def everywhere(verdicts: Iterable[str]) -> str:
+    """One claim at several sizes, α or settings: the verdict where they agree, undecided where they do not."""
+    given = set(verdicts)
+    if not given:
+        raise ValueError("no verdict to put together")
+    return given.pop() if len(given) == 1 else "undecided"
+
+
+def both(*verdicts: str) -> str:
+    """A claim of several parts: reproduced where all are, differs where one does, undecided otherwise."""
+    if "differs" in verdicts:
+        return "differs"
+    return "reproduced" if set(verdicts) == {"reproduced"} else "undecided"
