@@ -194,5 +194,5 @@ costs.pivot_table(
 #   plateau: at small noise it lies above what is measured.
 # - **Margins of trained MLPs rise with width, the smallest with the rest**: near zero where the facts just fit, at 12 units, and near a half at 128.
 #   Recall behind attention rises with them, by far the most where the smallest margin leaves zero, and then levels off.
-# - **$\beta = 1.5$ on keys and values**: the NTK memory pays 1.3 to 1.7 times its parameters, Hebbian memories up to 1.2 times, the
-#   encoder-decoder nothing, block-convex and trained networks at most a unit more.
+# - **$\beta = 1.5$ on keys and values**: the NTK memory pays 1.3 to 2.1 times its parameters, Hebbian memories up to 1.3 times, the encoder-decoder and
+#   block-convex networks nothing, and trained ones take a unit less.
