@@ -15,7 +15,6 @@ from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP, gate_and_slope
 from factcore.support import check_choice, row_blocks, stream
 
-FORMS = ("gated", "plain")
 CLEAR = 1e-2  # margin, at values of norm 1, with which every fact counts as stored
 DROWNED = -40.0  # logits so far below the best add nothing, and exponentials near 0 are slow
 
@@ -87,7 +86,7 @@ class Problem(NamedTuple):
 
 def checked_gate(gate: str | None, form: str) -> str:
     """The gate asked for, or that of the form; ValueError for one without a slope and for a form that there is not."""
-    check_choice("form", form, FORMS)
+    check_choice("form", form, ("gated", "plain"))
     gate = gate or ("identity" if form == "gated" else "gelu")
     known = sorted(set(GATES) - {"step"} - ({"identity"} if form == "plain" else set()))
     if gate not in known:

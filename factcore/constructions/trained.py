@@ -12,7 +12,6 @@ from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
 from factcore.support import check_choice, check_integer, progress_bar
 
-DESCENTS = ("both", "l-bfgs", "adam")
 MOST = 600  # iterations of L-BFGS: what it has not stored by then it does not store
 LOUD = 8.0  # scale of Adam's logits for a network that is bilinear: it begins sharp
 
@@ -41,7 +40,7 @@ def trained(
     check_integer("steps", steps)
     if lr is not None and not 0 < lr < math.inf:
         raise ValueError(f"lr must be positive, got {lr!r}")
-    check_choice("descent", descent, DESCENTS)
+    check_choice("descent", descent, ("both", "l-bfgs", "adam"))
     problem = scaled_problem(facts, checked_gate(gate, form), form, facts.keys.dtype)
     w = problem.random_weights(width, seed)
     if descent != "adam":
