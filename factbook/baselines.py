@@ -1,5 +1,6 @@
 """What facts cost without a network: the nearest embedding and the best linear maps, decoded as a network is."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -79,15 +80,15 @@ def _whitened(rows: Tensor) -> tuple[Tensor, Tensor]:
     return (rows @ to_white).float(), to_white
 
 
-MAPS = {SQUARES: least_squares, LOG_LOSS: log_loss}
+MAPS: dict[str, Callable[[fc.FactSet], Tensor]] = {SQUARES: least_squares, LOG_LOSS: log_loss}
 
 
 def beside(facts: fc.FactSet, **networks: fc.GatedMLP) -> pd.DataFrame:
-    """A row for each of `WAYS` that the facts allow, then for the named networks: recall, parameters, the same per fact."""
+    """Recall, parameters and parameters per fact of `WAYS`, as far as the facts allow, and of the named networks."""
     ways = [way for way in WAYS if way != NETWORK and (way != NEAREST or facts.d == facts.e)]
     found = {way: measure(facts, way) for way in ways}
     found |= {name: {"recall": fc.recall(mlp, facts), "n_params": mlp.n_params} for name, mlp in networks.items()}
-    rows = pd.DataFrame.from_dict(found, orient="index")
+    rows = pd.DataFrame.from_dict(found, orient="index")[["recall", "n_params"]]
     return rows.assign(per_fact=rows.n_params / len(facts)).rename_axis("way")
 
 
