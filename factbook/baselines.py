@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 import factcore as fc
+from factbook.prose import percent
 from factcore.data import RELATIONS
 
 NEAREST, SQUARES, LOG_LOSS, NETWORK = (
@@ -115,3 +116,29 @@ def airports_jobs(n_facts: int, seed: int = 0) -> list[dict[str, Any]]:
     return [
         {"relation": relation, "way": way, "n_facts": n_facts, "seed": seed} for relation in RELATIONS for way in WAYS
     ]
+
+
+def findings(table: pd.DataFrame) -> list[str]:
+    """The tour's sentences, from the table of `airports_row`."""
+    n, rows = table.n_facts.max(), table.set_index(["relation", "way"])
+    share, cost = rows.recall.map(percent), rows.n_params / n
+    linear = cost["country", LOG_LOSS]
+    found = [
+        f"An MLP written down by linear systems stores the country of each of {n:,} airports, recall "
+        f"{share['country', NETWORK]}, in {cost['country', NETWORK]:.2f} parameters a fact.",
+        f"Nothing simpler does: the country nearest to the airport's name is right for {share['country', NEAREST]} of "
+        f"them, the best linear map for {share['country', LOG_LOSS]}, with {linear:.0f} parameters a fact "
+        f"({share['country', SQUARES]} in closed form).",
+        f"Cities are a weaker demonstration, as many a name gives its city away: the nearest is right for "
+        f"{share['city', NEAREST]}, where the nearest IATA code is for {share['iata', NEAREST]}.",
+    ]
+    names = {"city": "cities", "iata": "codes"}
+    if stored := [relation for relation in names if rows.recall[relation, LOG_LOSS] == 1]:
+        every = " and all ".join(names[relation] for relation in stored)
+        takes = " and ".join(f"{cost[relation, NETWORK]:.0f} for the {names[relation]}" for relation in stored)
+        found.append(
+            f"One linear map, {linear:.0f} parameters a fact, stores all {every} when it is "
+            f"trained by log loss; the construction takes {takes}. Where there are many values and few keys for each "
+            "dimension, no hidden layer is needed, and this one costs more than it saves."
+        )
+    return found

@@ -46,7 +46,7 @@ seed = 0
 import pandas as pd
 import torch
 
-from factbook import editing
+from factbook import baselines, editing, prose
 
 width = 32
 model = editing.load_language_model(seed, width=width, device=device)
@@ -100,6 +100,23 @@ for row in rows:
 # NBVAL_IGNORE_OUTPUT
 report = editing.evaluate_edit(model, new_facts, width=width)
 pd.Series(report._asdict()).round(3).to_frame("swap")
+
+# %% [markdown]
+# ## Does a name give its city away?
+#
+# To a reader, often: many an airport carries its city's name. To the model, never: its tokens have drawn embeddings, so that no
+# answer above comes from a likeness of names. Beside the MLP, what a map without a hidden layer makes of the same facts:
+
+# %%
+city = dict(zip(corpus.airports.tolist(), corpus.targets["city"].tolist()))
+told = [corpus.words[value] in corpus.words[airport] for airport, value in city.items()]
+print(f"{sum(told)} of {len(told)} airports carry their city's name")
+beside = baselines.beside(model.fact_set("city"), swapped=model.facts["city"])
+print(f"the model's token nearest to the airport's is its city: {beside.recall[baselines.NEAREST]:.0%}")
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+beside.assign(recall=beside.recall.map(prose.percent)).round(1)
 
 # %% [markdown]
 # The old MLP is still there. Put it back, and every score of every word is what it was, to the last bit:
