@@ -66,7 +66,9 @@ def test_no_error_compounds_and_gradient_steps_save():
 
 def test_attention_leaves_less_than_the_memory_takes():
     table, training, _ = tables("airports_block")
-    assert (table.relation == "country").all() and (table[["recall", "adaptive_recall", "certified"]] == 1).all(None)
+    assert (table.relation == "country").all() and (table[["recall", "adaptive_recall", "certified"]] == 1).all(
+        axis=None
+    )
     assert (table.noise_largest < table.tolerance_smallest).all()
     assert training.noise.min() > 1000 * table.noise_largest.max() and (training.sharp_recall == 1).all()
     assert (training.through == 1).all()  # "leaves every key nearest to itself"
