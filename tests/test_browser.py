@@ -22,7 +22,12 @@ LEVEL = ("serious", "critical")
 
 def toc_pages() -> list[str]:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    return [toc["root"], *(page for part in toc["parts"] for page in below(part["chapters"]))]
+
+
+def below(chapters: list[dict]) -> list[str]:
+    """Pages in the order of the book, what stands under a page after it."""
+    return [page for one in chapters for page in (one["file"], *below(one.get("sections", [])))]
 
 
 @pytest.fixture(scope="module")

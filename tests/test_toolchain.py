@@ -31,7 +31,12 @@ PARAMETERS = {"profile": "laptop", "device": "cpu", "seed": 0}
 
 def toc_pages() -> list[str]:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    return [toc["root"], *(page for part in toc["parts"] for page in below(part["chapters"]))]
+
+
+def below(chapters: list[dict]) -> list[str]:
+    """Pages in the order of the book, what stands under a page after it."""
+    return [page for one in chapters for page in (one["file"], *below(one.get("sections", [])))]
 
 
 GIVEN = ("FIG", "PROFILE", "DEVICE", "SEED", "PORT", "PYTHON", "CHROMIUM", "BUDGET")
@@ -81,6 +86,13 @@ def test_every_page_of_the_toc_exists_and_every_notebook_is_a_page():
         source = ROOT / (f"{page}.py" if page.startswith("notebooks/") else f"{page}.md")
         assert source.is_file(), f"_toc.yml lists {page}, but there is no {source.name}"
     assert {Path(page).name for page in pages if page.startswith("notebooks/")} == names(SOURCES) != set()
+
+
+def test_the_navigation_shows_at_most_24_pages_and_questions():
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"]
+    assert 1 + sum(len(part["chapters"]) for part in parts) <= 24
+    captions = [part["caption"] for part in parts]
+    assert all(caption.endswith("?") for caption in captions[:-1]) and len(set(captions)) == len(captions)
 
 
 def test_every_page_is_in_the_list_of_pages_and_the_tour_comes_next():
