@@ -415,6 +415,23 @@ def test_a_notebook_begins_with_title_set_up_and_has_the_parameters(path):
     assert assigned(parameters.source) == PARAMETERS
 
 
+HIDDEN = {"hide-input", "remove-input", "hide-cell", "remove-cell", "parameters"}
+
+
+def shown_at_once(path: Path) -> int:
+    """Lines of the longest code cell that a page shows unfolded, marks to nbval and empty lines aside."""
+    cells = [cell for cell in read_text_notebook(path).cells if cell.cell_type == "code"]
+    seen = [cell.source.splitlines() for cell in cells if not HIDDEN & set(cell.metadata.get("tags", []))]
+    return max(sum(bool(line.strip()) and not line.startswith("# NBVAL_") for line in lines) for lines in [[], *seen])
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=by_name)
+def test_a_page_shows_at_most_15_lines_of_code_at_once(path):
+    lines = shown_at_once(path)
+    assert lines <= 15 or path.stem in LONG_CODE, f"{path.name} shows {lines} lines: fold what does not show the idea"
+    assert lines > 15 or path.stem not in LONG_CODE, f"{path.stem} is done: take it off the list"
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=by_name)
 def test_the_reference_has_the_cells_of_its_notebook(path):
     import nbformat
