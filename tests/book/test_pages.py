@@ -150,6 +150,26 @@ def test_every_question_opens_the_first_page_of_its_part():
         assert not re.search(r"\d", openers.paragraphs()[part["caption"]])  # numbers are for pages, which have tables
 
 
+# --- references ------------------------------------------------------------------------------------------------------
+
+
+def test_references_are_in_one_style():
+    """What, who, where, when and, but for a post without one, an address; preprints name their number."""
+    entries = re.findall(r"^@(\w+){(\w+),\n(.*?)^}", (ROOT / "book" / "references.bib").read_text(), flags=re.M | re.S)
+    assert len(entries) > 10 and len({name for _, name, _ in entries}) == len(entries)
+    for kind, name, body in entries:
+        fields = dict(re.findall(r"^  (\w+) += {(.*)},?$", body, flags=re.M))
+        assert fields["year"] in name
+        if kind == "misc":  # a post
+            assert list(fields) == ["title", "howpublished", "year"], name
+            continue
+        where = {"article": "journal", "inproceedings": "booktitle"}[kind]
+        order = [field for field in fields if field not in ("volume", "number", "pages")]
+        assert order == ["title", "author", where, "year", "url"], name
+        number = re.search(r"arxiv\.org/abs/(\S+)", fields["url"])
+        assert kind != "article" or not number or fields["journal"] == f"arXiv preprint arXiv:{number[1]}", name
+
+
 # --- API ---------------------------------------------------------------------------------------------------------
 
 
