@@ -75,7 +75,7 @@ for row in range(3):
 #
 # `construct` returns an ordinary torch module $g$ from $\mathbb{R}^d$ to $\mathbb{R}^d$. To ask it about a key $k$,
 # compute $g(k)$ and take the value with the largest dot product, as a language model's output head would. The network
-# **stores** the facts when that value is the right one for every key; *recall* is the share of keys for which it is.
+# {term}`stores <store>` the facts when that value is the right one for every key; {term}`recall` is the share of keys for which it is.
 
 # %%
 mlp = fc.construct(facts, seed=seed)
