@@ -113,7 +113,9 @@ told = [corpus.words[value] in corpus.words[airport] for airport, value in city.
 print(f"{sum(told)} of {len(told)} airports carry their city's name")
 facts = model.fact_set("city").subset(torch.arange(len(told), device=model.device))  # cities alone as answers
 beside = baselines.beside(facts, mlp=model.facts["city"])
-print(f"the city whose embedding is nearest to the airport's is right for {prose.percent(beside.recall[baselines.NEAREST])}")
+print(
+    f"the city whose embedding is nearest to the airport's is right for {prose.percent(beside.recall[baselines.NEAREST])}"
+)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
