@@ -210,7 +210,7 @@ def moved(rows: pd.DataFrame) -> pd.DataFrame:
 FINDINGS = """\
 - **ρ = 0 is exact.** {hidden} of {runs} drawn sets have it, and nothing can store them; the other {stored} were stored by both methods.
 - **ρ is the best of six numbers where a code must serve the hardest value.** For the encoder-decoder with a random *D* it explains
-  {built_rho} of the variance of the log cost, {built_rival} {built_next}. For trained networks it is {trained_rho} against {trained_next} for
+  {built_rho} of the variance of the log cost, {built_rival} {built_next}, a lead {built_lead} the noise. For trained networks it is {trained_rho} against {trained_next} for
   {trained_rival}, a lead {trained_lead} the noise. With an optimised *D* the best is {optimised_best} ({optimised_first}, ρ {optimised_rho}).
 - **The exponent is not that of the paper's form.** Costs go as ρ to the power {built_slope} for the construction and {trained_slope} for
   training; the form says minus two.

@@ -92,14 +92,13 @@ for kind in ("raw", "whitened"):
 # *How this was run:* [`factbook.geometry_cost`](https://github.com/factcore/factcore/blob/main/factbook/geometry_cost.py) holds the sizes, the runs,
 # the fits and the figures; [`factbook.geometries`](https://github.com/factcore/factcore/blob/main/factbook/geometries.py) states each family's
 # formula.
+#
+# ## Cost against decodability
 
 # %%
 table = geometry_cost.table(profile, seed, device)
 stored = table[table.outcome == "stored"]
 print(f"{len(table)} runs, {(table.rho == 0).sum()} of them with ρ = 0 and no cost")
-
-# %% [markdown]
-# ## Cost against decodability
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two scatter plots, cost against decodability on logarithmic axes, a point for each geometry. In both panels cost falls as decodability rises, far less steeply than the dashed line of slope minus two; values near a subspace lie below the other points for the encoder-decoder."}}
 figure = geometry_cost.drawn_costs(table)
