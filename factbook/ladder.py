@@ -17,13 +17,13 @@ import factcore as fc
 from factbook import figures, fit, store
 
 SIZES = {
-    "smoke": [(n, 16) for n in (24, 48)],
+    "smoke": [(n, 16) for n in (16, 32)],
     "laptop": [(n, 64) for n in (64, 128, 256, 512, 1024, 2048)],
     "paper": [(n, 128) for n in (2**k for k in range(6, 15))],
 }
-LARGER = {"smoke": 24, "laptop": 256, "paper": 512}  # from here on widths are no handful of units
+LARGER = {"smoke": 16, "laptop": 256, "paper": 512}  # from here on widths are no handful of units
 PROPORTIONAL = {  # n = α d², α from 1/4 to 4
-    "smoke": [(64, 16)],
+    "smoke": [(16, 8)],
     "laptop": [
         (int(a * d * d), d)
         for d in (16, 32, 64)
@@ -32,9 +32,9 @@ PROPORTIONAL = {  # n = α d², α from 1/4 to 4
     ],
     "paper": [(int(a * d * d), d) for d in (32, 64, 128, 256) for a in (0.25, 1, 4) if a * d * d <= 2**14],
 }
-GATES = {"smoke": [(32, 32)], "laptop": [(n, 64) for n in (256, 512, 1024)] + [(506, 90), (1012, 90)]}
+GATES = {"smoke": [(16, 16)], "laptop": [(n, 64) for n in (256, 512, 1024)] + [(506, 90), (1012, 90)]}
 GATES["paper"] = GATES["laptop"] + [(2025, 90), (1024, 128), (2048, 128)]
-STEPS = {"smoke": 200, "laptop": 2000, "paper": 4000}
+STEPS = {"smoke": 60, "laptop": 2000, "paper": 4000}
 DRAWN = ("ntk", "hebbian", "paper-codes", "encoder-decoder", "block-convex", "trained")  # the others: the comparison
 BETWEEN = ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex")  # between NTK and training
 SHORT = {
@@ -51,7 +51,7 @@ SHORT = {
 
 def methods(profile: str) -> dict[str, tuple[str, dict[str, Any]]]:
     """Each rung: construct's method and its options."""
-    steps = {"steps": STEPS[profile]}
+    steps: dict[str, Any] = {"steps": STEPS[profile]} | ({"descent": "adam"} if profile == "smoke" else {})
     return {
         "one-hot": ("one-hot", {}),
         "ntk": ("ntk", {"tries": 2}),
@@ -284,4 +284,5 @@ def _label(ax: Axes, ends: dict[str, tuple[float, float]]) -> None:
         colour = figures.COLOURS.get(name, "#555555") if name != "floor" else "#555555"
         ax.annotate(names[name], (x, place), (8, 0), textcoords="offset points", color=colour, va="center", fontsize=9)
     ax.margins(x=0.05)
-    ax.set_xlim(right=ax.get_xlim()[1] * 1.9)
+    low, high = ax.get_xlim()
+    ax.set_xlim(low, high * (high / low) ** 0.2)
