@@ -214,6 +214,6 @@ def _mark(ax: Axes, runs: pd.DataFrame, method: str, values: str, y: float) -> N
     if lost := len(runs) - len(kept):
         left = len(kept) > 0 and kept.max() > 1000  # the mark stands where the words would
         best = runs[runs.per_fact.isna()].recall.max()
-        words = f"{values}: {lost} of {len(runs)} lost" + f", ≤ {100 * best:.0f}%" * math.isfinite(best)
+        words = f"{values}: {lost} of {len(runs)} lost" + f", ≤ {100 * best:.1f}%" * math.isfinite(best)
         style = {"va": "center", "fontsize": 8.5, "color": "#222222", "transform": ax.get_yaxis_transform()}
         ax.text(0.7 if left else 0.985, y, words, ha="right", bbox={"fc": "white", "ec": "none", "pad": 0.5}, **style)
