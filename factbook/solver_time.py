@@ -86,7 +86,7 @@ FINDINGS = """\
   called value by value, {clarabel} times, with gaps up to {clarabel_gap}.
 - **Memory stays small.** {large_v} values in *d* = {large_d} take {large_s} s and {large_gb} GiB for the whole process; the differences of all pairs
   would fill {all_pairs} GiB.
-- **Time grows as** *v* to the power {v_law} and *d* to the power {d_law} (95% intervals) in this range.
+- **Time grows as** *v* to the power {v_law} and *d* to the power {d_law} in this range.
 """  # noqa: E501
 
 

@@ -86,7 +86,7 @@ for method in ("ntk", "hebbian", "encoder-decoder", "block-convex"):
 
 # %% [markdown]
 # *How this was run:* [`factbook.ladder`](https://github.com/factcore/factcore/blob/main/factbook/ladder.py) holds the sizes, what is left out where
-# it takes a laptop too long, the search for the width, the fits and the figure.
+# it takes a laptop too long, the search and the figure.
 #
 # ## The figure
 
@@ -102,8 +102,8 @@ plt.show()
 # %% [markdown]
 # **The order is the paper's: training is cheapest, its construction follows, the NTK memory is far behind; a few convex solves close most of the gap
 # between.** Points are medians over three draws of the facts, bars reach from the smallest to the largest, lines are power laws fitted to all runs.
-# The dashed floor is what to expect: $n \log_2 v$ bits must be stored, and trained language models are known to hold about two bits a parameter. The
-# bits are a law, the rate is experience: trained networks may dip under it. All methods, to switch on and off:
+# The dashed floor is what to expect: $n \log_2 v$ bits must be stored, and trained language models are known to hold about two bits a parameter.
+# Trained networks may dip under it. All methods, to switch on and off:
 #
 # <!-- generated: scaling -->
 #
@@ -165,7 +165,7 @@ ladder.gate_table(ladder.ntk_gates(profile, seed, device))
 ladder.settings()
 
 # %% [markdown]
-# *Chosen* is the setting with 2,000 steps. More steps help at the width that is too small.
+# *Chosen* has 2,000 steps; more help where the width is too small.
 #
 # ## Dense and solved parameters
 #
@@ -186,11 +186,10 @@ for method in ("ntk", "hebbian", "block-convex", "trained"):
 #
 # ## Exercises
 #
-# **1.** How many parameters does a one-hot memory need for $n$ facts in $d$ dimensions, at one unit per fact with a gate, a gate bias, and a down
-# projection? Compare with its row above.
+# **1.** How many parameters does a one-hot memory need for $n$ facts, a unit each with a gate, its bias and a down projection?
 #
 # :::{dropdown} Solution
-# $(2d + 1)\,n$: with $d = 64$, 129 per fact, which is the row. It does not depend on $n$, as every fact has its own unit.
+# $(2d + 1)\,n$: with $d = 64$, 129 per fact, whatever $n$: every fact has its own unit.
 # :::
 #
 # **2.** A trained network takes 4 parameters per fact for 1,024 facts. How many bits does each hold? Which $n$ makes it two?
