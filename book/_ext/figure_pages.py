@@ -176,8 +176,11 @@ def duration(seconds: float) -> str:
 
 
 def tables_named(notebook: nbformat.NotebookNode, function: str) -> list[str]:
-    """The tables that the code gives to this function of factbook.store, in order."""
+    """The tables that the code, or a module of factbook that it imports, gives to this function of factbook.store."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    for imported in re.findall(r"^from factbook import (.+)$", code, flags=re.M):
+        paths = (ROOT / "factbook" / f"{name.strip()}.py" for name in imported.split(","))
+        code += "".join(path.read_text() for path in paths if path.is_file())
     return list(dict.fromkeys(re.findall(rf'(?:{function})\(\s*"(\w+)"', code)))
 
 
