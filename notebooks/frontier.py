@@ -137,7 +137,7 @@ frontier.ladder(table)
 # A block-convex network of 7 to 8 parameters per fact or more: from there on 95% of its keys tolerate more than 3 degrees.
 # :::
 #
-# **2.** In the code above, try codes of 3. What does `construct` say, and what does `strict=False` give you?
+# **2.** In the code above, try codes of 2. What does `construct` say, and what does `strict=False` give you?
 #
 # :::{dropdown} Solution
 # With `strict=True` it returns a network only if every fact decodes, and says how many are lost otherwise. `strict=False` returns the
