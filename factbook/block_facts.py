@@ -118,7 +118,7 @@ def cost(method: str, n_facts: int, d: int, seed: int, *, profile: str, device: 
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     """All searches, three draws of facts each."""
     sizes = SIZES[profile]
-    methods = ["encoder-decoder", "block-convex", "data-dependent"] if profile == "smoke" else METHODS
+    methods = ["encoder-decoder", "data-dependent"] if profile == "smoke" else METHODS
     widest = max(d for _, d in sizes)
     jobs = [
         {"method": method, "n_facts": n, "d": d, "seed": s}

@@ -77,7 +77,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     """Floors over sizes and widths, three draws each; with the claimed form and parameters per fact."""
     sizes, smoke = SIZES[profile], profile == "smoke"
     places = [(n, d) for d in sizes for n in sizes[d]]
-    memories = ("hebbian", "data-dependent", "block-convex", "encoder-decoder") if smoke else tuple(MEMORIES)
+    memories = ("hebbian", "data-dependent", "encoder-decoder") if smoke else tuple(MEMORIES)
     runs = [("hebbian", rule, n, d) for n, d in places for rule in MULTIPLES]
     runs += [("hebbian", FIXED, n, d) for n, d in places if n <= 8 * d]
     runs += [("data-dependent", USUAL, n, d) for n, d in places]

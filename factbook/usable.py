@@ -26,7 +26,7 @@ LEARNING: dict[str, dict[str, Any]] = {
     "laptop": {"batch": 256},
     "paper": {"batch": 1280, "lr": 3e-3},
 }
-STEPS = {"smoke": 100, "laptop": 1000, "paper": 8000}
+STEPS = {"smoke": 50, "laptop": 1000, "paper": 8000}
 SETTINGS: dict[str, dict[str, Any]] = {  # other ways to train attention
     "as above": {},
     "4,000 steps": {"steps": 4000},
@@ -228,5 +228,5 @@ def ablation(profile: str, seed: int, device: str) -> pd.DataFrame:
         for schedule in ("attention-first", "insert-first")
         for s in range(seed, seed + 3)
     ]
-    run = partial(ablated, steps=40 if smoke else 500, device=device)
+    run = partial(ablated, steps=20 if smoke else 500, device=device)
     return store.resume(store.results_file("usable_ablation", profile), jobs, run, device=device)
