@@ -2,16 +2,14 @@
 
 The published study edits 32 facts per hidden unit (16,384 facts, 512 units, d = 256); ours had 8 (256 facts, 32 units).
 The same facts in fewer units close that gap at the price of fewer parameters a fact, as our d is 64. ``python -m
-factbook.editing.crowded`` fills results/laptop/editing_crowded.csv, the published crowd and protocol first.
+factbook.editing.tables crowded`` fills results/laptop/editing_crowded.csv, the published crowd and protocol first.
 """
 
-import argparse
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from factbook import store
 from factbook.editing.edits import draw_edits, permute_edits
 from factbook.editing.measure import evaluate_edit
 from factbook.editing.study import STYLE, base_model, best_edit, in_words
@@ -66,7 +64,10 @@ def edit_row(
     tune: bool = True,
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """One edit at its editor's best. ``stored`` is the share of facts that the crowded MLP stated before it."""
+    """One edit at its editor's best. ``stored``: share of the other facts that the crowded MLP stated before it.
+
+    ``solves``: convex problems that wrote the MLP; 0 where the least squares that they start from store every fact.
+    """
     facts = len(base_model(construction, 32, seed, device).corpus)
     width = max(1, round(facts / per_unit))
     model = base_model(construction, width, seed, device)
@@ -81,8 +82,9 @@ def edit_row(
         report, setting, tried = best_edit(model, new_facts, method, seed=seed, tune=tune, fixed=fixed)
     kept = {name: round(value, 5) for name, value in report._asdict().items() if name not in ("seconds", "peak_mb")}
     no_edit = evaluate_edit(model, new_facts, method="no_op", seed=seed, quick=True)
-    ends = {"stored": round(no_edit.specificity, 5), "setting": in_words(setting), "tried": tried}
-    return {"width": width, "edited": len(new_facts)} | kept | ends
+    before = {"stored": round(no_edit.specificity, 5), "solves": len(model.facts["city"].solves)}
+    how = {"setting": in_words(setting), "tried": tried, "device": model.device}
+    return {"width": width, "edited": len(new_facts)} | kept | before | how
 
 
 def draw(ax: Axes, table: pd.DataFrame, values_of: str, told: str) -> None:
@@ -97,15 +99,3 @@ def draw(ax: Axes, table: pd.DataFrame, values_of: str, told: str) -> None:
     ax.set_xticks(sorted(rows.per_unit.unique()))
     sentences = "one sentence a fact" if told == "one" else "six sentences a fact"
     ax.set_title(f"new values {'permuted' if values_of == 'permuted' else 'from the table'}, {sentences}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    given = parser.parse_args()
-    table = store.resume(store.results_file("editing_crowded", "laptop"), jobs(given.seeds), edit_row)
-    print(table.pivot_table(index=["values_of", "told", "per_unit"], columns="method", values="score").round(3))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,10 @@
 """What `factbook.editing.edit` can do to a fact MLP: swap it, or change weights as known editors do.
 
 Every method takes the request, an `Edit`, and returns the new MLP; the old one is left alone. Weight editors change the
-down projection and are told the attention output in the training templates. Their defaults are settings that the study
-found best on models of `PER_FACT` parameters a fact; MLPs with more room take other ones better.
+down projection and are told the attention output in the training templates. Their defaults are the settings with the
+best worst score over three models of `PER_FACT` parameters a fact, a tenth edited, among those by which single edits
+take too; λ, tolerance, ridge and clip are relative, so keys of another scale change nothing, but keys with another
+spread of eigenvalues want other settings.
 """
 
 import copy
@@ -27,7 +29,7 @@ from factcore.mlp import GatedMLP
 from factcore.support import check_choice, check_integer
 
 REPLAYED = 64  # unedited facts in a step of fine-tuning with replay
-AIMS = ("each", "once")
+AIMS = ("once", "each")
 CONTEXTS = 6  # training templates, evenly spread, in which an editor optimises the output that it wants
 
 
@@ -93,16 +95,16 @@ def finetune(
 def rome(
     told: Edit,
     *,
-    steps: int = 100,
-    lr: float = 0.05,
-    clip: float | None = 0.75,
+    steps: int = 25,
+    lr: float = 0.5,
+    clip: float | None = 1.0,
     weight_decay: float = 0.0,
-    aimed: str = "each",
+    aimed: str = "once",
     sentences: int | None = None,
 ) -> GatedMLP:
     """One rank-one change per fact, one after another, each sparing the facts that are not edited (`rome_update`).
 
-    aimed: 'each' takes a fact's residual when its turn comes, 'once' all of them before the first change.
+    aimed: 'once' takes all residuals before the first change, as published; 'each' takes one when its turn comes.
     """
     check_choice("aimed", aimed, AIMS)
     keys, wanted, preserved = _request(told, sentences, steps=steps, lr=lr, clip=clip, weight_decay=weight_decay)
@@ -135,14 +137,15 @@ def alphaedit(
     steps: int = 100,
     lr: float = 0.05,
     clip: float | None = None,
-    tol: float = 0.4,
+    tol: float = 1.01,
     ridge: float = 0.3,
     sentences: int | None = None,
 ) -> GatedMLP:
     """A ridge regression in the null space of the keys that are not edited (`alphaedit_update`).
 
     ``tol`` decides what counts as null, relative to the largest eigenvalue; ``ridge`` is relative to the mean square
-    of an edited key, so that neither depends on the scale of the hidden units.
+    of an edited key, so that neither depends on the scale of the hidden units. Above 1 every direction counts as null
+    and the ridge alone spares the other facts: the default, as their keys fill a crowded layer evenly.
     """
     keys, wanted, preserved = _request(told, sentences, steps=steps, lr=lr, clip=clip)
     projector = null_space_projector(preserved, tol)

@@ -52,7 +52,7 @@ def test_residuals_aimed_once_add_up_and_aimed_each_time_end_on_the_last_fact(mo
     alone = sum(rome_update(before, c, key, value) - before for key, value in zip(keys, wanted))
     once = methods.rome(told, aimed="once", **options).down.double()
     torch.testing.assert_close(once, before + alone, rtol=1e-4, atol=1e-4)
-    each = methods.rome(told, **options).down.double()
+    each = methods.rome(told, aimed="each", **options).down.double()
     torch.testing.assert_close(each @ keys[-1].double(), wanted[-1].double(), rtol=1e-3, atol=1e-3)
     assert (each - once).abs().max() > 1e-3
     with pytest.raises(ValueError, match="aimed"):
