@@ -18,11 +18,12 @@ from torch.nn.functional import cross_entropy
 from factbook.editing.editors import (
     alphaedit_update,
     check_number,
+    clipped,
     covariance,
     memit_update,
     null_space_projector,
     rome_update,
-    wanted_outputs,
+    wanted_changes,
 )
 from factbook.editing.model import FactLanguageModel, fact_mlp, fact_positions
 from factcore.mlp import GatedMLP
@@ -34,13 +35,17 @@ CONTEXTS = 6  # training templates, evenly spread, in which an editor optimises 
 
 
 class Edit(NamedTuple):
-    """What an editor is told: value tokens ``targets`` (n,) of all facts of a relation, and which ``rows`` change."""
+    """What an editor is told: value tokens ``targets`` (n,) of all facts of a relation, and which ``rows`` change.
+
+    ``kept``: wanted changes by their settings, for whoever tries many settings on the same request.
+    """
 
     model: FactLanguageModel
     relation: str
     targets: Tensor
     rows: Tensor
     seed: int
+    kept: dict[Any, Tensor] | None = None
 
     @property
     def mlp(self) -> GatedMLP:
@@ -168,7 +173,7 @@ def chance(told: Edit) -> GatedMLP:
     return mlp
 
 
-def _request(told: Edit, sentences: int | None, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _request(told: Edit, sentences: int | None, *, clip: float | None, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Of edited facts the mean hidden units in the training templates (e, h) and the outputs wanted (e, d).
 
     And the hidden units (p, h) of all other facts, one row a template. ``sentences``: that many templates of an edited
@@ -181,8 +186,11 @@ def _request(told: Edit, sentences: int | None, **options: Any) -> tuple[Tensor,
         raise ValueError("every fact is edited: weight editors need facts to preserve; use method='swap'")
     keys = hidden[told.rows][:, :sentences]  # (e, t, h)
     outputs = keys[:, :: max(1, keys.shape[1] // CONTEXTS)] @ told.mlp.down.T
-    targets = told.targets[told.rows].to(outputs.device)
-    wanted = wanted_outputs(told.model.logits, outputs, targets, **options)
+    kept, setting = {} if told.kept is None else told.kept, (sentences, *sorted(options.items()))
+    if setting not in kept:
+        targets = told.targets[told.rows].to(outputs.device)
+        kept[setting] = wanted_changes(told.model.logits, outputs, targets, **options)
+    wanted = clipped(kept[setting], outputs, clip)
     return keys.mean(dim=1), wanted, hidden[others.to(hidden.device)].flatten(0, 1)
 
 

@@ -7,7 +7,7 @@ choose; a baseline is owed no less. A swap that loses facts is recorded with the
 import itertools
 import time
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -70,15 +70,17 @@ def best_edit(
     if method == "finetune with replay":
         name, chosen = "finetune", {"replay": True, "lr": REPLAY_LR}
     chosen |= fixed or {}
+    kept: dict[Any, torch.Tensor] = {}
+    score = partial(evaluate_edit, model, new_facts, method=name, relation=relation, seed=seed)
     for group in GRIDS.get(method, []) if tune else []:
         at = dict(chosen)
         for values in itertools.product(*group.values()):
             setting = at | dict(zip(group, values))
-            report = evaluate_edit(model, new_facts, method=name, relation=relation, seed=seed, quick=True, **setting)
+            report = score(quick=True, kept=kept, **setting)
             tried += 1
             if report.score > highest:
                 highest, chosen = report.score, setting
-    return evaluate_edit(model, new_facts, method=name, relation=relation, seed=seed, **chosen), chosen, tried
+    return score(**chosen), chosen, tried
 
 
 @lru_cache(maxsize=2)
