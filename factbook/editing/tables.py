@@ -11,8 +11,8 @@ from factbook import store
 from factbook.editing import crowded, study
 
 WIDTH = 32  # 24 parameters a fact, as in the published study (16,384 facts, d = 256, h = 512); 8 facts a unit, not 32
-SHARES = (1 / 256, 0.05, 0.1, 0.25, 0.5)  # of the facts
-WIDER = (128, 512)  # hidden units
+SHARES = (1 / 256, 0.1, 0.5)  # of the facts
+WIDER = (128,)  # hidden units
 SIZES = (64, 128, 256, 512)  # facts
 SEEDS = 3
 CONTROLS = ("no_op", "chance")
@@ -44,7 +44,7 @@ def wider(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
 def crowds(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
     """A tenth edited in ever fewer hidden units, by the published protocol and by ours."""
     if profile == "smoke":
-        few = [job for job in crowded.jobs(1, (32,)) if job["method"] in FIRST and job["told"] == "one"]
+        few = [job for job in crowded.jobs(1, {("permuted", "one"): (32,)}) if job["method"] in FIRST]
         return _resumed("editing_crowded", few, crowded.edit_row, profile, device, tune=False)
     return _resumed("editing_crowded", crowded.jobs(len(seeds(profile, seed))), crowded.edit_row, profile, device)
 
