@@ -57,7 +57,6 @@ from factbook.editing.model import fact_accuracy, perplexity
 figures.use_style()
 packed = tables.crowds(profile, seed, device)
 table = tables.edits(profile, seed, device)
-wide = tables.wider(profile, seed, device)
 
 # %% [markdown]
 # ## What we found
@@ -121,7 +120,7 @@ crowded.PROTOCOL.head(20)
 # $h$ directions. The published memory has 32 facts for each of them; ours is packed to that by taking units away.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels, score of each editor against facts per hidden unit from 8 to 32, with values permuted among the edited facts and one sentence told on the left, values from the whole table and all sentences told on the right. Swapping stays near 1; every weight update falls to a fifth or less at 32."}}
-figure = drawing.crowds(packed)
+figure = drawing.crowds(packed, table)
 plt.show()
 
 # %% tags=["hide-input"]
@@ -164,15 +163,6 @@ tenth.groupby("method")[["score", "efficacy", "paraphrase", "specificity", "perp
 # NBVAL_IGNORE_OUTPUT
 print(f"the settings that were best for model {seed}, a tenth of the facts edited, 8 facts a unit")
 tenth[(tenth.seed == seed) & (tenth.tried > 1)][["method", "score", "setting", "tried"]].round(3)
-
-# %% [markdown]
-# With room to spare, four times the hidden units (2 facts for each):
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-wide.pivot_table(index="method", columns="width", values="score", aggfunc="median").loc[
-    list(editing_study.EDITORS)
-].round(3)
 
 # %%
 large = store.stored("editing_large", "paper")  # the published 16,384 facts: make paper DEVICE=cuda

@@ -16,7 +16,7 @@
 #
 # **What the paper claims** {cite:p}`dugan2025constructing`: fact-storing MLPs are modules: exchange one and the facts are others.
 #
-# **What this page does**: it times an edit, makes fifty in a row, undoes one, and then breaks swapping on purpose in three ways, with
+# **What this page does**: it times an edit, makes a hundred in a row, undoes one, and then breaks swapping on purpose in three ways, with
 # the cure for each.
 #
 # **For whom**: those who would use it. Read [the comparison of editors](editing.ipynb) first. Ten minutes.
@@ -82,9 +82,9 @@ plt.show()
 timed.pivot_table(index="method", columns="n_facts", values=["cpu_s", "peak_mb"], aggfunc="median").round(2)
 
 # %% [markdown]
-# ## Fifty edits in a row
+# ## A hundred edits in a row
 #
-# Five cities at a time, each edit made to the model that the last one left. Shown is the share of *all* facts, edited or not, that paraphrases
+# Five cities at a time, twenty times, each edit made to the model that the last one left. Shown is the share of *all* facts, edited or not, that paraphrases
 # get right. The setting of each editor is the best for the first batch.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Share of all facts that are right in paraphrases against the number of edits made one after another. Swapping and fine-tuning on all facts stay level; the other editors decay."}}

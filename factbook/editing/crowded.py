@@ -17,8 +17,8 @@ from factbook.editing.study import base_model, best_edit, in_words
 PER_UNIT = (8, 12, 16, 24, 32)  # facts per hidden unit
 SHARE = 0.1  # of the facts, edited
 METHODS = ("swap", "finetune", "memit", "rome", "alphaedit")
-# new values, sentences a fact that editors are told, and facts per hidden unit: theirs, ours at the ends
-PROTOCOLS = {("permuted", "one"): PER_UNIT, ("table", "all"): (8, 32)}
+# new values, sentences a fact that editors are told, and facts per hidden unit: theirs, ours (8 a unit: editing.csv)
+PROTOCOLS = {("permuted", "one"): PER_UNIT, ("table", "all"): (32,)}
 PROTOCOL = pd.DataFrame(
     [
         ("facts", "16,384, books and their authors", "256, airports and their cities"),

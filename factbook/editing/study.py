@@ -39,8 +39,8 @@ START: dict[str, dict[str, Any]] = {  # where the first group is tried: at the d
 REPLAY_LR = 0.05  # of fine-tuning on all facts, untuned
 WEIGHT_EDITORS = ("memit", "alphaedit", "rome", "finetune")  # what they are told is the edited facts alone
 EDITORS = ("swap", *WEIGHT_EDITORS, "finetune with replay")
-BATCHES, BATCH = 50, 5  # edits in a row, and cities in each
-LOOK = (1, 2, 5, 10, 20, 35, 50)  # batches after which the model is examined
+BATCHES, BATCH = 20, 5  # edits in a row, and cities in each
+LOOK = (1, 2, 5, 10, 20)  # batches after which the model is examined
 STYLE: dict[str, dict[str, Any]] = {
     "swap": {"color": "#009E73", "marker": "P", "label": "swap the MLP (block-convex)"},
     "memit": {"color": "#0072B2", "marker": "o", "label": "MEMIT"},

@@ -11,8 +11,7 @@ from factbook import store
 from factbook.editing import crowded, study
 
 WIDTH = 32  # 24 parameters a fact, as in the published study (16,384 facts, d = 256, h = 512); 8 facts a unit, not 32
-SHARES = (1 / 256, 0.1, 0.5)  # of the facts
-WIDER = (128,)  # hidden units
+SHARES = (1 / 256, 0.1)  # of the facts
 SIZES = (64, 128, 256, 512)  # facts
 SEEDS = 3
 CONTROLS = ("no_op", "chance")
@@ -32,13 +31,6 @@ def edits(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
     rest = [share for share in shares if share != 0.1]
     jobs += study.edit_jobs(study.EDITORS, [WIDTH], rest, draws, "block-convex") if rest else []
     return _resumed("editing", jobs, study.edit_row, profile, device, tune=profile != "smoke")
-
-
-def wider(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
-    """A tenth edited in MLPs with more hidden units than `WIDTH`."""
-    draws, widths = seeds(profile, seed), (WIDTH,) if profile == "smoke" else WIDER
-    jobs = [job for width in widths for job in study.edit_jobs(study.EDITORS, [width], [0.1], draws, "block-convex")]
-    return _resumed("editing_width", jobs, study.edit_row, profile, device, tune=profile != "smoke")
 
 
 def crowds(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
@@ -77,7 +69,7 @@ def _resumed(
     return store.resume(store.results_file(name, profile), jobs, run, device=device)
 
 
-TABLES = {"time": times, "crowded": crowds, "shares": edits, "sequential": sequences, "width": wider}
+TABLES = {"time": times, "crowded": crowds, "shares": edits, "sequential": sequences}
 
 
 def main() -> None:

@@ -13,16 +13,16 @@ NAMES = {name: str(look["label"]) for name, look in STYLE.items()} | {"swap": "t
 
 def ratios(packed: pd.DataFrame) -> pd.DataFrame:
     """Swap over the best weight update by protocol and crowd, geometric means with their intervals."""
-    found = {}
+    found: dict[tuple, dict[str, str]] = {}
     for key, rows in packed.groupby(["values_of", "told", "per_unit"]):
         score = rows.pivot_table(index="seed", columns="method", values="score")
         for title, against in (("over the published three", PUBLISHED), ("over all four", WEIGHT_EDITORS)):
             if {"swap", *against} <= set(score) and len(score) > 1:
                 each = score.swap / score[list(against)].max(axis=1)
                 found.setdefault(key, {})[title] = _times(fit.mean_ratio(each))
-    table = pd.DataFrame(found).T
-    table.index.names = ["new values", "sentences told", "facts per unit"]
-    return table
+    return (
+        pd.DataFrame(found).T.rename_axis(["new values", "sentences told", "facts per unit"]) if found else packed[:0]
+    )
 
 
 def editing() -> str:
@@ -36,19 +36,16 @@ def editing() -> str:
     move = 100 * (edited.perplexity_ratio - 1).abs().max()
     lines = [
         f"**The gap is a matter of crowding.** By the published protocol and at its {most} facts per hidden unit a "
-        f"swap "
-        f"scores {_median(full, 'swap'):.2f} and the best weight update, {_best(full)}: {_ratio(full)} times, where "
-        f"the "
-        f"paper has about two. At {least} facts a unit the best is {_best(easy)}: {_ratio(easy)} times. So twice is no "
-        "constant: it lies between.",
+        f"swap scores {_median(full, 'swap'):.2f} and the best weight update, {_best(full)}: {_ratio(full)} times, "
+        f"where the paper has about two. At {least} facts a unit the best is {_best(easy)}: {_ratio(easy)} times. So "
+        "twice is no constant: it lies between.",
         f"**Told more, updates do better.** With all sentences of an edited fact and {least} facts a unit the best is "
         f"{_best(tenth)}, a swap {_median(tenth, 'swap'):.2f}.",
-        f"**One fact** is edited by every editor: the lowest median score is {_scores(one).min():.2f}. Single edits "
-        f"do not "
-        "tell editors apart.",
-        f"**Who knows the table wins.** Fine-tuning that is told all facts scores "
-        f"{_median(tenth, 'finetune with replay'):.3f} there, a swap {_median(tenth, 'swap'):.3f}, and has no "
-        f"settings.",
+        f"**One fact** is edited by every editor: the lowest median score is {_scores(one).min():.2f}. Single edits do "
+        "not tell editors apart.",
+        "**Who knows the table wins.** Fine-tuning that is told all facts scores "
+        f"{_median(tenth, 'finetune with replay'):.3f} there, a swap {_median(tenth, 'swap'):.3f}; the swap has no "
+        "settings to tune.",
         f"**Perplexity** moves by at most {move:.2f}% in {len(edited)} edits at {least} facts a unit: the router sends "
         "ordinary words elsewhere.",
     ]
@@ -77,15 +74,13 @@ def time() -> str:
     kept, first = (sequence.groupby("method")[name].median() for name in (last, "after_1"))
     told = kept[list(WEIGHT_EDITORS)]
     lines = [
-        f"A swap of {n} facts takes {seconds.swap:.1f} processor seconds, {seconds.swap / update:.0f} times as many "
-        f"as a "
-        f"weight update and {seconds.swap / replay:.1f} times as many as fine-tuning on all facts: it solves for the "
+        f"A swap of {n} facts takes {seconds.swap:.1f} processor seconds, {seconds.swap / update:.0f} times as many as "
+        f"a weight update and {seconds.swap / replay:.1f} times as many as fine-tuning on all facts: it solves for the "
         "whole table, whatever the number of edited facts.",
         f"After {last.removeprefix('after_')} batches in a row a swap has {kept.swap:.0%} of all facts right in "
         f"paraphrases ({first.swap:.0%} after one), fine-tuning on all facts {kept['finetune with replay']:.0%}; the "
         f"editors that are told the edited facts alone end between {told.min():.0%} and {told.max():.0%}: each edit "
-        f"adds "
-        "an error to the last one's.",
+        "adds an error to the last one's.",
     ]
     return "\n".join(f"- {line}" for line in lines)
 
@@ -98,15 +93,11 @@ def crowds() -> str:
     alpha = theirs[theirs.method == "alphaedit"].setting
     whole = int(alpha.str.contains("tol=1.01").sum())
     return (
-        f"**The more facts a unit holds, the worse every weight update does; a swap never scores less than "
-        f"{lowest:.2f}.** "
-        f"Its score over the best of the four updates, by facts per unit: {ratio}. Lines are medians over three "
-        f"models and "
-        f"draws of edits, bars reach from the smallest to the largest. AlphaEdit did best in {whole} of {len(alpha)} "
-        f"edits "
-        "at a tolerance of 1.01, where every direction counts as null and nothing is projected away: it is then MEMIT "
-        f"with "
-        "the identity in the place of C."
+        "**The more facts a unit holds, the worse every weight update does; a swap never scores less than "
+        f"{lowest:.2f}.** Its score over the best of the four updates, by facts per unit: {ratio}. Lines are medians "
+        "over three models and draws of edits, bars reach from the smallest to the largest. AlphaEdit did best in "
+        f"{whole} of {len(alpha)} edits at a tolerance of 1.01, where every direction counts as null and nothing is "
+        "projected away: it is then MEMIT with the identity in the place of C."
     )
 
 
@@ -119,8 +110,7 @@ def shares() -> str:
         parts.append(f"{edited} of 256: swap {_median(rows, 'swap'):.2f}, best update {_best(rows)}")
     return (
         f"**At 8 facts a unit weight updates come close to a swap.** Median scores, {'; '.join(parts)}. Lines are "
-        f"medians "
-        "over three models and draws, bars reach from the smallest to the largest."
+        "medians over three models and draws, bars reach from the smallest to the largest."
     )
 
 
