@@ -42,8 +42,8 @@ def editing() -> str:
         f"**Twice is no constant.** The published memory has {most} facts a unit and 24 parameters a fact. At $d = 64$ "
         f"ours can have one or the other: {_ratio(full)} times at as many facts a unit, {_ratio(easy)} times at as "
         "many parameters a fact.",
-        f"**Told more, updates do better.** With all sentences of an edited fact and {least} facts a unit the best of "
-        f"the three is {_best(tenth)}, a swap {_median(tenth, 'swap'):.2f}.",
+        "**By our own protocol**, all sentences of an edited fact told and values from the whole table, the best of "
+        f"the three at {least} facts a unit is {_best(tenth)}, a swap {_median(tenth, 'swap'):.2f}.",
         f"**One fact** is edited by every editor: the lowest median score is {_scores(one, WEIGHT_EDITORS).min():.2f}. "
         "Single edits do not tell editors apart.",
         "**Who knows the table wins.** Fine-tuning that is told all facts scores "
