@@ -50,7 +50,7 @@ seed = 0
 # $\langle g(k_i), v_{f(i)} \rangle$ beats every other value. Two observations make a construction of that:
 #
 # 1. **A start by linear solves.** $g$ is linear in $A$ alone, in $G$ alone and in $D$ alone. Least squares for one after the other,
-#    forty times round, bring $g(k_i)$ near $v_{f(i)}$: with random $G$ and $A$ at first, and no fact decoded by design, four facts in ten
+#    a hundred times round, bring $g(k_i)$ near $v_{f(i)}$: with random $G$ and $A$ at first, and no fact decoded by design, four facts in ten
 #    decode already.
 # 2. **Convex problems for all matrices at once.** Linearised at the weights $w$ reached so far, the outputs are
 #    $F(\theta) = g_w + J\theta$, and the log loss of a step $\theta$ with a price on its length is strongly convex:

@@ -7,7 +7,7 @@ from factcore.constructions.hebbian import conjugate_gradients
 from factcore.constructions.problem import Problem, Weights, log_loss
 from factcore.mlp import gate_and_slope
 
-ROUNDS, STEPS = 40, 20  # of least squares, and of conjugate gradients in one of them
+ROUNDS, STEPS = 100, 20  # of least squares, and of conjugate gradients in one of them
 SCALES = [2.0**power for power in range(-2, 8)]  # of the outputs: the log loss chooses
 RIDGE = 1e-3  # relative to the number of keys: smaller ones let weights grow, larger ones collapse units
 
