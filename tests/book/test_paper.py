@@ -88,7 +88,9 @@ def test_the_list_keeps_its_promises():
 @pytest.mark.parametrize("study", TINY)
 def test_a_study_works_on_the_device_it_is_asked_to_use(study, results, monkeypatch):
     run, job = TINY[study]
-    monkeypatch.setattr(paper, "build_cost", lambda *given: build_cost(*given, fresh=False))  # the pretence is of here
+    monkeypatch.setattr(
+        paper, "build_cost", lambda *given, **more: build_cost(*given, fresh=False, **more)
+    )  # the pretence is of here
     with pretend_cuda():
         one = paper.Chunk(study, study, [{**job, "seed": 0}], run)
         assert paper.work([one], 600, device="cuda", say=print) == []
