@@ -34,7 +34,7 @@ def build_cost(
     fresh: bool = True,
     **options: Any,
 ) -> dict[str, Any]:
-    """Build a network for n random facts, with ``n_values`` values or as many, and check its recall, in a fresh process.
+    """Build a network for n random facts, with ``n_values`` values or as many, and check recall, in a fresh process.
 
     A width too small loses facts, which recall tells. Returns device, width, parameters, recall, build_s (with the
     verification by `construct`) and verify_s (of recall, wall seconds both), cpu_s (of both, all threads), peak_mb (the

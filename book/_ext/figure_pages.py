@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-import yaml
+import openers
 from PIL import Image
 
 from factbook.provenance import at_commits
@@ -59,10 +59,8 @@ def content(text: str, kind: str) -> bytes:
 
 def notebooks() -> Iterator[str]:
     """The names of the notebooks in the order of _toc.yml."""
-    for part in yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"]:
-        for chapter in part["chapters"]:
-            if chapter["file"].startswith("notebooks/"):
-                yield Path(chapter["file"]).name
+    for part in openers.parts():
+        yield from (Path(page).name for page in openers.pages(part["chapters"]) if page.startswith("notebooks/"))
 
 
 # --- one page ----------------------------------------------------------------------------------------------------
