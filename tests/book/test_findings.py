@@ -34,8 +34,8 @@ def test_what_the_findings_say_holds(numbers):
     assert numbers["block_times"] < 2 < 10 < numbers["paper_times"]  # "come near training"
     assert min(numbers["one_share"], numbers["several_share"]) > 100  # "more than the best published training"
     assert numbers["tight_recall"] < 50 and numbers["tight_solved"] == numbers["block_recall"] == 100
-    assert numbers["swap_score"] > numbers["editor_score"] + 0.1
-    assert abs(numbers["swap_score"] - numbers["replay_score"]) < 0.02  # "does as well"
+    crowded, roomy = numbers["swap_score"] / numbers["editor_score"], numbers["roomy_swap"] / numbers["roomy_score"]
+    assert numbers["crowd"] == 32 and crowded > 2 and crowded > 1.5 * roomy  # "a matter of crowding"
 
 
 def test_numbers_are_those_of_the_tables(tmp_path):
@@ -54,10 +54,22 @@ def test_numbers_are_those_of_the_tables(tmp_path):
     lost = [{"rung": "one", "d": 16, "seed": 1, "n_facts": 1000, "recall": 0.9}]
     found = findings.pairs(pd.DataFrame(fewest + lost))
     assert found == {"one_d": "16", "one_share": "50%"}
-    scores = [("swap", 0.9), ("swap", 0.8), ("rome", 0.2), ("memit", 0.4), ("finetune with replay", 0.7), ("no_op", 1)]
-    edits = [{"method": m, "score": s, "share": 0.1, "construction": "block-convex"} for m, s in scores]
-    found = findings.edits(pd.DataFrame([*edits, edits[0] | {"share": 0.5, "score": 0.0}]))
-    assert found == {"swap_score": "0.85", "replay_score": "0.70", "editor": "MEMIT", "editor_score": "0.40"}
+    scores = [("swap", 0.9), ("swap", 0.8), ("rome", 0.2), ("memit", 0.4), ("finetune", 0.7)]
+    edits = [
+        {"method": m, "score": s * by, "per_unit": crowd, "values_of": "permuted", "told": "one"}
+        for crowd, by in ((32, 1), (8, 0.6))
+        for m, s in scores
+    ]
+    other = edits[0] | {"score": 0.0, "told": "all"}
+    assert findings.edits(pd.DataFrame([*edits, other])) == {
+        "crowd": "32",
+        "room": "8",
+        "swap_score": "0.85",
+        "roomy_swap": "0.51",
+        "editor": "MEMIT",
+        "editor_score": "0.40",
+        "roomy_score": "0.24",
+    }
 
 
 @pytest.fixture(scope="module")
