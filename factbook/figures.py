@@ -52,6 +52,7 @@ GEOMETRY_COLOURS = {
     "mlp-outputs": "#332288",
 }
 GEOMETRY_MARKERS = dict(zip(GEOMETRY_COLOURS, "os^DvPX*h><"))
+NOT_STORED = "*The findings are read from the stored tables of the laptop profile, which are not here.*"
 
 
 def use_style() -> None:
@@ -81,27 +82,6 @@ def plot_spread(ax: Axes, table: pd.DataFrame, x: str, y: str, method: str, **st
     look: dict[str, Any] = {"color": COLOURS[method], "marker": MARKERS[method], "label": LABELS[method]}
     look |= {"capsize": 3} | style
     ax.errorbar(middle.index, middle, yerr=bars, **look)
-
-
-def plot_solves(ax: Axes, table: pd.DataFrame) -> None:
-    """Parameters per fact against the number of convex solves, and the trained networks as a band."""
-    per_fact = table.assign(per_fact=table.n_params / table.n_facts)
-    trained = per_fact[per_fact.solves == 0].per_fact
-    plot_spread(ax, per_fact[per_fact.solves > 0], "solves", "per_fact", "block-convex", label="block-convex")
-    if trained.min() < trained.max():
-        ax.axhspan(trained.min(), trained.max(), color=COLOURS["trained"], alpha=0.25)
-    ax.axhline(trained.median(), color=COLOURS["trained"], linestyle="--", label=LABELS["trained"])
-    size = per_fact.iloc[0]
-    ax.set(
-        xscale="log",
-        xlabel="convex solves",
-        ylabel="parameters per fact at 100% recall (dense)",
-        title=f"from construction to training, n = {size.n_facts}, d = {size.d}",
-    )
-    counts = sorted(per_fact[per_fact.solves > 0].solves.unique())
-    ax.set_xticks(counts, labels=[str(count) for count in counts])
-    ax.minorticks_off()
-    ax.set_ylim(bottom=0)
 
 
 def legend_below(figure: Figure, ax: Axes, columns: int = 3) -> None:

@@ -14,14 +14,14 @@
 # %% [markdown]
 # # Parameters against facts
 #
-# **What the paper claims** {cite:p}`dugan2025constructing`: the encoder-decoder construction needs asymptotically as
-# many parameters per fact as a trained MLP, fewer than earlier constructions, and trained MLPs keep a lower absolute
-# cost.
+# **What the paper claims** {cite:p}`dugan2025constructing`: the encoder-decoder construction needs asymptotically as many parameters per fact as a
+# trained MLP, fewer than earlier constructions, and trained MLPs keep a lower absolute cost.
 #
-# **What this page does**: it measures the *fact-storage cost*, the fewest parameters at 100% recall, of every way to
-# store facts that this book has, on the same facts, over a range of sizes and three draws of the facts.
+# **What this page does**: it measures the *fact-storage cost*, the fewest parameters at 100% recall, of every way to store facts that this book has,
+# on the same facts, over a range of sizes and three draws of the facts.
 #
-# **For whom**: anyone who wants the headline in one figure. Ten minutes to read.
+# **For whom**: anyone who wants the headline in one figure. Ten minutes. Before it: [the encoder](encoder.ipynb) and [the decoder](decoder.ipynb).
+# Words: the [glossary](../book/glossary.md).
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -44,10 +44,26 @@ device = "cpu"
 seed = 0
 
 # %% [markdown]
+# ## What we found
+
+# %% tags=["remove-input"] mystnb={"markdown_format": "myst"}
+# NBVAL_IGNORE_OUTPUT
+from IPython.display import Markdown
+from matplotlib import pyplot as plt
+
+import factcore as fc
+from factbook import figures, ladder
+
+figures.use_style()
+Markdown(ladder.FINDINGS.format(**ladder.findings()))
+
+# %% [markdown]
+# Brackets are 95% intervals.
+#
 # ## The ladder
 #
-# A fact set has $n$ keys and $n$ values, all uniform on the unit sphere of $\mathbb{R}^d$, and a random permutation
-# between them. From the naive way to training:
+# A fact set has $n$ keys and $n$ values, all uniform on the unit sphere of $\mathbb{R}^d$, and a random permutation between them. From the naive way
+# to training:
 #
 # | rung | what is solved | source |
 # |---|---|---|
@@ -58,389 +74,126 @@ seed = 0
 # | encoder-decoder, shorter codes | the same, with [separators through a fitted projection](code_dimension.ipynb) | ours |
 # | max-margin | one convex problem: $A$ | ours |
 # | block-convex | a [stated number of convex problems](solves.ipynb): $G$, $A$ and $D$ | ours |
-# | trained | gradient descent on all three to 100% recall | the bar |
+# | trained | descent on all three to 100% recall | the bar |
 
 # %%
-import numpy as np
-import pandas as pd
-from IPython.display import display
-from matplotlib import pyplot as plt
-
-import factcore as fc
-from factbook import figures, fit, store
-
-figures.use_style()
-sizes = {
-    "smoke": [(n, 32) for n in (32, 64)],
-    "laptop": [(n, 64) for n in (64, 128, 256, 512, 1024, 2048)],
-    "paper": [(n, 128) for n in (2**k for k in range(6, 15))],
-}[profile]
-proportional = {  # n = α d², α from 1/4 to 4
-    "smoke": [(64, 16)],
-    "laptop": [
-        (int(a * d * d), d)
-        for d in (16, 32, 64)
-        for a in (0.25, 0.5, 1, 2, 4)
-        if a * d * d <= 1024 or (a, d) == (0.5, 64)
-    ],
-    "paper": [(int(a * d * d), d) for d in (32, 64, 128, 256) for a in (0.25, 1, 4) if a * d * d <= 2**14],
-}[profile]
-steps = {"smoke": 200, "laptop": 2000, "paper": 4000}[profile]
-methods = {
-    "one-hot": ("one-hot", {}),
-    "ntk": ("ntk", {"tries": 2}),
-    "hebbian": ("hebbian", {}),
-    "data-dependent": ("hebbian", {"variant": "data-dependent"}),
-    "paper-codes": ("encoder-decoder", {"codes": "projected"}),
-    "encoder-decoder": ("encoder-decoder", {}),
-    "max-margin": ("max-margin", {"ridge": 1.0} if profile == "smoke" else {}),
-    "block-convex-2": ("block-convex", {"solves": 2}),
-    "block-convex": ("block-convex", {"solves": 5}),
-    "trained": ("trained", {"steps": steps}),
-    "block-convex, SiLU": ("block-convex", {"solves": 5, "gate": "silu"}),
-    "trained, SiLU": ("trained", {"steps": steps, "gate": "silu"}),
-}
-seeds = range(seed, seed + 3)
+facts = fc.spherical_facts(64, 32, seed=seed)
+for method in ("ntk", "hebbian", "encoder-decoder"):
+    found = fc.smallest_width(facts, method, seed=seed, tries=1, resolution=0.04)
+    print(f"{method}: {found.width} units, {found.n_params / len(facts):.1f} parameters per fact")
 
 # %% [markdown]
-# ## The run
+# *How this was run:* [`factbook.ladder`](https://github.com/factcore/factcore/blob/main/factbook/ladder.py) holds the sizes, what is left out where
+# it takes a laptop too long, the search and the figure.
 #
-# One run finds the smallest width for one rung, size and seed: the width grows or shrinks until it straddles 100% recall;
-# then bisection cuts the interval to 4%. A width counts as too small after one failed
-# try (NTK: two draws). The encoder-decoder finds its own shortest code and needs no search. Each run is one row in
-# `results/`, written as the run ends: a second call of this page does only what is missing. The laptop profile leaves
-# max-margin out at its largest size: certified solves at many widths would take an hour.
-
-
-# %%
-def cost(rung: str, n_facts: int, d: int, seed: int) -> dict:
-    """Fewest parameters at which this rung stores these facts; nan where no width that was tried does."""
-    method, options = methods[rung]
-    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    try:
-        if method == "encoder-decoder":
-            found = fc.construct(facts, seed=seed, **options)
-            share = fc.recall(found, facts)
-        else:
-            options = {"tries": 1, "resolution": 0.04} | options
-            found = fc.smallest_width(facts, method, seed=seed, **options)
-            share = found.recall
-    except ValueError:
-        return {"width": 0, "n_params": np.nan, "recall": np.nan, "device": facts.keys.device}
-    return {"width": found.width, "n_params": found.n_params, "recall": share, "device": facts.keys.device}
-
-
-def left_out(rung: str, n: int, d: int) -> bool:
-    """What is not run: too slow here, of use in the second study alone, or without hope (see there)."""
-    fixed_d = (n, d) in sizes
-    if rung == "max-margin" and profile == "laptop":
-        return n > (1024 if fixed_d else 256)
-    if rung.endswith("SiLU") and profile == "laptop" and (n > 512 or d > 16):
-        return True
-    if rung == "data-dependent" and profile == "laptop" and not fixed_d and n > 512:
-        return True
-    if rung in ("trained", "data-dependent"):
-        return not fixed_d and n > 2 * d * d
-    if rung in ("block-convex", "block-convex-2"):
-        return not fixed_d and n > d * d
-    return rung.endswith("SiLU") if fixed_d else rung in ("one-hot", "ntk")
-
-
-jobs = [
-    {"rung": rung, "n_facts": n, "d": d, "seed": s}
-    for n, d in dict.fromkeys(sizes + proportional)
-    for rung in methods
-    for s in seeds
-    if not left_out(rung, n, d)
-]
-table = store.resume(store.results_file("capacity", profile), jobs, cost, device=device)
-live = table.merge(pd.DataFrame(sizes, columns=["n_facts", "d"]))
-stores = table.dropna()
-print(f"{len(table)} runs; recall of those that store: {stores.recall.min():.0%}")
-
-# %% [markdown]
 # ## The figure
-#
-# The grey line is the floor to expect: $n \log_2 v$ bits must be stored, and trained language models are known to hold
-# about two bits a parameter, which makes $n \log_2(v)/2$ parameters. The bits are a law, the rate is experience. Points are
-# medians over the seeds, bars reach from the smallest to the largest; lines are power laws fitted to all runs. On the
-# right, where a stored table of [the solves](solves.ipynb) exists, the way from construction to training.
-
 
 # %%
-def floor(n: np.ndarray) -> np.ndarray:
-    return n * np.log2(n) / 2
+table = ladder.table(profile, seed, device)
+live = ladder.fixed_d(table, profile)
+print(f"{len(table)} runs")
 
-
-def draw(ax: plt.Axes, rows: pd.DataFrame, title: str) -> None:
-    n = np.geomspace(rows.n_facts.min(), rows.n_facts.max(), 50)
-    for rung in methods:
-        of_rung = rows[rows.rung == rung].dropna()
-        if of_rung.n_facts.nunique() < 2:
-            continue
-        law = fit.power_law(of_rung, "n_facts", "n_params")
-        figures.plot_spread(ax, of_rung, "n_facts", "n_params", rung, linestyle="none")
-        within = n[n <= of_rung.n_facts.max() * 1.001]
-        ax.plot(within, law(within), color=figures.COLOURS[rung], linewidth=1)
-    ax.plot(n, floor(n), color="grey", linestyle="--", label=figures.LABELS["floor"])
-    ax.set_xscale("log", base=2)
-    ax.set_yscale("log")
-    ax.set(xlabel="facts n", ylabel="parameters at 100% recall (dense)", title=title)
-
-
-paper = store.stored("capacity", "paper") if profile != "smoke" else None
-solves = store.stored("solves", profile) if profile != "smoke" else None
-
-# %% tags=["headline", "hide-input"] mystnb={"image": {"alt": "Left: log-log plot of dense parameters at 100 percent recall against the number of facts, one line for each way to store them; NTK and raw one-hot memories lie highest, then Hebbian memories and the encoder-decoder, then max-margin and block-convex, and trained networks lowest, near the line of two bits a parameter. Right, where shown: parameters per fact against the number of convex solves, falling towards the trained line."}}
-panels = [(live, f"{profile} profile, d = {live.d.iloc[0]}")]
-if paper is not None and profile != "paper":
-    panels.append((paper, f"paper profile, d = {paper.d.iloc[0]}"))
-n_axes = len(panels) + (solves is not None)
-figure, axes = plt.subplots(1, n_axes, figsize=(6.4 * n_axes**0.75, 5.4), squeeze=False)
-for ax, (rows, title) in zip(axes[0], panels):
-    draw(ax, rows, title)
-if solves is not None:
-    figures.plot_solves(axes[0][-1], solves)
-figures.legend_below(figure, axes[0][0])
+# %% tags=["headline", "hide-input"] mystnb={"image": {"alt": "Log-log plot of dense parameters at 100 percent recall against the number of facts, six lines named at their ends: the NTK memory highest, then Hebbian memories and the paper's codes, our shorter codes, block-convex, and trained networks lowest, near the dashed floor of two bits a parameter."}}
+figure = ladder.drawn(live, profile)
 plt.show()
 
 # %% [markdown]
+# **The order is the paper's: training is cheapest, its construction follows, the NTK memory is far behind; a few convex solves close most of the gap
+# between.** Points are medians over three draws of the facts, bars reach from the smallest to the largest, lines are power laws fitted to all runs.
+# The dashed floor is what to expect: $n \log_2 v$ bits must be stored, and trained language models are known to hold about two bits a parameter.
+# Trained networks may dip under it. All methods, to switch on and off:
+#
 # <!-- generated: scaling -->
 #
 # ## The numbers behind it
-#
-# Parameters per fact, median over the seeds.
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-per_fact = live.assign(per_fact=live.n_params / live.n_facts).pivot_table(
-    index="n_facts", columns="rung", values="per_fact", aggfunc="median"
-)
-per_fact = per_fact[[rung for rung in methods if rung in per_fact]]
-per_fact.assign(floor=floor(per_fact.index.to_numpy()) / per_fact.index).round(1)
-
-# %% [markdown]
-# An empty entry: no width that was tried stores the facts, or the rung was left out at that size. How many times as many
-# parameters as a trained network, size by size:
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-(per_fact.T / per_fact["trained"]).round(2)
-
-# %% [markdown]
-# And how many times *fewer* than the NTK memory:
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-(1 / (per_fact.T / per_fact["ntk"])).round(1)
-
-# %% [markdown]
-# Exponents of the power laws, with 95% bootstrap intervals (runs resampled within each size). The last columns test the
-# claim that a construction *scales* as training does: the difference of its exponent and the trained one over the same
-# sizes. Once for all sizes, once for the larger ones alone, where widths are no longer a handful of units.
-
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-def exponents(live: pd.DataFrame) -> pd.DataFrame:
-    trained = live[live.rung == "trained"].dropna()
-    laws = {}
-    for rung in methods:
-        rows = live[live.rung == rung].dropna()
-        if rows.n_facts.nunique() < 2:
-            continue
-        law = fit.power_law(rows, "n_facts", "n_params")
-        bar = trained[trained.n_facts.isin(rows.n_facts)]
-        apart = fit.exponent_difference(rows, bar, "n_facts", "n_params")
-        laws[rung] = {
-            "up to n": rows.n_facts.max(),
-            "exponent": law.exponent,
-            "95% from": law.low,
-            "to": law.high,
-            "minus trained": apart.value,
-            "95%, from": apart.low,
-            "to ": apart.high,
-        }
-    return pd.DataFrame(laws).T
-
-
-laws = exponents(live)
-laws.round(2)
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-larger = {"smoke": 32, "laptop": 256, "paper": 512}[profile]
-laws_of_larger = exponents(live[live.n_facts >= larger])
-print(f"from n = {larger} on")
-laws_of_larger.round(2)
-
-# %%
-lost = live[live.n_params.isna()]
-print("rungs that store at no width somewhere:", sorted({f"{r.rung} at n = {r.n_facts}" for r in lost.itertuples()}))
-
-
-def always_fewer(one: str, other: str) -> bool:
-    both = per_fact[[one, other]].dropna()
-    return bool((both[one] < both[other]).all())
-
-
-print(
-    "block-convex needs fewer parameters than max-margin, that fewer than NTK:",
-    always_fewer("block-convex", "max-margin"),
-    always_fewer("max-margin", "ntk"),
-)
-hot = live[live.rung == "one-hot"]
-units = (hot.n_params / (2 * hot.d + 1) / hot.n_facts).round(2)
-print("one-hot units per fact, between 1 and 2:", bool(units.between(1, 2).all()))
-
-# %% [markdown]
-# ## Facts in proportion to d²
-#
-# A fixed $d$ asks a network to hold more facts in the same space. The other way to grow is $n = \alpha d^2$.
-#
-# Bilinear networks end at some $\alpha$. Each of their $d$ outputs is a quadratic form of the key, whatever the width:
-# $d^2(d+1)/2$ numbers in all. At $d = 16$ the grey line above, $n \log_2(v)/2$, passes that number at $\alpha = 2$, at larger $d$
-# later. Once the width reaches all of these numbers, training is convex in them, so what does not fit then fits at no
-# width: an empty entry. Hebbian readouts end sooner, as they regress the values on $d(d+1)/2$ features. (Beyond, bilinear
-# rungs are left out; so are data-dependent, max-margin and SiLU rungs where they take a laptop too long.) SiLU gates have no
-# such end; they are the bar there.
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-wide = table.merge(pd.DataFrame(proportional, columns=["n_facts", "d"]))
-wide = wide.assign(alpha=wide.n_facts / wide.d**2, per_fact=wide.n_params / wide.n_facts)
-wide = wide.pivot_table(index=["alpha", "d"], columns="rung", values="per_fact", aggfunc="median")
-wide[[rung for rung in methods if rung in wide and rung not in ("one-hot", "ntk")]].round(1)
-
-# %% [markdown]
-# ## The NTK memory with two gates
-#
-# The NTK memory of the ladder opens its units by the identity, in the sum and in the network. The published code of {cite:t}`garcia2026hebbians` has the
-# same sum, but puts a ReLU into the network. Half of a ReLU is the identity; its other half, $|z| / 2$, adds noise and no signal.
-
-
-# %%
-def ntk_units(gate: str, n_facts: int, d: int, seed: int) -> dict:
-    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    found = fc.smallest_width(facts, "ntk", seed=seed, gate=gate, tries=1, resolution=0.04)
-    return {"width": found.width, "recall": found.recall}
-
-
-places = {"smoke": [(32, 32)], "laptop": [(n, 64) for n in (256, 512, 1024)] + [(506, 90), (1012, 90)]}
-places["paper"] = places["laptop"] + [(2025, 90), (1024, 128), (2048, 128)]
-jobs = [
-    {"gate": gate, "n_facts": n, "d": d, "seed": s}
-    for n, d in places[profile]
-    for s in seeds
-    for gate in ("identity", "relu")
-]
-gates = store.resume(store.results_file("ntk_gates", profile), jobs, ntk_units, device=device)
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-gates = gates.pivot(index=["d", "n_facts", "seed"], columns="gate", values="width")
-gates["identity / relu"] = gates.identity / gates.relu
-ratio = gates["identity / relu"]
-print(
-    f"units with the identity over units with the ReLU: median {ratio.median():.2f}, {ratio.min():.2f} to {ratio.max():.2f}"
-)
-gates.groupby(["d", "n_facts"]).median().round(2)
-
-# %% [markdown]
-# So the identity is the stronger opponent, with about half of the units: what the pages say of "fewer than NTK" holds with more to spare against
-# the ReLU.
-#
-# ## Is the bar fair?
-#
-# The trained networks are bilinear with large steps, the setting that a grid of settings chose
-# (`benchmarks/training_grid.py`), there by the smallest width at 256 facts. More facts at one width tell settings apart by
-# what is recalled:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-grid = store.stored("training_grid_width", "laptop")
-if grid is None:
-    print("no stored table: python benchmarks/training_grid.py --width makes it")
-else:
-    for (n, d, width), rows in grid.groupby(["n_facts", "d", "width"]):
-        reached = rows.groupby("setting", sort=False).recall.agg(["mean", "min", "max"])
-        print(f"n = {n:,}, d = {d}, {width} units: recall of {rows.seed.nunique()} draws")
-        display((100 * reached).sort_values("mean", ascending=False).round(2).add_suffix(" [%]"))
+ladder.costs(live)
 
 # %% [markdown]
-# ("chosen" is the bar with its 2,000 steps; every other row changes one thing.) Another common setting, SiLU gates and small
-# steps, is the last rung of the table above; at the smallest size of the figure:
+# "–": no width that was tried stores the facts, or the rung was left out at that size.
+#
+# ## Do they scale alike?
+#
+# That is a question about exponents. Below, the exponent of each minus that of training over the same sizes (runs resampled within each size), over
+# all sizes and over the larger ones, where widths are no handful of units; and how many times as many parameters as training each takes there.
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-n, d = sizes[0]
-soft = methods["trained, SiLU"][1]
-for s in seeds:
-    few = fc.spherical_facts(n, d, seed=s).to(device)
-    found = fc.smallest_width(few, "trained", seed=s, tries=1, **soft)
-    bar = live[(live.rung == "trained") & (live.n_facts == n) & (live.seed == s)]
-    print(f"n = {n}, d = {d}, seed {s}: SiLU, small steps {found.width} units; the bar {bar.width.item()}")
+ladder.scales(live, profile)
 
 # %% [markdown]
+# Two things bend a short range. The code dimension of the encoder-decoder grows with the number of values, and its buckets come whole, which reads as
+# an exponent above one. Trained widths are small integers, and at the smallest sizes a network that is wide enough to reach every value has room for
+# more facts than it is given, which reads as an exponent below one. Facts and dimension grow together [on the papers' axis](scaling.ipynb).
+#
+# ## Facts in proportion to d²
+#
+# A fixed $d$ asks a network to hold more facts in the same space. The other way to grow is $n = \alpha d^2$.
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+ladder.in_proportion(table, profile)
+
+# %% [markdown]
+# Bilinear networks end at some $\alpha$. Each of their $d$ outputs is a quadratic form of the key, whatever the width: $d^2(d+1)/2$ numbers in all.
+# At $d = 16$ the floor $n \log_2(v)/2$ passes that number at $\alpha = 2$, at larger $d$ later, so beyond it "–" is final. Hebbian readouts end
+# sooner, as they regress the values on $d(d+1)/2$ features. SiLU gates have no such end; they are the bar there.
+#
+# ## The NTK memory with two gates
+#
+# The NTK memory of the ladder opens its units by the identity, in the sum and in the network. The published code of {cite:t}`garcia2026hebbians` has
+# the same sum, but puts a ReLU into the network. Half of a ReLU is the identity; its other half, $|z| / 2$, adds noise and no signal.
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+ladder.gate_table(ladder.ntk_gates(profile, seed, device))
+
+# %% [markdown]
+# So the identity is the stronger opponent: what the pages say of NTK memories holds with more to spare against the ReLU.
+#
+# ## Is the bar fair?
+#
+# Training descends on all matrices jointly from least squares (L-BFGS), and by Adam from random weights where that stalls. Adam's settings come from
+# a grid (`benchmarks/training_grid.py`); at 1,024 facts and $d = 64$, near the fewest units that store them, each changes one thing:
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+ladder.settings()
+
+# %% [markdown]
+# *Chosen* has 2,000 steps; more help where the width is too small.
+#
 # ## Dense and solved parameters
 #
-# The counts are *dense*: gates, up and down projections, and biases, as a network that is shipped has them. Some of these
-# numbers follow from a seed (random gates, random projections), and only the rest, the *solved* ones, depend on the facts.
-# Nobody who stores a network can use the difference without regenerating the random part; it tells where the information
-# is.
+# The counts are *dense*: all matrices and biases, as a network that is shipped has them. Some of these numbers follow from a seed (random gates,
+# random projections), and only the rest, the *solved* ones, depend on the facts. It tells where the information is.
 
 # %%
-small = fc.spherical_facts(128, 32, seed=seed)
-counts = {}
-for rung in ("ntk", "hebbian", "max-margin", "block-convex", "trained"):
-    method, options = methods[rung]
-    kept = {k: v for k, v in options.items() if k not in ("tries", "steps")}
-    mlp = fc.construct(small, method, width=96, seed=seed, strict=False, **kept)  # only counted
-    counts[rung] = {"dense": mlp.n_params, "solved": mlp.n_solved}
-print(pd.DataFrame(counts).T.to_string())
+for method in ("ntk", "hebbian", "block-convex", "trained"):
+    mlp = fc.construct(facts, method, width=96, seed=seed, strict=False)  # only counted
+    print(f"{method}: {mlp.n_params} dense, {mlp.n_solved} solved")
 
 # %% [markdown]
-# ## What we found
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-largest = per_fact.index.max()
-at = per_fact.loc[largest]
-print(f"At n = {largest}, d = {live.d.iloc[0]}, parameters per fact:")
-ntk = per_fact["ntk"].dropna()
-print(f"  {ntk.iloc[-1]:.0f} NTK (n = {ntk.index[-1]}, the largest that it stores),")
-print(f"  {at['paper-codes']:.0f} encoder-decoder with the paper's codes, {at['encoder-decoder']:.0f} with ours,")
-margin = per_fact["max-margin"].dropna()
-print(f"  {margin.iloc[-1]:.1f} max-margin (n = {margin.index[-1]}),")
-print(
-    f"  {at['block-convex-2']:.1f} and {at['block-convex']:.1f} block-convex with 2 and 5 solves, {at['trained']:.2f} trained."
-)
-for least, fits in ((live.n_facts.min(), laws), (larger, laws_of_larger)):
-    print(f"exponent minus that of training, from n = {least} on:")
-    for rung in ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex"):
-        difference, low, high = fits.loc[rung, ["minus trained", "95%, from", "to "]]
-        verdict = "covers" if low <= 0 <= high else "does not cover"
-        print(f"  {figures.LABELS[rung]}: {difference:+.2f} [{low:+.2f}, {high:+.2f}], which {verdict} 0")
-print(f"times as many parameters as trained, from n = {larger} on, smallest to largest:")
-times = (per_fact.T / per_fact["trained"]).T.loc[larger:]
-for rung in ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex"):
-    print(f"  {figures.LABELS[rung]}: {times[rung].min():.2f} to {times[rung].max():.2f}")
-
-# %% [markdown]
-# The order of the paper's three curves is the paper's from 128 facts on: trained networks are cheapest, the construction follows,
-# the NTK memory is far behind. The ladder between construction and training is new: a few convex solves close most of the gap.
+# ## What to remember
 #
-# Whether construction and training *scale* alike is a question about exponents, and the lines above answer it for this range
-# only. From all sizes to the larger ones every difference shrinks. block-convex then needs nearly the same multiple of the
-# trained parameters at each size, though its interval may still leave out 0; the encoder-decoder with our shorter codes, cheap
-# where facts are few, falls back as they grow. Two things bend a short range. The code dimension of the encoder-decoder grows with the number of values, and its
-# buckets come whole, which reads as an exponent above one. Trained widths are small integers, and at the smallest sizes a network
-# that is wide enough to reach every value has room for more facts than it is given, which reads as an exponent below one. A
-# wider range needs the paper profile.
+# - Compare memories at 100% recall, on the same facts, by their dense parameters.
+# - Between what is written down and what is trained lies a ladder: each rung solves more, and needs less.
+# - The paper's construction needs far less than the NTK memory; with shorter codes far less again, and still several times what training needs.
 #
-# Where few facts meet a large $d$, the bar is not the lowest that training can reach, as the comparison above shows; at larger sizes
-# it is the lowest we know. Trained networks may dip under the grey line: it is drawn for two bits a parameter, and they can
-# hold more. (A permutation of $n$ values also has a little less than $n \log_2 n$ bits.)
+# ## Exercises
 #
-# Where a stored run at paper scale exists, it has its own panel; `make figure FIG=capacity PROFILE=paper DEVICE=cuda`
-# adds to it, one row at a time.
+# **1.** How many parameters does a one-hot memory need for $n$ facts, a unit each with a gate, its bias and a down projection?
+#
+# :::{dropdown} Solution
+# $(2d + 1)\,n$: with $d = 64$, 129 per fact, whatever $n$: every fact has its own unit.
+# :::
+#
+# **2.** A trained network takes 4 parameters per fact for 1,024 facts. How many bits does each hold? Which $n$ makes it two?
+#
+# :::{dropdown} Solution
+# A fact is $\log_2 1024 = 10$ bits, so each parameter holds 2.5. At 4 per fact it is two for $\log_2 n = 8$, $n = 256$.
+# :::
+#
+# **What next?** [On the papers' axis](scaling.ipynb), or [from construction to training](solves.ipynb).

@@ -1,6 +1,7 @@
 """The introduction's findings: every number is put in from a table, and what the sentences say of it holds."""
 
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -69,6 +70,33 @@ def test_numbers_are_those_of_the_tables(tmp_path):
         "editor_score": "0.40",
         "roomy_score": "0.24",
     }
+
+
+@pytest.fixture(scope="module")
+def readme() -> dict:
+    return runpy.run_path(str(ROOT / "scripts" / "readme.py"))
+
+
+def test_the_readme_says_three_of_them_with_the_same_numbers(readme):
+    text = (ROOT / "README.md").read_text()
+    wanted = readme["findings"]((ROOT / "book" / "intro.md").read_text(), findings.numbers())
+    assert readme["shown"](text) == wanted, "README.md is stale: python scripts/readme.py"
+    assert wanted.count("\n- ") == 2 and "notebooks/challenge.py" in wanted
+    assert text.index(readme["END"]) < 4000  # the first screen
+    assert all((ROOT / link).is_file() for link in re.findall(r"\]\(((?!http)[^)#]+)\)", text))
+
+
+def test_the_readme_takes_what_the_introduction_says(readme):
+    numbers, words = (
+        {"a": "7", "b": "8%"},
+        "## Five findings\n\n1. **One.** {{ a }}\n   [p](../notebooks/x.ipynb)\n2. Two.\n",
+    )
+    whole = f"{words}3. Three {{{{ b }}}}.\n4. Four.\n5. Five.\n\n## Next\n6. no\n"
+    assert readme["findings"](whole, numbers) == "- **One.** 7 [p](notebooks/x.py)\n- Three 8%.\n- Five.\n"
+    with pytest.raises(ValueError, match=r"no findings \[3, 5\]"):
+        readme["findings"](f"{words}## Next\n", numbers)
+    with pytest.raises(ValueError, match="needs the lines"):
+        readme["shown"]("no marks")
 
 
 def test_the_built_introduction_shows_them():

@@ -1,0 +1,283 @@
+"""Does decodability foretell the cost of facts? Two costs and six predictors on seventeen geometries of the values.
+
+Keys are uniform on the sphere and the map is a random permutation; only the values change, each set raw and whitened.
+"""
+
+import math
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib import pyplot as plt
+from matplotlib import ticker
+from matplotlib.figure import Figure
+
+import factcore as fc
+from factbook import figures, fit, store
+from factbook.predictors import predictors
+from factbook.shapes import GEOMETRIES, embed, facts_about
+
+SIZES: dict[str, dict[str, Any]] = {
+    "smoke": {"d": 8, "n": [16], "steps": 30},
+    "laptop": {"d": 32, "n": [128, 256], "steps": 300},
+    "paper": {"d": 64, "n": [512, 1024, 2048], "steps": 4000},
+}
+SMOKE = ["sphere", "spiked 4", "low-rank 0.1"]
+COSTS = {"encoder_decoder": "encoder-decoder", "trained": "trained"}
+TITLES = COSTS | {"optimised": "optimised D"}
+PREDICTORS = {
+    "rho": "decodability ρ",
+    "median_rho": "median ρᵢ",
+    "distinct": "1 − coherence",
+    "condition": "condition number",
+    "effective_rank": "effective rank",
+    "nearest": "nearest neighbour",
+}
+KEY = ["geometry", "values", "n", "d", "seed"]
+GROUPS = {  # what is drawn as one series, and the family that lends it its look
+    "even": ("sphere", ["sphere", "gaussian"]),
+    "spiked": ("spiked", ["spiked", "power-law"]),
+    "clusters": ("clusters", ["clusters"]),
+    "near a subspace": ("low-rank", ["low-rank"]),
+    "unequal norms": ("norms", ["norms"]),
+    "real": ("airports", ["airports", "tokens", "mlp-outputs"]),
+}
+
+
+# --- the runs ---------------------------------------------------------------------------------------------------------
+
+
+def trained_cost(facts: fc.FactSet, seed: int, steps: int) -> float:
+    """Parameters of the narrowest MLP that Adam makes store the facts; NaN if 64 n/d units are too few.
+
+    Every width gets one training of the same number of steps, so that geometries alone differ.
+    """
+    options = {"seed": seed, "steps": steps, "descent": "adam"}
+    start = 4 * len(facts) // facts.d
+    widest = fc.construct(facts, "trained", width=16 * start, strict=False, **options)
+    if len(widest.lost):
+        return math.nan
+    return fc.smallest_width(facts, "trained", start=start, tries=1, resolution=0.05, **options).n_params
+
+
+def constructed_cost(facts: fc.FactSet, seed: int, projection: str) -> float:
+    """Parameters of the encoder-decoder; NaN where it cannot keep margins of 0.001."""
+    try:
+        return fc.construct(facts, seed=seed, projection=projection).n_params
+    except ValueError:
+        return math.nan
+
+
+def measure(
+    geometry: str, values: str, n: int, d: int, seed: int, *, steps: int = 300, device: str = "cpu"
+) -> dict[str, Any]:
+    """The predictors and both costs of one draw; a cost is NaN where nothing stores the facts."""
+    chosen = embed(geometry, values, n, d, seed).to(device)
+    row: dict[str, Any] = predictors(chosen) | dict.fromkeys(COSTS, math.nan) | {"device": chosen.device}
+    if row["rho"] == 0:
+        return row | {"outcome": "rho = 0"}
+    facts = facts_about(chosen, seed).to(device)
+    row["encoder_decoder"] = constructed_cost(facts, seed, "random")
+    row["trained"] = trained_cost(facts.to(dtype=torch.float32), seed, steps)
+    if math.isnan(row["encoder_decoder"]):
+        return row | {"outcome": "construction fell short"}
+    return row | {"outcome": "stored" if row["trained"] > 0 else "training fell short"}
+
+
+def measure_optimised(geometry: str, values: str, n: int, d: int, seed: int, *, device: str = "cpu") -> dict[str, Any]:
+    """Cost of the encoder-decoder whose D is optimised for the values."""
+    facts = facts_about(embed(geometry, values, n, d, seed).to(device), seed)
+    return {"optimised": constructed_cost(facts, seed, "optimised"), "device": facts.keys.device}
+
+
+def table(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """Every geometry, raw and whitened, three draws of each; the missing runs are done first."""
+    size = SIZES[profile]
+    jobs = [
+        {"geometry": geometry, "values": kind, "n": n, "d": size["d"], "seed": s}
+        for n in size["n"]
+        for geometry in (SMOKE if profile == "smoke" else GEOMETRIES)
+        for kind in ("raw", "whitened")
+        for s in range(seed, seed + 3)
+    ]
+    run = partial(measure, steps=size["steps"], device=device)
+    return with_columns(store.resume(store.results_file("geometry", profile), jobs, run, device=device))
+
+
+def optimised(rows: pd.DataFrame, profile: str, device: str) -> pd.DataFrame:
+    """The raw sets of the smallest n among ``rows`` with the cost of an optimised D beside the others."""
+    some = rows[(rows.outcome == "stored") & (rows["values"] == "raw") & (rows.n == rows.n.min())]
+    run = partial(measure_optimised, device=device)
+    path = store.results_file("geometry_optimised", profile)
+    chosen = store.resume(path, some[KEY].to_dict("records"), run, device=device)
+    return some.merge(chosen[[*KEY, "optimised"]], on=KEY).dropna(subset="optimised")
+
+
+def with_columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """The predictors as they are compared: 1 − coherence, and a condition number to two digits (1 where whitened)."""
+    family = rows.geometry.str.split().str[0]
+    return rows.assign(distinct=1 - rows.coherence, condition=rows.condition.round(2), family=family)
+
+
+# --- what they tell ---------------------------------------------------------------------------------------------------
+
+
+def powers(rows: pd.DataFrame, costs: tuple[str, ...] = tuple(COSTS)) -> pd.DataFrame:
+    """Per cost and predictor (the index): rank correlation, R² and slope with 95% intervals, and R² in every resample.
+
+    The effect of n is taken out. Resamples draw whole geometries: seeds of one are no evidence about others.
+    """
+    lines = []
+    for cost in costs:
+        for name in PREDICTORS:
+            found = fit.predictive_power(rows, name, cost, cluster="geometry", within="n")
+            line: dict[str, Any] = {"cost": cost, "predictor": name, "runs": found.runs, "draws": found.r2_draws}
+            for part in ("rank", "r2", "slope"):
+                line[part], line[f"{part}_low"], line[f"{part}_high"] = getattr(found, part)
+            lines.append(line)
+    return pd.DataFrame(lines).set_index(["cost", "predictor"])
+
+
+def lead(power: pd.DataFrame) -> pd.DataFrame:
+    """Per cost: the best predictor but ρ by R², and by how much ρ is ahead of it, with a 95% interval."""
+    lines = {}
+    for cost, rows in power.groupby(level="cost", sort=False):
+        rho, others = rows.loc[(cost, "rho")], rows.droplevel("cost").drop("rho")
+        rival = others.r2.idxmax()
+        low, high = pd.Series(rho.draws - others.draws[rival]).quantile([0.025, 0.975])
+        lines[cost] = {"rival": rival, "ahead": rho.r2 - others.r2[rival], "low": low, "high": high}
+    return pd.DataFrame(lines).T
+
+
+def form(rows: pd.DataFrame, cost: str) -> float:
+    """R² of log cost per fact under the paper's form ρ⁻² log v, one constant fitted; negative: worse than the mean."""
+    seen = (rows[cost] / rows.n).map(math.log)
+    said = rows.n.map(math.log).map(math.log) - 2 * rows.rho.map(math.log)
+    return float(1 - (seen - said).var() / seen.var())
+
+
+def whitening(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per geometry at the largest n: whitened over raw, of the medians of ρ and of both costs."""
+    rows = rows[(rows.outcome == "stored") & (rows.n == rows.n.max())]
+    medians = rows.groupby(["values", "geometry"], sort=False)[["rho", *COSTS]].median()
+    return medians.loc["whitened"] / medians.loc["raw"]
+
+
+def own_codes() -> pd.DataFrame:
+    """How ρ foretells the cost of the paper's own codes (`factbook.shapes`): all sets, raw ones, all but spiked."""
+    rows = store.read_table(store.results_file("shapes", "laptop"))
+    rows = rows[(rows.rho > 0) & (rows.buckets < math.inf)]
+    parts = {"all": rows, "raw": rows[rows["values"] == "raw"], "not spiked": rows[~rows.geometry.str.match("spiked")]}
+    lines = {}
+    for name, part in parts.items():
+        found = fit.predictive_power(part, "rho", "buckets", cluster="geometry", within="n")
+        lines[name] = {"runs": found.runs, "rank correlation": spelled(*found.rank), "R²": spelled(*found.r2)}
+        lines[name] |= {"exponent": spelled(*found.slope)}
+    return pd.DataFrame(lines).T
+
+
+# --- words, tables and figures ----------------------------------------------------------------------------------------
+
+
+def spelled(value: float, low: float, high: float) -> str:
+    """A number and its interval, "–" where there is none."""
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]" if value == value else "–"
+
+
+def comparison(power: pd.DataFrame) -> pd.DataFrame:
+    """R² and rank correlation of each predictor with each cost of `powers`, spelled with their intervals."""
+    found = {}
+    for cost in dict.fromkeys(power.index.get_level_values("cost")):
+        for title, part in (("R²", "r2"), ("rank", "rank")):
+            ends = power.loc[cost][[part, f"{part}_low", f"{part}_high"]].to_numpy()
+            found[f"{title}, {TITLES[cost]}"] = [spelled(*line) for line in ends]
+    return pd.DataFrame(found, index=pd.Index(PREDICTORS.values(), name="predictor"))
+
+
+def by_decoder(rows: pd.DataFrame, profile: str, device: str) -> pd.DataFrame:
+    """What the hardest and the typical value foretell where D is drawn and where it is optimised (`optimised`)."""
+    found = comparison(powers(optimised(rows, profile, device), ("encoder_decoder", "optimised")))
+    return found.loc[[PREDICTORS["rho"], PREDICTORS["median_rho"]]]
+
+
+def moved(rows: pd.DataFrame) -> pd.DataFrame:
+    """The geometries of `whitening` whose ρ moves by more than a tenth, the most lowered first."""
+    ratio = whitening(rows).rename(columns={"rho": "ρ"} | {cost: f"cost, {TITLES[cost]}" for cost in COSTS})
+    return ratio[(ratio["ρ"] - 1).abs() > 0.1].sort_values("ρ").round(2)
+
+
+FINDINGS = """\
+- **ρ = 0 is exact.** {hidden} of {runs} drawn sets have it, and nothing can store them; the other {stored} were stored by both methods.
+- **ρ is the best of six numbers where a code must serve the hardest value.** For the encoder-decoder with a random *D* it explains
+  {built_rho} of the variance of the log cost, {built_rival} {built_next}, a lead {built_lead} the noise. For trained networks it is {trained_rho} against {trained_next} for
+  {trained_rival}, a lead {trained_lead} the noise. With an optimised *D* the best is {optimised_best} ({optimised_first}, ρ {optimised_rho}).
+- **The exponent is not that of the paper's form.** Costs go as ρ to the power {built_slope} for the construction and {trained_slope} for
+  training; the form says minus two.
+- **Whitening does not always help.** It lowers ρ of {lowered} of {geometries} geometries, most for spiked values, and the construction then costs
+  up to {dearest} times as much.
+"""  # noqa: E501
+
+
+def findings() -> dict[str, str]:
+    """The numbers of `FINDINGS`, from the committed laptop tables."""
+    rows, paired = (store.read_table(store.results_file(n, "laptop")) for n in ("geometry", "geometry_optimised"))
+    rows = with_columns(rows)
+    stored, ratio = rows[rows.outcome == "stored"], whitening(rows)
+    power = powers(stored)
+    ahead = lead(power)
+    chosen = powers(stored.merge(paired[[*KEY, "optimised"]], on=KEY), ("optimised",)).r2["optimised"]
+    found = {"hidden": f"{(rows.rho == 0).sum()}", "runs": f"{len(rows)}", "stored": f"{len(stored)}"}
+    for name, cost in (("built", "encoder_decoder"), ("trained", "trained")):
+        law, (rival, _, low, _) = power.loc[(cost, "rho")], ahead.loc[cost]
+        found |= {f"{name}_rho": f"{law.r2:.0%}", f"{name}_rival": PREDICTORS[rival]}
+        found |= {f"{name}_next": f"{power.r2[cost, rival]:.0%}", f"{name}_lead": "within" if low < 0 else "beyond"}
+        found[f"{name}_slope"] = spelled(law.slope, law.slope_low, law.slope_high).replace("-", "−")
+    found |= {"optimised_best": PREDICTORS[chosen.idxmax()], "optimised_first": f"{chosen.max():.0%}"}
+    found |= {"optimised_rho": f"{chosen['rho']:.0%}", "lowered": f"{(ratio.rho < 0.98).sum()}"}
+    return found | {"geometries": f"{len(ratio)}", "dearest": f"{ratio.encoder_decoder.max():.1f}"}
+
+
+def drawn_costs(rows: pd.DataFrame) -> Figure:
+    """Cost per fact against ρ at the largest n: a point a geometry, raw filled, whitened hollow; the slope −2."""
+    rows = rows[(rows.n == rows.n.max()) & (rows.outcome == "stored")]
+    figure, axes = plt.subplots(1, 2, figsize=(9.4, 4.9), sharex=True)
+    for ax, (cost, title) in zip(axes, COSTS.items()):
+        for label, (look, families) in GROUPS.items():
+            for kind in ("raw", "whitened"):
+                part = rows[rows.family.isin(families) & (rows["values"] == kind)].groupby("geometry")
+                if not len(part):
+                    continue
+                y, colour = part[cost].agg(["min", "median", "max"]) / rows.n.iloc[0], figures.GEOMETRY_COLOURS[look]
+                marks = {"marker": figures.GEOMETRY_MARKERS[look], "color": colour, "linestyle": "none", "capsize": 2}
+                marks |= {"markerfacecolor": colour if kind == "raw" else "white"}
+                bars = [y["median"] - y["min"], y["max"] - y["median"]]
+                ax.errorbar(part.rho.median(), y["median"], bars, label=label if kind == "raw" else None, **marks)
+        sphere = rows[(rows.geometry == "sphere") & (rows["values"] == "raw")]
+        at, top = sphere.rho.median(), 1.15 * rows[cost].max() / rows.n.iloc[0]
+        ends = [at, at * (sphere[cost].median() / rows.n.iloc[0] / top) ** 0.5]
+        ax.plot(ends, [sphere[cost].median() / rows.n.iloc[0], top], color="grey", linestyle="--", zorder=0)
+        ax.annotate(
+            "slope −2,\nthe paper's form", (ends[1], top), (-6, -2), textcoords="offset points", ha="right", va="top"
+        )
+        ax.set(xscale="log", yscale="log", xlabel="decodability ρ (no unit)", ylabel="parameters per fact (dense)")
+        ax.set(title=f"{title}, n = v = {rows.n.iloc[0]}, d = {rows.d.iloc[0]}", ylim=(None, 1.02 * top))
+        for axis, marks_at in ((ax.xaxis, (1, 2, 5)), (ax.yaxis, (1, 2, 3, 4, 5, 7))):
+            axis.set_major_locator(ticker.LogLocator(subs=marks_at))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(ticker.NullFormatter())
+    figures.legend_below(figure, axes[0], columns=6)
+    return figure
+
+
+def drawn_powers(power: pd.DataFrame) -> Figure:
+    """R² of each predictor of `powers`, a panel a cost, with 95% intervals over whole geometries."""
+    figure, axes = plt.subplots(1, 2, figsize=(9.4, 3.2), sharey=True, sharex=True)
+    for ax, (cost, title) in zip(axes, COSTS.items()):
+        part, colour = power.loc[cost].loc[list(PREDICTORS)], figures.COLOURS[cost.replace("_", "-")]
+        bars = [(part.r2 - part.r2_low).clip(lower=0), (part.r2_high - part.r2).clip(lower=0)]
+        ax.errorbar(part.r2, range(len(part)), xerr=bars, marker="o", color=colour, linestyle="none", capsize=3)
+        ax.set(xlabel="R² of log cost on log predictor", title=title, xlim=(-0.03, 1))
+        ax.set_yticks(range(len(part)), list(PREDICTORS.values()))
+    axes[0].invert_yaxis()
+    return figure

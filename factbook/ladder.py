@@ -1,0 +1,288 @@
+"""The ladder: the fewest parameters at 100% recall of every way to store facts, on the same facts.
+
+The width of each grows or shrinks until it straddles 100% recall, then bisection cuts the interval to 4%. A width
+counts as too small after one failed try (NTK: two draws); the encoder-decoder finds its own shortest code.
+"""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import factcore as fc
+from factbook import figures, fit, store
+
+SIZES = {
+    "smoke": [(n, 16) for n in (16, 32)],
+    "laptop": [(n, 64) for n in (64, 128, 256, 512, 1024, 2048)],
+    "paper": [(n, 128) for n in (2**k for k in range(6, 15))],
+}
+LARGER = {"smoke": 16, "laptop": 256, "paper": 512}  # from here on widths are no handful of units
+PROPORTIONAL = {  # n = α d², α from 1/4 to 4
+    "smoke": [(16, 8)],
+    "laptop": [
+        (int(a * d * d), d)
+        for d in (16, 32, 64)
+        for a in (0.25, 0.5, 1, 2, 4)
+        if a * d * d <= 1024 or (a, d) == (0.5, 64)
+    ],
+    "paper": [(int(a * d * d), d) for d in (32, 64, 128, 256) for a in (0.25, 1, 4) if a * d * d <= 2**14],
+}
+GATES = {"smoke": [(16, 16)], "laptop": [(n, 64) for n in (256, 512, 1024)] + [(506, 90), (1012, 90)]}
+GATES["paper"] = GATES["laptop"] + [(2025, 90), (1024, 128), (2048, 128)]
+STEPS = {"smoke": 60, "laptop": 2000, "paper": 4000}
+DRAWN = ("ntk", "hebbian", "paper-codes", "encoder-decoder", "block-convex", "trained")  # the others: the comparison
+BETWEEN = ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex")  # between NTK and training
+SHORT = {
+    "ntk": "NTK",
+    "hebbian": "Hebbian",
+    "data-dependent": "Hebbian, data-dependent",
+    "paper-codes": "the paper's codes",
+    "encoder-decoder": "shorter codes",
+    "max-margin": "max-margin",
+    "block-convex-2": "block-convex, 2 solves",
+    "block-convex": "block-convex",
+}
+
+
+def methods(profile: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Each rung: construct's method and its options."""
+    steps: dict[str, Any] = {"steps": STEPS[profile]} | ({"descent": "adam"} if profile == "smoke" else {})
+    return {
+        "one-hot": ("one-hot", {}),
+        "ntk": ("ntk", {"tries": 2}),
+        "hebbian": ("hebbian", {}),
+        "data-dependent": ("hebbian", {"variant": "data-dependent"}),
+        "paper-codes": ("encoder-decoder", {"codes": "projected"}),
+        "encoder-decoder": ("encoder-decoder", {}),
+        "max-margin": ("max-margin", {"ridge": 1.0} if profile == "smoke" else {}),
+        "block-convex-2": ("block-convex", {"solves": 2}),
+        "block-convex": ("block-convex", {"solves": 5}),
+        "trained": ("trained", steps),
+        "block-convex, SiLU": ("block-convex", {"solves": 5, "gate": "silu"}),
+        "trained, SiLU": ("trained", steps | {"gate": "silu"}),
+    }
+
+
+# --- the runs ---------------------------------------------------------------------------------------------------------
+
+
+def cost(rung: str, n_facts: int, d: int, seed: int, *, profile: str, device: str) -> dict[str, Any]:
+    """Fewest parameters at which this rung stores these facts; NaN where no width that was tried does."""
+    method, options = methods(profile)[rung]
+    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
+    try:
+        if method == "encoder-decoder":
+            found: Any = fc.construct(facts, seed=seed, **options)
+            share = fc.recall(found, facts)
+        else:
+            options = {"tries": 1, "resolution": 0.04} | options
+            found = fc.smallest_width(facts, method, seed=seed, **options)
+            share = found.recall
+    except ValueError:
+        return {"width": 0, "n_params": np.nan, "recall": np.nan, "device": facts.keys.device}
+    return {"width": found.width, "n_params": found.n_params, "recall": share, "device": facts.keys.device}
+
+
+def left_out(rung: str, n: int, d: int, profile: str) -> bool:
+    """What is not run: too slow on a laptop, of use in proportion to d² alone, or without hope (bilinear, n ≫ d²)."""
+    fixed_d = (n, d) in SIZES[profile]
+    if rung == "max-margin" and profile == "laptop":
+        return n > (1024 if fixed_d else 256)
+    if rung.endswith("SiLU") and profile == "laptop" and (n > 512 or d > 16):
+        return True
+    if rung == "data-dependent" and profile == "laptop" and not fixed_d and n > 512:
+        return True
+    if rung in ("trained", "data-dependent"):
+        return not fixed_d and n > 2 * d * d
+    if rung in ("block-convex", "block-convex-2"):
+        return not fixed_d and n > d * d
+    return rung.endswith("SiLU") if fixed_d else rung in ("one-hot", "ntk")
+
+
+def table(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """All rungs at all sizes, three draws of the facts; the missing runs are done first."""
+    jobs = [
+        {"rung": rung, "n_facts": n, "d": d, "seed": s}
+        for n, d in dict.fromkeys(SIZES[profile] + PROPORTIONAL[profile])
+        for rung in methods(profile)
+        for s in range(seed, seed + 3)
+        if not left_out(rung, n, d, profile)
+    ]
+    run = partial(cost, profile=profile, device=device)
+    return store.resume(store.results_file("capacity", profile), jobs, run, device=device)
+
+
+def ntk_gates(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """Units of the NTK memory with the identity and with a ReLU in the network, a row a draw."""
+
+    def units(gate: str, n_facts: int, d: int, seed: int) -> dict[str, Any]:
+        facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
+        found = fc.smallest_width(facts, "ntk", seed=seed, gate=gate, tries=1, resolution=0.04)
+        return {"width": found.width, "recall": found.recall, "device": facts.keys.device}
+
+    jobs = [
+        {"gate": gate, "n_facts": n, "d": d, "seed": s}
+        for n, d in GATES[profile]
+        for s in range(seed, seed + 3)
+        for gate in ("identity", "relu")
+    ]
+    rows = store.resume(store.results_file("ntk_gates", profile), jobs, units, device=device)
+    wide = rows.pivot(index=["d", "n_facts", "seed"], columns="gate", values="width")
+    return wide.assign(share=wide.identity / wide.relu)
+
+
+# --- what they tell ---------------------------------------------------------------------------------------------------
+
+
+def floor(n: np.ndarray) -> np.ndarray:
+    """Parameters that hold n log₂ v bits, v = n, at two bits each."""
+    return n * np.log2(n) / 2
+
+
+def fixed_d(rows: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """The rows at the one d of the figure."""
+    return rows.merge(pd.DataFrame(SIZES[profile], columns=["n_facts", "d"]))
+
+
+def per_fact(live: pd.DataFrame) -> pd.DataFrame:
+    """Median parameters per fact of each rung (rows) at each n (columns), in the order of the ladder."""
+    ratio = live.assign(per_fact=live.n_params / live.n_facts)
+    found = ratio.pivot_table(index="rung", columns="n_facts", values="per_fact", aggfunc="median")
+    return found.reindex([rung for rung in methods("laptop") if rung in found.index])
+
+
+def beside_training(live: pd.DataFrame) -> pd.DataFrame:
+    """Exponent in n minus that of training over the same sizes, of `BETWEEN`: value, low, high (95% bootstrap)."""
+    trained, found = live[live.rung == "trained"].dropna(), {}
+    for rung in BETWEEN:
+        rows = live[live.rung == rung].dropna()
+        found[rung] = fit.exponent_difference(rows, trained[trained.n_facts.isin(rows.n_facts)], "n_facts", "n_params")
+    return pd.DataFrame(found, index=["value", "low", "high"]).T
+
+
+def in_proportion(rows: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """Median parameters per fact for n = α d²: a row an α and d, the rungs that the text reads as columns."""
+    wide = rows.merge(pd.DataFrame(PROPORTIONAL[profile], columns=["n_facts", "d"]))
+    wide = wide.assign(α=wide.n_facts / wide.d**2, per_fact=wide.n_params / wide.n_facts)
+    wide = wide.pivot_table(index=["α", "d"], columns="rung", values="per_fact", aggfunc="median")
+    names = {rung: SHORT[rung] for rung in ("hebbian", "paper-codes", "encoder-decoder", "block-convex")}
+    names |= {"trained": "trained", "trained, SiLU": "trained, SiLU"}
+    return written(wide.reindex(columns=list(names)).rename(columns=names))
+
+
+FINDINGS = """\
+- **Training is cheapest, and a few convex solves come near it.** For {n} facts at *d* = {d} training takes {trained} parameters per fact,
+  block-convex with five solves {block} ({block_times} times as many), with two {block_two}.
+- **The constructions of the literature are far above.** The paper's codes take {paper} per fact, {paper_times} times what training takes; ours,
+  shorter, {ours}. The NTK memory takes {ntk} at {ntk_n} facts, the most that it stored.
+- **Do they scale as training does?** From {larger} facts on, the exponent minus that of training is {paper_apart} for the paper's codes,
+  {ours_apart} for ours and {block_apart} for block-convex: {unlike} of the three intervals leave out zero.
+"""  # noqa: E501
+
+
+def findings() -> dict[str, str]:
+    """The numbers of `FINDINGS`, from the committed laptop table."""
+    live = fixed_d(store.read_table(store.results_file("capacity", "laptop")), "laptop")
+    cost_of, apart = per_fact(live), beside_training(live[live.n_facts >= LARGER["laptop"]])
+    n = int(cost_of.loc["trained"].last_valid_index())
+    at, ntk = cost_of[n], cost_of.loc["ntk"].dropna()
+    found = {"n": f"{n:,}", "d": f"{live.d.iloc[0]}", "trained": f"{at['trained']:.1f}"}
+    found |= {"block": f"{at['block-convex']:.1f}", "block_times": f"{at['block-convex'] / at['trained']:.1f}"}
+    found |= {"block_two": f"{at['block-convex-2']:.1f}", "paper": f"{at['paper-codes']:.0f}"}
+    found |= {"paper_times": f"{at['paper-codes'] / at['trained']:.0f}", "ours": f"{at['encoder-decoder']:.0f}"}
+    found |= {"ntk": f"{ntk.iloc[-1]:.0f}", "ntk_n": f"{ntk.index[-1]:,}", "larger": f"{LARGER['laptop']}"}
+    names = {"paper": "paper-codes", "ours": "encoder-decoder", "block": "block-convex"}
+    found["unlike"] = ("none", "one", "two", "all")[sum(not apart.low[r] <= 0 <= apart.high[r] for r in names.values())]
+    return found | {f"{short}_apart": spelled(*apart.loc[rung]) for short, rung in names.items()}
+
+
+def spelled(value: float, low: float, high: float) -> str:
+    """A signed number and its interval."""
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+
+
+def written(numbers: pd.DataFrame) -> pd.DataFrame:
+    """One decimal, "–" for what is missing."""
+    return numbers.map(lambda number: "–" if np.isnan(number) else f"{number:.1f}")
+
+
+def costs(live: pd.DataFrame) -> pd.DataFrame:
+    """`per_fact` of the fixed d as it is read: labels of the methods, the floor in the last row."""
+    found = per_fact(live).rename(index=figures.LABELS)
+    found.loc["floor"] = floor(found.columns.to_numpy()) / found.columns
+    return written(found).rename_axis(index="parameters per fact", columns="facts")
+
+
+def scales(live: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """`beside_training` over all sizes and over the larger ones, and the multiples of training at these."""
+    parts = {f"from n = {least}": live[live.n_facts >= least] for least in (live.n_facts.min(), LARGER[profile])}
+    found = {title: [spelled(*line) for line in beside_training(rows).to_numpy()] for title, rows in parts.items()}
+    times = (per_fact(live) / per_fact(live).loc["trained"]).loc[list(BETWEEN)].loc[:, LARGER[profile] :]
+    found["times training there"] = [f"{row.min():.1f} to {row.max():.1f}" for _, row in times.iterrows()]
+    return pd.DataFrame(found, index=[figures.LABELS[rung] for rung in BETWEEN])
+
+
+def gate_table(gates: pd.DataFrame) -> pd.DataFrame:
+    """Median units with either gate and their ratio, and the ratio's smallest and largest."""
+    grouped = gates.groupby(["d", "n_facts"])
+    found = grouped[["identity", "relu"]].median().astype(int)
+    found.columns = ["units, identity", "units, ReLU"]
+    share = grouped.share.agg(["median", "min", "max"])
+    found["identity over ReLU"] = [f"{middle:.2f} ({low:.2f} to {high:.2f})" for middle, low, high in share.to_numpy()]
+    return found.rename_axis(index=["d", "facts"])
+
+
+def settings() -> pd.DataFrame:
+    """Mean recall of Adam at a width under each setting of the grid, in %: ``benchmarks/training_grid.py --width``."""
+    grid = store.read_table(store.results_file("training_grid_width", "laptop"))
+    recall = (100 * grid.pivot_table(index="setting", columns="width", values="recall")).sort_values(20)
+    return written(recall.iloc[::-1]).rename_axis(index="recall [%]", columns="units")
+
+
+def drawn(live: pd.DataFrame, profile: str) -> Figure:
+    """Parameters against facts: medians, bars from the smallest to the largest, fitted power laws.
+
+    On a laptop a second panel, where there is a table of the paper's sizes.
+    """
+    paper = store.stored("capacity", "paper") if profile == "laptop" else None
+    panels = [live] if paper is None else [live, fixed_d(paper, "paper")]
+    figure, axes = plt.subplots(1, len(panels), figsize=(7.4 * len(panels), 5.2), squeeze=False)
+    for ax, rows in zip(axes[0], panels):
+        n = np.geomspace(rows.n_facts.min(), rows.n_facts.max(), 50)
+        ax.plot(n, floor(n), color="grey", linestyle="--")
+        ends = {"floor": (n[-1], floor(n[-1]))}
+        for rung in DRAWN:
+            of_rung = rows[rows.rung == rung].dropna()
+            if of_rung.n_facts.nunique() < 2:
+                continue
+            law = fit.power_law(of_rung, "n_facts", "n_params")
+            figures.plot_spread(ax, of_rung, "n_facts", "n_params", rung, linestyle="none")
+            within = n[n <= of_rung.n_facts.max() * 1.001]
+            ax.plot(within, law(within), color=figures.COLOURS[rung], linewidth=1)
+            last = of_rung[of_rung.n_facts == of_rung.n_facts.max()]
+            ends[rung] = (last.n_facts.iloc[0], last.n_params.median())
+        ax.set(xscale="log", yscale="log", xlabel="facts n", ylabel="parameters at 100% recall (dense)")
+        ax.set_title(f"d = {rows.d.iloc[0]}")
+        ax.set_xticks(sorted(rows.n_facts.unique()), labels=[f"{n:,}" for n in sorted(rows.n_facts.unique())])
+        ax.minorticks_off()
+        _label(ax, ends)
+    return figure
+
+
+def _label(ax: Axes, ends: dict[str, tuple[float, float]]) -> None:
+    """Each line's name at its right end, moved up where two would meet."""
+    names = SHORT | {"floor": "floor", "trained": "trained"}
+    above = 0.0
+    for name, (x, y) in sorted(ends.items(), key=lambda end: end[1][1]):
+        place = max(y, 1.28 * above)
+        above = place
+        colour = figures.COLOURS.get(name, "#555555") if name != "floor" else "#555555"
+        ax.annotate(names[name], (x, place), (8, 0), textcoords="offset points", color=colour, va="center", fontsize=9)
+    ax.margins(x=0.05)
+    low, high = ax.get_xlim()
+    ax.set_xlim(low, high * (high / low) ** 0.2)

@@ -1,0 +1,219 @@
+"""Real facts: what nine ways to store them cost on airports and on a language model's MLP, raw and whitened.
+
+Beside them stand spherical facts of the same n, v and d. A Hebbian memory is given up when 2 × (number of independent
+features) = d (d + 1) hidden units lose facts, the NTK memory at 64 n units: a row with the recall reached and no cost.
+"""
+
+import math
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib import pyplot as plt
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import factcore as fc
+from factbook import figures, geometries, store
+
+SIZES = {"smoke": {"n": 24, "d": 8}, "laptop": {"n": 256, "d": 32}, "paper": {"n": 3072, "d": 384}}
+WHOLE = {"smoke": SIZES["smoke"], "laptop": {"n": 1024, "d": 384}, "paper": {"n": 4096, "d": 384}}
+STEPS = {"smoke": 60, "laptop": 500, "paper": 4000}
+DATA = ["airports", "MLP layer"]
+VALUES = ["sphere", "raw", "whitened"]
+SEARCH: dict[str, Any] = {"tries": 1, "resolution": 0.05}  # samples differ more than attempts at a width do
+SEPARATORS = "hebbian, separators"
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "one-hot": ("one-hot", {}),
+    "ntk": ("ntk", {}),
+    "hebbian": ("hebbian", {}),
+    SEPARATORS: ("hebbian", {"targets": "separators"}),
+    "data-dependent": ("hebbian", {"variant": "data-dependent"}),
+    "encoder-decoder": ("encoder-decoder", {}),
+    "max-margin": ("max-margin", {}),
+    "block-convex": ("block-convex", {}),
+    "trained": ("trained", {}),
+}
+LABELS = figures.LABELS | {SEPARATORS: "Hebbian, separator targets"}
+SMOKE = ("hebbian", SEPARATORS, "encoder-decoder", "trained")
+
+
+# --- the facts --------------------------------------------------------------------------------------------------------
+
+
+def airports(n: int, seed: int) -> fc.FactSet:
+    """n airports with their cities: the cities in random order, those with several airports first."""
+    everything = fc.airport_facts()
+    shared = torch.bincount(everything.targets) > 1
+    rank = torch.rand(everything.n_values, generator=torch.Generator().manual_seed(seed))
+    rank = (rank - shared.float())[everything.targets]
+    return everything.subset(rank.argsort(stable=True)[:n])
+
+
+def whiten_values(facts: fc.FactSet) -> fc.FactSet:
+    """The same keys and map, the values whitened: with a ridge where their covariance is singular."""
+    try:
+        whitened = geometries.whiten(facts.values)[0]
+    except ValueError:
+        whitened = geometries.whiten(facts.values, ridge=1e-3)[0]
+    return fc.FactSet(facts.keys, whitened, facts.targets)
+
+
+def fact_set(data: str, values: str, n: int, d: int, seed: int) -> fc.FactSet:
+    """A sample of n real facts cut to d dimensions, or spherical facts of its size (float32)."""
+    real = airports(n, seed) if data == "airports" else geometries.layer_facts(n, seed=seed)
+    if values == "sphere":
+        return fc.spherical_facts(n, d, n_values=real.n_values, seed=seed)
+    real = geometries.cut_to_leading(real, d)
+    return whiten_values(real) if values == "whitened" else real
+
+
+def decode_themselves(facts: fc.FactSet) -> float:
+    """Share of facts whose value scores itself above every other value."""
+    v = facts.values.double()
+    others = (v @ v.T).fill_diagonal_(-math.inf).amax(1)
+    return float((v.square().sum(1) > others)[facts.targets].double().mean())
+
+
+# --- the runs ---------------------------------------------------------------------------------------------------------
+
+
+def cost(
+    method: str, data: str, values: str, n: int, d: int, seed: int, *, profile: str, device: str
+) -> dict[str, Any]:
+    """Fewest parameters at 100% recall; NaN, and the recall of the widest network tried, where there is none."""
+    facts = fact_set(data, values, n, d, seed).to(device)
+    name, options = METHODS[method]
+    if name == "trained":
+        options = {"steps": STEPS[profile]} | ({"descent": "adam"} if profile == "smoke" else {})
+    row: dict[str, Any] = {"n_values": facts.n_values, "width": math.nan, "per_fact": math.nan, "recall": math.nan}
+    row["device"] = facts.keys.device
+    most = {"hebbian": d * (d + 1), "ntk": 64 * n}.get(name)
+    try:
+        if most is not None:
+            widest = fc.construct(facts, name, width=most, seed=seed, strict=False, **options)
+            row["recall"] = 1 - len(widest.lost) / n
+            if row["recall"] < 1:
+                return row
+        found = fc.smallest_width(facts, name, seed=seed, **SEARCH, **options)
+    except ValueError:  # no width reaches it, or the method refuses these facts
+        return row
+    return row | {"width": found.width, "per_fact": found.n_params / n, "recall": found.recall}
+
+
+def table(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """Every method on both data sets and their spheres, three samples; the missing runs are done first."""
+    jobs = [
+        {"method": method, "data": data, "values": values, **SIZES[profile], "seed": s}
+        for s in range(seed, seed + 3)
+        for method in (SMOKE if profile == "smoke" else METHODS)
+        for data in DATA
+        for values in VALUES
+    ]
+    run = partial(cost, profile=profile, device=device)
+    return store.resume(store.results_file("real", profile), jobs, run, device=device)
+
+
+def uncut(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """What the encoder-decoder takes for the layer in all its dimensions, and for spherical facts of that size."""
+
+    def run(values: str, n: int, d: int, seed: int) -> dict[str, Any]:
+        facts = fact_set("MLP layer", values, n, d, seed).to(device)
+        mlp = fc.construct(facts, seed=seed, strict=False)
+        row = {"width": mlp.width, "per_fact": mlp.n_params / n, "recall": 1 - len(mlp.lost) / n}
+        return row | {"device": facts.keys.device}
+
+    jobs = [{"values": v, **WHOLE[profile], "seed": s} for s in range(seed, seed + 3) for v in VALUES]
+    return store.resume(store.results_file("real_full", profile), jobs, run, device=device)
+
+
+# --- words, tables and figures ----------------------------------------------------------------------------------------
+
+
+def costs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Median parameters per fact, a column per data set and kind of values; NaN where a sample is lost."""
+    kinds = rows.groupby(["method", "data", "values"]).per_fact.agg(lambda c: c.median(skipna=False))
+    found = kinds.unstack(["data", "values"])
+    shown = [method for method in METHODS if method in found.index]
+    return found.reindex(index=shown, columns=pd.MultiIndex.from_product([DATA, VALUES]))
+
+
+def written(rows: pd.DataFrame) -> pd.DataFrame:
+    """`costs` as it is read: labels, one decimal, "–" where a sample is lost."""
+    found = costs(rows).rename(index=LABELS).map(lambda c: "–" if math.isnan(c) else f"{c:.1f}")
+    return found.rename_axis(index="parameters per fact", columns=[None, None])
+
+
+FINDINGS = """\
+- **{survive} of nine ways store every raw sample.** What loses facts, however wide it is: {fallen} (the NTK memory on spheres of this size, too).
+- **The encoder-decoder and trained networks hardly notice.** Against a sphere of the same size, real values cost trained networks
+  {trained_airports} times as much (airports) and {trained_layer} times (the layer); the encoder-decoder {ed_airports} and {ed_layer} times.
+- **What fails is the target, not the memory.** A plain Hebbian memory regresses the values themselves, and on the layer down to {least} of them decode
+  themselves; with separators as targets the same memory stores everything.
+- **Whitening is no cure.** It moves the cost of the encoder-decoder by a factor of {white_airports} and {white_layer}, and {hebbian_lost} of three whitened
+  samples of the layer still lose facts in a Hebbian memory.
+"""  # noqa: E501
+
+
+def findings() -> dict[str, str]:
+    """The numbers of `FINDINGS`, from the committed laptop table."""
+    rows = store.read_table(store.results_file("real", "laptop"))
+    raw, cost_of = rows[rows["values"] == "raw"], costs(rows)
+    stored = raw.groupby("method").per_fact.agg(lambda c: c.notna().all()).reindex(METHODS)
+    fallen = [LABELS[method] for method in stored[~stored].index]
+    plain = rows[(rows.method == "hebbian") & (rows.data == "MLP layer")]
+    found = {"survive": f"{stored.sum()}", "fallen": "; ".join(fallen)}
+    for short, data in zip(("airports", "layer"), DATA):
+        of = cost_of[data]
+        found[f"trained_{short}"] = f"{of.raw['trained'] / of.sphere['trained']:.2f}"
+        found[f"ed_{short}"] = f"{of.raw['encoder-decoder'] / of.sphere['encoder-decoder']:.2f}"
+        found[f"white_{short}"] = f"{of.whitened['encoder-decoder'] / of.raw['encoder-decoder']:.2f}"
+    found["least"] = f"{plain[plain['values'] == 'raw'].recall.min():.0%}"
+    return found | {"hebbian_lost": f"{plain[plain['values'] == 'whitened'].per_fact.isna().sum()}"}
+
+
+def drawn(rows: pd.DataFrame) -> Figure:
+    """A panel per data set: a row per method, grey dots for the sphere, filled raw, hollow whitened."""
+    methods = [m for m in METHODS if (rows.method == m).any()]
+    figure, axes = plt.subplots(1, 2, figsize=(9.4, 6.4), sharey=True, sharex=True)
+    for ax, data in zip(axes, DATA):
+        part = rows[rows.data == data]
+        for at, method in enumerate(methods):
+            for shift, values in zip((0.24, 0, -0.24), VALUES):
+                runs = part[(part.method == method) & (part["values"] == values)]
+                _mark(ax, runs, method, values, len(methods) - at + shift)
+        ax.axvline(math.log2(part.n_values.median()) / 2, color=figures.COLOURS["floor"], linestyle="--", zorder=0)
+        size = f"n = {part.n.iloc[0]}, v = {part.n_values.median():.0f}, d = {part.d.iloc[0]}"
+        ax.set(
+            xscale="log", xlim=(1.5, 2e4), xlabel="dense parameters per fact at 100% recall", title=f"{data}: {size}"
+        )
+        ax.set_xticks([2, 5, 10, 30, 100, 1000, 10000])
+        ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        ax.xaxis.set_minor_locator(ticker.NullLocator())
+    axes[0].set_yticks(range(len(methods), 0, -1), [LABELS[m] for m in methods])
+    for label, marker, fill in (("sphere", ".", "#7F7F7F"), ("raw", "o", "#333333"), ("whitened", "o", "white")):
+        edge = "#7F7F7F" if label == "sphere" else "#333333"
+        axes[0].plot([], [], marker, color=edge, markerfacecolor=fill, label=label)
+    axes[0].plot([], [], "--", color=figures.COLOURS["floor"], label="floor, log₂(v) bits at 2 bits a parameter")
+    figures.legend_below(figure, axes[0], columns=4)
+    return figure
+
+
+def _mark(ax: Axes, runs: pd.DataFrame, method: str, values: str, y: float) -> None:
+    """Median and range of the samples stored; where some are lost, how many, on the side that has no mark."""
+    look = method if method in figures.COLOURS else "hebbian"
+    colour = "#7F7F7F" if values == "sphere" else figures.COLOURS[look]
+    kept = runs.per_fact.dropna()
+    if len(kept):
+        marker = "." if values == "sphere" else figures.MARKERS[look]
+        style = {"marker": marker, "markerfacecolor": "white" if values == "whitened" else colour, "capsize": 2.5}
+        bars = [[kept.median() - kept.min()], [kept.max() - kept.median()]]
+        ax.errorbar(kept.median(), y, xerr=bars, color=colour, **style)
+    if lost := len(runs) - len(kept):
+        left = len(kept) > 0 and kept.max() > 1000  # the mark stands where the words would
+        best = runs[runs.per_fact.isna()].recall.max()
+        words = f"{values}: {lost} of {len(runs)} lost" + f", ≤ {100 * best:.1f}%" * math.isfinite(best)
+        style = {"va": "center", "fontsize": 8.5, "color": "#222222", "transform": ax.get_yaxis_transform()}
+        ax.text(0.7 if left else 0.985, y, words, ha="right", bbox={"fc": "white", "ec": "none", "pad": 0.5}, **style)

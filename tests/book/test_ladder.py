@@ -1,0 +1,61 @@
+"""The ladder of methods: its words hold on the committed table, its numbers against closed forms."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from factbook import ladder, store
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return store.read_table(store.results_file("capacity", "laptop"))
+
+
+def test_the_findings_type_no_number_and_use_every_one():
+    assert set(re.findall(r"{(\w+)}", ladder.FINDINGS)) == set(ladder.findings())
+    assert not re.search(r"\d", re.sub(r"{\w+}", "", ladder.FINDINGS))
+
+
+def test_what_the_page_says_holds(rows):
+    """From 128 facts on: the order of the rungs, and what is "far above", "a third" or "near"."""
+    cost = ladder.per_fact(ladder.fixed_d(rows, "laptop")).loc[:, 128:]
+    order = ["trained", "block-convex", "block-convex-2", "encoder-decoder", "paper-codes", "ntk"]
+    for cheaper, dearer in zip(order, order[1:]):
+        both = cost.loc[[cheaper, dearer]].dropna(axis=1)
+        assert (both.loc[cheaper] < both.loc[dearer]).all(), (cheaper, dearer)
+    assert (cost.loc["max-margin"] < cost.loc["ntk"])[cost.loc["max-margin"].notna() & cost.loc["ntk"].notna()].all()
+    assert cost.loc["paper-codes", 2048] > 10 * cost.loc["trained", 2048]
+    assert cost.loc["block-convex", 2048] < 2 * cost.loc["trained", 2048]
+    stored = rows.dropna(subset="n_params")
+    assert (stored.recall == 1).all()
+    hot = stored[stored.rung == "one-hot"]
+    assert (hot.n_params / (2 * hot.d + 1) / hot.n_facts).round(2).between(1, 2).all()  # units per fact
+    wide = ladder.in_proportion(rows, "laptop")
+    assert (wide.loc[2:, "trained"] == "–").all()  # bilinear networks end; the floor passes d² (d + 1) / 2
+    assert ladder.floor(np.array([2 * 16**2]))[0] > 16**2 * 17 / 2 > ladder.floor(np.array([16**2]))[0]
+    assert (ladder.gate_table(ladder.ntk_gates("laptop", 0, "cpu"))["units, identity"] > 0).all()
+
+
+def test_the_identity_needs_fewer_units_than_the_relu():
+    assert (ladder.ntk_gates("laptop", 0, "cpu").share < 0.75).all()
+
+
+def test_the_difference_of_exponents_is_that_of_exact_laws():
+    laws = {"trained": 1.0, "paper-codes": 1.25, "encoder-decoder": 1.5, "block-convex-2": 1.0, "block-convex": 0.9}
+    live = pd.DataFrame([{"rung": r, "n_facts": n, "n_params": 3 * n**p} for r, p in laws.items() for n in (64, 256)])
+    apart = ladder.beside_training(live)
+    for rung in ladder.BETWEEN:
+        assert apart.loc[rung].tolist() == pytest.approx([laws[rung] - 1] * 3)
+    assert ladder.scales(live.assign(d=64), "smoke").iloc[0, 0] == "+0.25 [+0.25, +0.25]"
+
+
+def test_the_jobs_are_those_of_the_committed_rows(rows, monkeypatch):
+    """A job renamed or resized would leave hours of stored runs unused: none is missing, none is spare."""
+    asked: list[dict] = []
+    monkeypatch.setattr(store, "resume", lambda path, jobs, run, device: asked.extend(jobs))
+    ladder.table("laptop", 0, "cpu")
+    key = ["rung", "n_facts", "d", "seed"]
+    assert {tuple(job.values()) for job in asked} == set(rows[key].itertuples(index=False, name=None))

@@ -1,0 +1,62 @@
+"""The study of real facts: its words hold on the committed tables, its samples and jobs are what they say."""
+
+import re
+
+import pytest
+import torch
+
+import factcore as fc
+from factbook import real_facts, store
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return store.read_table(store.results_file("real", "laptop"))
+
+
+def test_the_findings_type_no_number_and_use_every_one():
+    assert set(re.findall(r"{(\w+)}", real_facts.FINDINGS)) == set(real_facts.findings())
+    assert not re.search(r"\d", re.sub(r"{\w+}", "", real_facts.FINDINGS))
+
+
+def test_what_the_page_says_holds(rows):
+    cost = real_facts.costs(rows)
+    fallen = ["ntk", "hebbian", "data-dependent"]
+    raw = cost.xs("raw", axis=1, level=1)
+    assert [method for method in cost.index if raw.loc[method].isna().any()] == fallen
+    assert rows[(rows.method == "ntk") & (rows["values"] == "sphere")].per_fact.isna().sum() >= 5  # "too"
+    for data in real_facts.DATA:
+        for method in ("encoder-decoder", "trained"):  # "hardly notice"
+            assert 0.8 < cost[data, "raw"][method] / cost[data, "sphere"][method] < 1.25
+    assert (cost.drop(fallen).notna()).all(axis=None)
+    full = store.read_table(store.results_file("real_full", "laptop"))
+    assert (full.recall == 1).all()
+
+
+def test_a_hebbian_memory_recalls_the_values_that_decode_themselves(rows):
+    """ "To the last fact": the sample drawn afresh against the recall that was stored."""
+    lost = rows[(rows.method == "hebbian") & rows.per_fact.isna()]
+    assert len(lost) > 3
+    for row in lost.itertuples():
+        facts = real_facts.fact_set(row.data, row.values, row.n, row.d, row.seed)
+        assert real_facts.decode_themselves(facts) == pytest.approx(row.recall, abs=1e-9)
+
+
+def test_the_jobs_are_those_of_the_committed_rows(rows, monkeypatch):
+    asked: list[dict] = []
+    monkeypatch.setattr(store, "resume", lambda path, jobs, run, device: asked.extend(jobs))
+    real_facts.table("laptop", 0, "cpu")
+    key = ["method", "data", "values", "n", "d", "seed"]
+    assert {tuple(job.values()) for job in asked} == set(rows[key].itertuples(index=False, name=None))
+
+
+def test_a_value_in_the_shadow_of_a_longer_one_does_not_decode_itself():
+    values = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 1.0]])
+    facts = fc.FactSet(torch.eye(4), values, torch.tensor([0, 1, 2, 1]))
+    assert real_facts.decode_themselves(facts) == 0.75
+
+
+def test_airports_come_with_those_of_shared_cities_first():
+    facts = real_facts.airports(64, 0)
+    assert len(facts) == 64 and facts.n_values < 64 and torch.bincount(facts.targets).float().mean() > 1.5
+    assert not torch.equal(facts.keys, real_facts.airports(64, 1).keys)
