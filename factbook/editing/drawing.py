@@ -8,14 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from factbook import figures
-from factbook.editing import crowded
 from factbook.editing.study import STYLE
 
 MEASURES = ("score", "efficacy", "specificity")
-TITLES = {
-    ("permuted", "one"): "theirs: values permuted, one sentence a fact",
-    ("table", "all"): "ours: values of the table, all sentences",
-}
 
 
 def lines(ax: Axes, table: pd.DataFrame, x: str, y: str, methods: Iterable[str] = STYLE) -> None:
@@ -27,40 +22,21 @@ def lines(ax: Axes, table: pd.DataFrame, x: str, y: str, methods: Iterable[str] 
             ax.errorbar(middle.index, middle, yerr=bars, capsize=3, **STYLE[method])
 
 
-def crowds(table: pd.DataFrame, edits: pd.DataFrame) -> Figure:
-    """Score against facts per hidden unit, one panel a protocol: the published one first.
-
-    ``edits``: by the second protocol, at 8 facts a unit.
-    """
-    ours = edits[(edits.share == crowded.SHARE) & edits.method.isin(crowded.METHODS)]
-    table = pd.concat([table, ours.assign(per_unit=8, values_of="table", told="all")])
-    kinds = [kind for kind in crowded.PROTOCOLS if ((table.values_of == kind[0]) & (table.told == kind[1])).any()]
-    figure, axes = plt.subplots(1, len(kinds), figsize=(5 * len(kinds), 4.4), sharey=True, squeeze=False)
-    for ax, (values_of, told) in zip(axes.flat, kinds):
-        rows = table[(table.values_of == values_of) & (table.told == told)]
-        lines(ax, rows, "per_unit", "score")
-        ax.set_xticks(sorted(rows.per_unit.unique()))
-        ax.set(xlabel="facts per hidden unit", title=TITLES[values_of, told])
-    axes[0, 0].set(ylabel="score, a tenth of the facts edited", ylim=(0, 1.03))
-    figures.legend_below(figure, axes[0, 0])
-    return figure
-
-
-def shares(table: pd.DataFrame) -> Figure:
-    """Score, efficacy, specificity and the change of perplexity against the share of edited facts."""
-    table = table.assign(change=100 * (table.perplexity_ratio - 1), percent=100 * table.share)
-    figure, axes = plt.subplots(2, 2, figsize=(8.6, 6.4), sharex=True)
-    for ax, measure in zip(axes.flat, (*MEASURES, "change")):
-        lines(ax, table, "percent", measure)
-        ax.set(title=measure, xscale="log", ylim=(0, 1.03))
-    spread = max(0.05, 1.1 * float(table.change.abs().max()))
-    axes[1, 1].set(title="perplexity, change [%]", ylim=(-spread, spread))
+def crowds(table: pd.DataFrame) -> Figure:
+    """Score, efficacy, specificity and the change of perplexity against facts per hidden unit, published protocol."""
+    table = table[(table.values_of == "permuted") & (table.told == "one")]
+    table = table.assign(change=100 * (table.perplexity_ratio - 1))
+    figure, axes = plt.subplots(2, 2, figsize=(8.6, 6.6), sharex=True)
+    for ax, measure in zip(axes.flat, MEASURES):
+        lines(ax, table, "per_unit", measure)
+        ax.set(title=measure, ylim=(0, 1.03))
+    lines(axes[1, 1], table, "per_unit", "change")
+    reach = max(0.05, 1.1 * float(table.change.abs().max()))
+    axes[1, 1].set(title="perplexity of other words, change [%]", ylim=(-reach, reach))
     axes[1, 1].axhline(0, color="0.5", linewidth=0.8, zorder=0)
-    ticks = sorted(table.percent.unique())
-    axes[1, 1].set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
-    axes[1, 1].minorticks_off()
+    axes[1, 1].set_xticks(sorted(table.per_unit.unique()))
     for ax in axes[1]:
-        ax.set_xlabel("facts edited [%]")
+        ax.set_xlabel("facts per hidden unit")
     figures.legend_below(figure, axes[0, 0])
     return figure
 

@@ -5,24 +5,24 @@ from collections.abc import Sequence
 import pandas as pd
 
 from factbook import fit, store
+from factbook.editing import crowded
 from factbook.editing.study import STYLE, WEIGHT_EDITORS
 
 PUBLISHED = ("memit", "alphaedit", "rome")  # the weight updates of the published comparison
 NAMES = {name: str(look["label"]) for name, look in STYLE.items()} | {"swap": "the swap"}
 
 
-def ratios(packed: pd.DataFrame) -> pd.DataFrame:
+def ratios() -> pd.DataFrame:
     """Swap over the best weight update by protocol and crowd, geometric means with their intervals."""
     found: dict[tuple, dict[str, str]] = {}
+    packed = crowded.beside(_laptop("editing_crowded"), _laptop("editing"))
     for key, rows in packed.groupby(["values_of", "told", "per_unit"]):
         score = rows.pivot_table(index="seed", columns="method", values="score")
         for title, against in (("over the published three", PUBLISHED), ("over all four", WEIGHT_EDITORS)):
             if {"swap", *against} <= set(score) and len(score) > 1:
                 each = score.swap / score[list(against)].max(axis=1)
                 found.setdefault(key, {})[title] = _times(fit.mean_ratio(each))
-    return (
-        pd.DataFrame(found).T.rename_axis(["new values", "sentences told", "facts per unit"]) if found else packed[:0]
-    )
+    return pd.DataFrame(found).T.rename_axis(["new values", "sentences told", "facts per unit"])
 
 
 def editing() -> str:
@@ -32,7 +32,7 @@ def editing() -> str:
     most, least = int(theirs.per_unit.max()), int(theirs.per_unit.min())
     full, easy = theirs[theirs.per_unit == most], theirs[theirs.per_unit == least]
     tenth, one = table[table.share == 0.1], table[table.edited == 1]
-    edited = table[~table.method.isin(["no_op", "chance"])]
+    edited = pd.concat([packed, table[~table.method.isin(["no_op", "chance"])]])
     move = 100 * (edited.perplexity_ratio - 1).abs().max()
     lines = [
         f"**The gap is a matter of crowding.** By the published protocol and at its {most} facts per hidden unit a "
@@ -49,8 +49,8 @@ def editing() -> str:
         "**Who knows the table wins.** Fine-tuning that is told all facts scores "
         f"{_median(tenth, 'finetune with replay'):.3f} there, a swap {_median(tenth, 'swap'):.3f}; the swap has no "
         "settings to tune.",
-        f"**Perplexity** moves by at most {move:.2f}% in {len(edited)} edits at {least} facts a unit: the router sends "
-        "ordinary words elsewhere.",
+        f"**Perplexity** moves by at most {move:.2f}% in {len(edited)} edits: the router sends ordinary words "
+        "elsewhere.",
     ]
     return "\n".join(f"- {line}" for line in lines)
 
@@ -101,19 +101,6 @@ def crowds() -> str:
         "medians over three models and draws of edits, bars reach from the smallest to the largest. AlphaEdit did "
         f"best in {whole} of {len(alpha)} edits at a tolerance of 1.01, where every direction counts as null and "
         "nothing is projected away: it is then MEMIT with the identity in the place of C."
-    )
-
-
-def shares() -> str:
-    """Caption: one fact, a tenth, half of them."""
-    table = _laptop("editing")
-    parts = []
-    for _, rows in table[~table.method.isin(["no_op", "chance"])].groupby("share"):
-        edited = int(rows.edited.iloc[0])
-        parts.append(f"{edited} of 256: swap {_median(rows, 'swap'):.2f}, best of the three {_best(rows)}")
-    return (
-        f"**At 8 facts a unit weight updates come close to a swap.** Median scores, {'; '.join(parts)}. Lines are "
-        "medians over three models and draws, bars reach from the smallest to the largest."
     )
 
 
