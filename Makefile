@@ -89,8 +89,9 @@ timings: named .venv/.installed ## Measure seconds and memory of every notebook,
 	  FACTCORE_RESULTS="$$store" $(PY) scripts/run_notebook.py "notebooks/$$name.py" "build/timings/$$name.ipynb" \
 	    --profile "$$PROFILE" --device "$$DEVICE" --measure results/laptop/notebooks.csv; rm -r "$$store"; done
 
-headline: notebooks/capacity.ipynb ## Take book/_static/headline.png from the capacity page's cell tagged "headline"
+headline: notebooks/capacity.ipynb ## book/_static/headline.png from the capacity page, and README.md's findings from the tables
 	$(PY) scripts/headline.py $< book/_static/headline.png
+	$(PY) scripts/readme.py
 
 pdf: $(PAGES) ## The whole book as build/book.pdf (needs Chromium: apt install chromium)
 	@browser="$${CHROMIUM:-$${FACTCORE_CHROMIUM:-$$(command -v chromium || command -v chromium-browser || true)}}"; \

@@ -52,6 +52,7 @@ GEOMETRY_COLOURS = {
     "mlp-outputs": "#332288",
 }
 GEOMETRY_MARKERS = dict(zip(GEOMETRY_COLOURS, "os^DvPX*h><"))
+NOT_STORED = "*The findings are read from the stored tables of the laptop profile, which are not here.*"
 
 
 def use_style() -> None:

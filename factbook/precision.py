@@ -1,15 +1,21 @@
-"""Rounded weights: how many bits a weight needs before facts are lost (bits = parameters × bits)."""
+"""Rounded weights: how many bits a weight needs before facts are lost (parameters × bits), and the page on it."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from torch import Tensor
 
+import factcore as fc
+from factbook import figures, store
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
 from factcore.scoring import recall
@@ -98,3 +104,162 @@ def precision_rows(mlp: GatedMLP, facts: FactSet, schemes: Iterable[str] = SCHEM
         row["bits_per_fact"] = mlp.n_params * done.bits_per_weight / len(facts)
         rows.append(row | {"recall": recall(done.mlp, facts)})
     return rows
+
+
+# --- the page's runs, one row each ------------------------------------------------------------------------------------
+
+SIZES = {"smoke": (32, 12), "laptop": (256, 32), "paper": (4096, 128)}  # n = v, d
+ROOMS = (1, 1.25, 2)  # times the smallest width
+FULL, LOOSE = "encoder-decoder", "encoder-decoder, 0.8 full"
+COARSE_FIRST = SCHEMES[::-1]
+DRAWN = ("one-hot", "hebbian", FULL, "max-margin", "block-convex", "trained")
+
+
+def methods(profile: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The memories by their labels: construct's name and options."""
+    every: dict[str, tuple[str, dict[str, Any]]] = {
+        "one-hot": ("one-hot", {}),
+        "hebbian": ("hebbian", {}),
+        "data-dependent": ("hebbian", {"variant": "data-dependent"}),
+        FULL: (FULL, {}),
+        LOOSE: (FULL, {"fill": 0.8}),
+        "max-margin": ("max-margin", {}),
+        "block-convex": ("block-convex", {}),
+        "trained": ("trained", {"steps": {"smoke": 100, "laptop": 500, "paper": 4000}[profile]}),
+    }
+    return {m: every[m] for m in ("one-hot", "hebbian", FULL, "trained")} if profile == "smoke" else every
+
+
+@cache
+def _smallest(method: str, n: int, d: int, seed: int, profile: str, device: str) -> int:
+    """Fewest hidden units at 100% recall on spherical facts, one attempt per width."""
+    name, options = methods(profile)[method]
+    facts = fc.spherical_facts(n, d, seed=seed).to(device)
+    return fc.smallest_width(facts, name, seed=seed, tries=1, resolution=0.05, **options).width
+
+
+def rounded_recall(method: str, room: float, n: int, d: int, seed: int, *, profile: str, device: str) -> dict[str, Any]:
+    """Recall and bits per fact in every format, for a network of ``room`` times the smallest width."""
+    name, options = methods(profile)[method]
+    facts = fc.spherical_facts(n, d, seed=seed).to(device)
+    width = math.ceil(room * _smallest(method, n, d, seed, profile, device))
+    mlp = fc.construct(facts, name, width=width, seed=seed, strict=False, **options)  # losing facts is a result here
+    row: dict[str, Any] = {"width": mlp.width, "per_fact": mlp.n_params / n, "device": mlp.down.device}
+    for result in precision_rows(mlp, facts, COARSE_FIRST):
+        row[f"recall_{result['scheme']}"] = result["recall"]
+        row[f"bits_{result['scheme']}"] = result["bits_per_fact"]
+    return row
+
+
+def table(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """Every method at every width in every format, three draws; with the fewest bits at 100% recall."""
+    n, d = SIZES[profile]
+    jobs = [
+        {"method": m, "room": room, "n": n, "d": d, "seed": s}
+        for s in range(seed, seed + 3)
+        for m in methods(profile)
+        for room in ((1,) if m == "one-hot" else ROOMS)
+    ]
+    run = partial(rounded_recall, profile=profile, device=device)
+    return prepared(store.resume(store.results_file("precision", profile), jobs, run, device=device))
+
+
+def prepared(rows: pd.DataFrame) -> pd.DataFrame:
+    """With the fewest bits per fact at which no fact is lost, and the format that has them."""
+    kept = [[(row[f"bits_{s}"], s) for s in COARSE_FIRST if row[f"recall_{s}"] == 1] for _, row in rows.iterrows()]
+    fewest = [min(formats) if formats else (math.nan, "none") for formats in kept]
+    return rows.assign(bits=[bits for bits, _ in fewest], scheme=[scheme for _, scheme in fewest])
+
+
+# --- what the page shows ----------------------------------------------------------------------------------------------
+
+
+def findings() -> str:
+    """The findings in Markdown, their numbers from the stored laptop table."""
+    rows = store.stored("precision", "laptop")
+    if rows is None:
+        return figures.NOT_STORED
+    rows = prepared(rows)
+    best, floor = fewest(rows), math.log2(rows.n.iloc[0])
+    full, wide = (best.loc[_label(method)] for method in (FULL, "one-hot"))
+    cheap = rows[rows.room == 1].groupby("method").per_fact.median()
+    return f"""
+- **The cheapest network takes {best["bits per fact"].iloc[0]} bits per fact**: {best.index[0]},
+  {best["bits per fact"].iloc[0] / floor:.1f} times the floor of {floor:.0f} bits. No network is below the floor; the
+  dearest ({best.index[-1]}) takes {best["bits per fact"].iloc[-1]}.
+- **Fewest parameters is not fewest bits.** The encoder-decoder has {cheap[FULL] / cheap["one-hot"]:.0%} of the
+  parameters of one-hot memories and takes {full["bits per fact"]} bits against {wide["bits per fact"]}: it needs
+  {full["formats"]} weights, where one-hot memories do with {wide["formats"]}.
+- **Room seldom saves bits**: of {len(best)} methods only {", ".join(best.index[best["width"] != "1 ×"])} takes fewest
+  bits in a network wider than the smallest.
+"""
+
+
+def _label(method: str) -> str:
+    return figures.LABELS[method.split(",")[0]] + (", 0.8 full" if method == LOOSE else "")
+
+
+def fewest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per method the width that takes fewest bits per fact (median over the draws), cheapest first."""
+    by = rows.groupby(["method", "room"], sort=False).agg(
+        bits=("bits", "median"),
+        low=("bits", "min"),
+        high=("bits", "max"),
+        each=("per_fact", "median"),
+        formats=("scheme", lambda c: "/".join(s for s in (*COARSE_FIRST, "none") if (c == s).any())),
+    )
+    best = by.loc[by.bits.dropna().groupby("method").idxmin()].sort_values("bits")
+    found = {
+        "bits per fact": best.bits.round(0).astype(int),
+        "of three draws": [f"{low:.0f} to {high:.0f}" for low, high in zip(best.low, best.high)],
+        "formats": best.formats,
+        "width": [f"{room:g} ×" for room in best.index.get_level_values("room")],
+        "parameters per fact": best.each.round(1),
+    }
+    return pd.DataFrame(found).droplevel("room").rename(index=_label).rename_axis(None)
+
+
+def losses(rows: pd.DataFrame) -> Figure:
+    """Facts lost at the smallest width against the format of the weights."""
+    figure, axes = plt.subplots(figsize=(7.6, 4.4))
+    least = 100 * 0.5 / rows.n.iloc[0]
+    for method in (m for m in DRAWN if (rows.method == m).any()):
+        part = rows[(rows.method == method) & (rows.room == 1)]
+        lost = 100 * (1 - part[[f"recall_{s}" for s in COARSE_FIRST]]).clip(lower=least / 100)
+        middle = lost.median()
+        style = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method], "label": _label(method)}
+        bars = [middle - lost.min(), lost.max() - middle]
+        axes.errorbar(range(len(COARSE_FIRST)), middle, yerr=bars, capsize=2, **style)
+    axes.set_xticks(range(len(COARSE_FIRST)), COARSE_FIRST)
+    axes.set(yscale="log", xlabel="format of the weights", ylabel="facts lost")
+    axes.set_yticks(ticks := [least, 1, 10, 100], ["none", *(f"{tick}%" for tick in ticks[1:])])
+    axes.minorticks_off()
+    figures.legend_below(figure, axes)
+    return figure
+
+
+def bits(rows: pd.DataFrame) -> Figure:
+    """Fewest bits per fact of every method at its three widths, each mark named by its formats, above the floor."""
+    names = list(dict.fromkeys(rows.method))
+    figure, axes = plt.subplots(figsize=(8.4, 0.55 * len(names) + 1.2))
+    for (method, room), part in rows.groupby(["method", "room"], sort=False):
+        kept = part.bits.dropna()
+        if kept.empty:
+            continue
+        y = names.index(method) + (0 if method == "one-hot" else dict(zip(ROOMS, (-0.27, 0, 0.27)))[room])
+        bars = [[kept.median() - kept.min()], [kept.max() - kept.median()]]
+        base = method.split(",")[0]
+        style = {"color": figures.COLOURS[base], "marker": figures.MARKERS[base], "markersize": 4.5}
+        axes.errorbar(kept.median(), y, xerr=bars, capsize=2, **style)
+        words = f"{room:g} ×: " + "/".join(s for s in COARSE_FIRST if (part.scheme == s).any())
+        words += f", {len(part) - len(kept)} lose facts" * (len(kept) < len(part))
+        axes.annotate(words, (kept.max(), y), xytext=(8, 0), textcoords="offset points", va="center", fontsize=7.5)
+    floor = math.log2(rows.n.iloc[0])
+    axes.axvline(floor, color=figures.COLOURS["floor"], linestyle="--")
+    axes.text(floor * 1.05, len(names) - 0.7, "log₂ v", color="#595959", fontsize=9)
+    axes.set_yticks(range(len(names)), [_label(name) for name in names])
+    axes.set(xscale="log", xlim=(floor * 0.85, 5 * rows.bits.max()), xlabel="bits per fact, nothing lost")
+    axes.set_xticks(ticks := [10, 20, 50, 100, 200, 500, 1000], list(map(str, ticks)))
+    axes.minorticks_off()
+    axes.invert_yaxis()
+    return figure

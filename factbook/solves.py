@@ -6,6 +6,7 @@ python -m factbook.solves      # results/laptop/solves_large.csv and block_conve
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -18,7 +19,7 @@ import factcore as fc
 from factbook import figures, store
 from factcore.constructions import block_convex, start
 
-SIZES = {"smoke": (64, 16), "laptop": (256, 32), "paper": (4096, 128)}
+SIZES = {"smoke": (48, 16), "laptop": (256, 32), "paper": (4096, 128)}
 COUNTS = {"smoke": (1, 5), "laptop": (1, 2, 3, 5, 8, 12), "paper": (1, 2, 3, 5, 8, 12, 20)}
 LARGE, FORMS = ((1024, 64), (2048, 64)), ("gated", "plain")
 AT = {1024: 24, 2048: 48}  # units at which the changes are compared: 1.2 times the fewest trained
@@ -37,10 +38,12 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def cost(solves: int, n_facts: int, d: int, seed: int, form: str = "gated", device: str = "cpu") -> dict:
+def cost(
+    solves: int, n_facts: int, d: int, seed: int, form: str = "gated", *, steps: int = 2000, device: str = "cpu"
+) -> dict:
     """Fewest parameters with at most this many solves; 0 solves stands for a trained network."""
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    method, options = ("block-convex", {"solves": solves}) if solves else ("trained", {"steps": 2000})
+    method, options = ("block-convex", {"solves": solves}) if solves else ("trained", {"steps": steps})
     begun = time.process_time()
     found = fc.smallest_width(facts, method, seed=seed, tries=1, form=form, **options)
     spent = time.process_time() - begun
@@ -52,9 +55,8 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     """The page's own run: every number of solves, three draws."""
     n, d = SIZES[profile]
     jobs = [{"solves": k, "n_facts": n, "d": d, "seed": seed + s} for k in (0, *COUNTS[profile]) for s in range(3)]
-    return store.resume(
-        store.results_file("solves", profile), jobs, lambda **job: cost(**job, device=device), device=device
-    )
+    run = partial(cost, steps=100 if profile == "smoke" else 2000, device=device)
+    return store.resume(store.results_file("solves", profile), jobs, run, device=device)
 
 
 @contextmanager

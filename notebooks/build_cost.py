@@ -43,6 +43,19 @@ device = "cpu"
 seed = 0
 
 # %% [markdown]
+# ## What we found
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+from IPython.display import display
+from matplotlib import pyplot as plt
+
+from factbook import build_times, cost, figures, prose, speed, store
+
+figures.use_style()
+prose.findings(build_times.findings, "build_cost", "build_cost_large")
+
+# %% [markdown]
 # ## What is measured
 #
 # Every run is a process of its own, so that its peak memory is its own (`factbook.cost`). It draws $n$ random facts with as
@@ -54,23 +67,7 @@ seed = 0
 # third times to twice the fewest known at $d = 64$ and $n = 1{,}024$.
 
 # %%
-import pandas as pd
-from IPython.display import display
-from matplotlib import pyplot as plt
-
-from factbook import cost, figures, fit, speed, store
-
-figures.use_style()
-sizes, d = {"smoke": ((24, 48), 16), "laptop": ((128, 256, 512), 64), "paper": ((1024, 2048, 4096, 8192, 16384), 128)}[
-    profile
-]
-methods = {
-    "encoder-decoder": ("encoder-decoder", {}),
-    "data-dependent": ("hebbian", {"variant": "data-dependent"}),
-    "max-margin": ("max-margin", {}),
-    "block-convex": ("block-convex", {"solves": 5}),
-    "trained": ("trained", {}),
-}
+sizes, d = build_times.SIZES[profile], build_times.DIMENSION[profile]
 seeds = range(seed, seed + (1 if profile == "smoke" else 3))
 print("parameters per fact, p:", cost.COMFORTABLE)
 
@@ -81,59 +78,33 @@ print("parameters per fact, p:", cost.COMFORTABLE)
 # %%
 def build(rung: str, n: int, d: int, seed: int) -> dict:
     """Cost of one network, measured in a fresh process (smoke: in this one)."""
-    method, options = methods[rung]
+    method, options = build_times.METHODS[rung]
     fresh = profile != "smoke"
     return cost.build_cost(method, n, d, seed, device, fresh=fresh, **options)
 
 
-jobs = [{"rung": rung, "n": n, "d": d, "seed": s} for n in sizes for rung in methods for s in seeds]
+jobs = [{"rung": rung, "n": n, "d": d, "seed": s} for n in sizes for rung in build_times.METHODS for s in seeds]
 table = store.resume(store.results_file("build_cost", profile), jobs, build, device=device)
 print("every run stores every fact:", bool((table.recall == 1).all()))
 
-# %% [markdown]
-# ## The figure
-#
-# Points are medians over three draws of the facts, bars reach from the smallest to the largest; lines are power laws fitted
-# to all runs. Memory is what building and verifying added to the process; Python, torch and the facts take about 0.3 GB
-# before.
-
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two log-log plots against the number of facts, one line per way to build. Left: processor seconds to build and verify. Right: megabytes of memory that the build added at its peak, tens at the most for these sizes."}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5))
-table["added_mb"] = table.peak_mb - table.rest_mb
-for rung in methods:
-    rows = table[table.rung == rung]
-    law = fit.power_law(rows, "n", "cpu_s")
-    figures.plot_spread(left, rows, "n", "cpu_s", rung, linestyle="none")
-    left.plot(sizes, law(sizes), color=figures.COLOURS[rung], linewidth=1)
-    figures.plot_spread(right, rows, "n", "added_mb", rung)
-left.set(ylabel="processor seconds to build and verify")
-right.set(ylabel="memory added at the peak (MB)", ylim=(0, None))
-left.set_yscale("log")
-for ax in (left, right):
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(sizes, [str(n) for n in sizes])
-    ax.set_xlabel(f"facts n (d = {d})")
-figures.legend_below(figure, right)
+build_times.figure(table)
 plt.show()
 
 # %% [markdown]
-# ## The numbers behind it
+# **A construction need not be quicker to build than training; the Hebbian readout, a few linear systems, is.** Points are medians over
+# three draws of the facts, bars reach from the smallest to the largest; lines are power laws fitted
+# to all runs. Memory is what building and verifying added to the process; Python, torch and the facts take about 0.3 GB
+# before.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-largest = table[table.n == max(sizes)].groupby("rung")
-shown = largest[["cpu_s", "build_s", "verify_s", "added_mb", "parameters"]].median()
-laws = {rung: fit.power_law(table[table.rung == rung], "n", "cpu_s") for rung in methods}
-shown["parameters per fact"] = shown.pop("parameters") / max(sizes)
-shown["exponent of seconds"] = pd.Series({r: law.exponent for r, law in laws.items()})
-shown["95% from"] = pd.Series({r: law.low for r, law in laws.items()})
-shown["to"] = pd.Series({r: law.high for r, law in laws.items()})
 print(f"medians at n = {max(sizes)}")
-shown.loc[list(methods)].round(2)
+build_times.summary(table)
 
 # %%
 first = table[(table.n == sizes[0]) & (table.seed == seed)].set_index("rung")
-for rung, (method, _) in methods.items():
+for rung, (method, _) in build_times.METHODS.items():
     width = cost.comfortable_width(method, sizes[0], d)
     print(f"{rung}: the width asked for: {width in (None, first.width[rung])}")
 widths = first.width["encoder-decoder"] % -(-sizes[0] // d)
@@ -156,34 +127,18 @@ print("encoder-decoder width is a multiple of ceil(n/d):", bool(widths == 0))
 # NBVAL_IGNORE_OUTPUT
 kept = [store.stored("build_cost_large", name) for name in ("laptop", "paper")]
 kept = [rows for rows in kept if rows is not None]
-large = pd.concat(kept or [table[table.rung == "encoder-decoder"]]).sort_values("n")
-large["per fact"] = (large.parameters / large.n).round(1)
-large["memory (GB)"] = (large.peak_mb / 1000).round(2)
+large = build_times.large_rows(*(kept or [table[table.rung == "encoder-decoder"]]))
 columns = ["n", "d", "width", "per fact", "recall", "build_s", "verify_s", "cpu_s"]
 large[[*columns, "memory (GB)", "device"]]
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two plots for the encoder-decoder against the number of facts, up to one hundred thousand. Left, log-log: processor seconds rise nearly with the square of the number of facts. Right: peak memory stays within about one gigabyte."}}
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.8))
-on_cpu = large[large.gpu_mb == 0]
-law = fit.power_law(on_cpu, "n", "cpu_s") if on_cpu.n.nunique() > 1 else None
-for ax, column, unit in zip(
-    axes, ("cpu_s", "memory (GB)"), ("processor seconds to build and verify", "peak memory (GB)")
-):
-    figures.plot_spread(ax, on_cpu, "n", column, "encoder-decoder", linestyle="none")
-    ax.set(xscale="log", xlabel="facts n", ylabel=unit)
-    ax.set_xticks(on_cpu.n, [f"{n:,}" for n in on_cpu.n])
-    ax.minorticks_off()
-axes[0].set_yscale("log")
-axes[1].set_ylim(0, None)
-if law is not None:
-    axes[0].plot(on_cpu.n, law(on_cpu.n), color="grey", linewidth=1, label=f"n^{law.exponent:.2f}, fitted")
-axes[0].legend()
+build_times.large_figure(large)
 plt.show()
 
 # %% [markdown]
-# Each point is a single run, so there are no bars; the line is a power law fitted to these runs.
-
-# %% [markdown]
+# **Time grows nearly with the square of the facts, memory stays small.** Each point is a single run, so there are no bars; the line is a
+# power law fitted to these runs.
+#
 # ## Small, or quick
 #
 # Seconds mean little without size: a network with room is quick to build. Each point is a width of a method, at $d = 64$, built and
@@ -198,7 +153,8 @@ if kept is not None:
     figure = speed.figure(networks)
 
 # %% [markdown]
-# Medians over three draws, bars from the smallest to the largest; only networks that store every fact of every draw. The grey line
+# **The front falls from training, the smallest, to Hebbian memories, the quickest.** Medians over three draws, bars from the smallest to
+# the largest; only networks that store every fact of every draw. The grey line
 # joins those than which none is both smaller and quicker. The quickest network of each method, whatever its size:
 
 # %% tags=["hide-input"]
@@ -207,22 +163,9 @@ if kept is not None:
     display(speed.ratios(networks).round(2))
 
 # %% [markdown]
-# ## What we found
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-seconds = shown.cpu_s
-print(f"processor seconds at n = {max(sizes)}, times those of training:")
-print((seconds / seconds["trained"]).round(2).sort_values().to_string())
-row = large.iloc[-1]
-print(
-    f"\nlargest: {row.n:,} facts, recall {row.recall:.0%}, {row['per fact']} parameters "
-    f"per fact, {row.cpu_s:.0f} processor seconds, {row['memory (GB)']} GB"
-)
-
-# %% [markdown]
-# - A construction need not be quicker to build than training: max-margin, solved to a certificate, takes longer. The
-#   Hebbian readout, a few linear systems, is the quickest.
+# ## What to remember
+#
+# - Seconds belong beside a size: a comfortable network of any method is quick, one that is barely wide enough is not.
 # - The exponents of so small a range are no law: fixed costs weigh on the left end. What is known is the order of the
 #   work: the scores of all values for all keys are $n v$ products for each check of a network.
 # - Memory is no obstacle to the encoder-decoder: nothing of size $n \times v$ is ever held.

@@ -15,12 +15,10 @@
 # # A memory challenge: pairs of tokens, memorised without training
 #
 # **What the challenge asks**: a post on interpretability {cite:p}`handcoding2026` asks for weights, written
-# by an algorithm and not by gradient descent or a black-box optimiser, that memorise random facts $(a, b) \to$ label as well as
-# training does. Closed forms, greedy constructions and ridge regression are allowed. Its authors' own construction stores
-# 27 times fewer facts than training at $d = 128$.
+# by an algorithm and not by gradient descent or a black-box optimiser, that memorise random facts $(a, b) \to$ label as well as training does. Closed
+# forms, greedy constructions and ridge regression are allowed. Its authors' own construction stores 27 times fewer facts than training at $d = 128$.
 #
-# **What this page does**: with one linear system it stores as many facts as the best published training at $d = 64$ and more from
-# $d = 128$ on; with a few dozen ridge regressions, one after the other, more at every size tried. It trains the networks again, too.
+# **What this page does**: it stores facts by one linear system, by a few dozen ridge regressions one after the other, and by training again.
 #
 # **For whom**: readers who want the shortest case in which weights can be written down. Ten minutes.
 
@@ -45,25 +43,31 @@ device = "cpu"
 seed = 0
 
 # %% [markdown]
-# ## The task
-#
-# There are $2d$ tokens at each of two positions and $d$ labels. Of all $(2d)^2$ ordered pairs, shuffled, the first $n$ are facts,
-# with labels as even as can be. The network is $\mathrm{ReLU}(E_1[a] + E_2[b])\,U$ with $5d^2$ weights and no biases. The score is the
-# largest $n$ with every label right.
+# ## What we found
 
-# %%
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
 from functools import partial
 
-import pandas as pd
-import torch
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factbook import challenge, figures, fit, store
+from factbook import challenge, figures, prose, store
 from factbook.challenge import drawing
 from factcore.data import drawn_pairs
 
 figures.use_style()
+prose.findings(challenge.findings, "challenge", "challenge_precision")
+
+# %% [markdown]
+# One system ends where tokens with many facts use up the second group; several leave every entry of both tables free, where one fixes half as gates.
+#
+# ## The task
+#
+# There are $2d$ tokens at each of two positions and $d$ labels. Of all $(2d)^2$ ordered pairs, shuffled, the first $n$ are facts, with labels as even as
+# can be. The network is $\mathrm{ReLU}(E_1[a] + E_2[b])\,U$ with $5d^2$ weights and no biases. The score is the largest $n$ with every label right.
+
+# %%
 d = 16
 tokens, labels = drawn_pairs(int(1.5 * d * d), d)
 one = challenge.pairs_network(tokens, labels, d)
@@ -104,7 +108,6 @@ plt.show()
 # %%
 run = partial(challenge.attempt, device=device)
 table = store.resume(store.results_file("challenge", profile), challenge.jobs(profile), run, device=device)
-best = challenge.largest(table)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -123,24 +126,12 @@ plt.show()
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-rows = []
-for rung, name in challenge.LABELS.items():
-    some = best[best.rung == rung]
-    law = fit.power_law(some, "d", "n_facts") if some.d.nunique() > 1 else None
-    interval = f" ({law.low:.2f} to {law.high:.2f})" if law and some.seed.nunique() > 1 else ""
-    exponent = f"{law.constant:.2f} d^{law.exponent:.2f}{interval}" if law else ""
-    top = some[some.d == some.d.max()]
-    row = {"rung": name, "fit": exponent, "largest d": top.d.max(), "facts there": f"{top.n_facts.min():,}"}
-    row |= {"processor s": top.cpu_seconds.max(), "systems": top.systems.max(), "MB": top.memory_mb.max()}
-    rows.append(row)
-pd.DataFrame(rows).set_index("rung")
+challenge.laws(table)
 
 # %%
-for recall in (1.0, 0.9):
-    for rung in ("one", "several"):
-        least = challenge.largest(table, recall).query("rung == @rung").groupby("d").n_facts.min()
-        above = [int(d) for d, n in least.items() if n > challenge.PUBLISHED[recall][d]]
-        print(f"{recall:.0%}, {challenge.LABELS[rung]}: every draw above the best published training at d = {above}")
+for recall, rung in ((1.0, "one"), (1.0, "several"), (0.9, "one"), (0.9, "several")):
+    share = challenge.shares(table, rung, recall)
+    print(f"{recall:.0%}, {challenge.LABELS[rung]}: above the best published at d = {share.index[share > 1].tolist()}")
 
 # %% [markdown]
 # ## Are the weights like trained ones?
@@ -153,7 +144,7 @@ drawing.weights({"one linear system": one, "several ridge systems": several, "tr
 plt.show()
 
 # %% [markdown]
-# The iterated weights look like trained ones: one hump around zero, about half of the units open. Those of one system do not: lifts and shut gates stand far out.
+# **The iterated weights look like trained ones**: one hump around zero, about half of the units open. Those of one system do not: lifts and shut gates stand far out.
 #
 # ## Bits
 #
@@ -174,18 +165,10 @@ plt.show()
 words = {"water": "eau Wasser agua acqua", "bread": "pain Brot pan pane", "house": "maison Haus casa casa"}
 languages = ["French", "German", "Spanish", "Italian"]
 entries = {(word, to): answer for word, row in words.items() for to, answer in zip(languages, row.split())}
-firsts, seconds, answers = list(words), languages, sorted(set(entries.values()))
-
-
-def two_hot(first, second):
-    return torch.tensor([*(float(first == token) for token in firsts), *(float(second == token) for token in seconds)])
-
-
-keys = torch.stack([two_hot(*pair) for pair in entries])
-own = fc.FactSet(keys, torch.eye(len(answers)), torch.tensor([answers.index(answer) for answer in entries.values()]))
-look_up = fc.construct(own, "pairs", split=len(firsts))
-for pair in [("water", "French"), ("bread", "German"), ("house", "Italian")]:
-    print(*pair, "→", answers[fc.decode(look_up, two_hot(*pair)[None], own.values)])
+own = challenge.named_pairs(entries)
+look_up = fc.construct(own, "pairs", split=len(words))
+for name, answer in zip(own.key_names[::5], fc.decode(look_up, own.keys[::5], own.values)):
+    print(name, "→", own.value_names[answer])
 
 # %% [markdown]
 # **Why general embeddings cost more.** The same two ideas carry the constructions of the other pages: gates that cost no solved number, and codes
@@ -193,11 +176,25 @@ for pair in [("water", "French"), ("bread", "German"), ("house", "Italian")]:
 # geometry, and any choice of free numbers can be written there. Embeddings in general position share their coordinates: a gate that opens for one key opens for its neighbours,
 # and a number solved for one moves all. And $d$ independent labels need codes of one number; more values than dimensions, as words are, need longer ones.
 #
-# ## What we found
+# ## What to remember
 #
-# *One linear system* grows like $d^2$, close to the lemma's $2d^2$: every draw of the facts stores at least 83%, 88%, 100%, 122% and 138% of the best
-# published training at $d = 16$ to $256$, in about five seconds of one core at $d = 256$. It ends where tokens with many facts use up the second
-# group. *Several ridge systems* store $2.9\,d^2$ facts at $d = 16$ and $3.1\,d^2$ at $d = 32$ to $128$: 130%, 147%, 167% and 200% of the best published
-# training, 186% at $d = 256$. Every entry of both tables is then free, where one system fixes half of them as gates.
-# With nine labels of ten right, one system is ahead from $d = 64$ on, several at every $d$. *Training here* stores what was published at $d = 16$ and
-# $32$, 7,168 facts at $d = 64$ (and all but 12 of 7,680). The iterated weights need 18 to 26 bits a fact, about four times $\log_2 d$.
+# - Gates that are drawn cost no solved number; between them everything is linear, and one system stores about $2d^2$ facts in $5d^2$ weights.
+# - Codes of one number suffice for as many labels as there are hidden units: a parabola finds the nearest place.
+# - Reading the gates off again and solving once more, a few dozen times, frees the other half of the tables.
+#
+# ## Exercises
+#
+# 1. By the lemma, how many facts could one system store if every pattern were free to have any rank, $r_A + r_B = d + 1$?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# $2d(d + 1) - r_A r_B$ is largest where the product is smallest: one group alone, $r_A = d$, $r_B = 1$, gives $2d^2 + d$. That counts equations
+# over all pairs. Of drawn facts a token has some more than its share, and one with more facts than free numbers needs the second group.
+# :::
+#
+# 2. Put *("water", "Latin") → aqua* into the look-up above. What changes besides the entry?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# The keys get longer by one number, for the fifth language, and the values by one, for the new label. One fact gives the new token one equation only.
+# :::

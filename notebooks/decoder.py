@@ -90,7 +90,7 @@ print(f"largest gap between the bounds at most 1e-6: {bool((solved.upper - solve
 # encoder meets the codes exactly.
 
 
-# %%
+# %% tags=["hide-input"]
 def decode_share(codes: str, m: int, v: int, d: int, seed: int) -> dict:
     """Share of values that decode through a random D with m columns, and rho of the projected values."""
     values = fc.spherical_facts(v, d, seed=seed, dtype=torch.float64).values.to(device)

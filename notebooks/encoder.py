@@ -43,6 +43,25 @@ device = "cpu"
 seed = 0
 
 # %% [markdown]
+# ## What we found
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib import pyplot as plt
+
+import factcore as fc
+from factbook import buckets, figures, prose, store
+from factcore.constructions.encoder import cut_into_buckets, encode_with_buckets
+
+figures.use_style()
+prose.findings(buckets.findings, "encoder", "encoder_gradient")
+
+# %% [markdown]
 # ## Buckets
 #
 # A linear map has $d$ free numbers per output coordinate, so it can send $d$ keys to any $d$ codes: one $d \times d$
@@ -51,25 +70,13 @@ seed = 0
 # gate can tell them apart.
 
 # %%
-import numpy as np
-import pandas as pd
-import torch
-from matplotlib import pyplot as plt
-
-import factcore as fc
-from factbook import figures, store
-from factbook.gradient_encoder import gradient_encoder_decoder
-from factcore.constructions.encoder import cut_into_buckets, encode_with_buckets
-
-figures.use_style()
 d, n = 2, 11
 facts = fc.spherical_facts(n, d, seed=seed, dtype=torch.float64)
 keys = facts.keys * torch.linspace(0.6, 1.4, n, dtype=torch.float64)[:, None]  # off the circle, to see them better
 codes = torch.linspace(-1, 1, n, dtype=torch.float64)[torch.randperm(n, generator=torch.Generator().manual_seed(seed))]
-buckets = cut_into_buckets(keys, torch.Generator().manual_seed(seed))
+cut = cut_into_buckets(keys, torch.Generator().manual_seed(seed))
 encoder = encode_with_buckets(keys, codes[:, None], torch.Generator().manual_seed(seed))
-member = np.repeat(np.arange(len(buckets.starts) - 1), np.diff(buckets.starts))
-print(f"{n} keys in d = {d}: {len(buckets.starts) - 1} buckets of {np.diff(buckets.starts).tolist()} keys")
+print(f"{n} keys in d = {d}: {len(cut.starts) - 1} buckets of {np.diff(cut.starts).tolist()} keys")
 
 # %% [markdown]
 # ## Gates and codes
@@ -79,33 +86,20 @@ print(f"{n} keys in d = {d}: {len(buckets.starts) - 1} buckets of {np.diff(bucke
 # $a_1 + \dots + a_b = S_b$. That is the whole trick: the sum telescopes. Each bucket's map is solved from the codes
 # themselves, never from what earlier buckets left over, so an error in one of them stays there.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: eleven keys in the plane, coloured by bucket, with parallel lines where the gates switch. Right: along the random direction, every key's code as a cross and the encoder's output as a circle around it."}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 4))
-direction, order = buckets.direction.numpy(), buckets.order.numpy()
-colours = plt.get_cmap("viridis")(member / member.max())
-left.scatter(*keys.numpy()[order].T, c=colours, s=45, zorder=3)
-across = np.array([-direction[1], direction[0]])
-for low, high in zip(buckets.below, buckets.above):
-    middle = direction * float(low + high) / 2
-    left.plot(*np.stack([middle - 2 * across, middle + 2 * across]).T, color="grey", linewidth=1)
-left.annotate("", xy=1.2 * direction, xytext=(0, 0), arrowprops={"arrowstyle": "->"})
-left.text(*(0.6 * direction + 0.12 * np.abs(across)), "g", ha="center", va="center", fontstyle="italic")
-left.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal", title="keys, buckets and cuts", xlabel="x₁", ylabel="x₂")
-
-scores = (keys @ buckets.direction).numpy()
+# %%
 gates = (keys @ encoder.gate_weight.T + encoder.gate_bias > 0).double()
 outputs = (gates * (keys @ encoder.up.T)).sum(dim=1).numpy()
-right.scatter(scores[order], codes.numpy()[order], c=colours, marker="x", s=60, label="code wanted")
-right.scatter(scores[order], outputs[order], facecolors="none", edgecolors=colours, s=120, label="encoder's output")
-for low, high in zip(buckets.below, buckets.above):
-    right.axvline(float(low + high) / 2, color="grey", linewidth=1)
-right.set(xlabel="⟨g, key⟩", ylabel="code (m = 1)", title="every key gets its code")
-right.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.16))
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: eleven keys in the plane, coloured by bucket, with parallel lines where the gates switch. Right: along the random direction, every key's code as a cross and the encoder's output as a circle around it."}}
+buckets.picture(keys, codes, cut, encoder, outputs)
 plt.show()
+
+# %% [markdown]
+# **Every key gets its code.** Left, keys and the lines at which gates open; right, the codes along $g$, bucket by bucket.
 
 # %%
 print(f"largest difference between output and code: below 1e-10: {bool(np.abs(outputs - codes.numpy()).max() < 1e-10)}")
-print("units open per key, in order along g:", gates[buckets.order].sum(dim=1).int().tolist())
+print("units open per key, in order along g:", gates[cut.order].sum(dim=1).int().tolist())
 
 # %% [markdown]
 # ## No error accumulates
@@ -114,50 +108,21 @@ print("units open per key, in order along g:", gates[buckets.order].sum(dim=1).i
 # error in the first and in the last quarter of the buckets, in float64 and after rounding every weight to float32, for a layer with
 # many buckets.
 
-
 # %%
-def bucket_errors(n_facts: int, d: int, dtype: str, seed: int) -> dict:
-    """Error of the codes, in units of their size, in the first and the last quarter of the buckets."""
-    facts = fc.spherical_facts(n_facts, d, seed=seed, dtype=torch.float64).to(device)
-    codes = torch.nn.functional.normalize(facts.values[:, :8], dim=1)
-    layer = encode_with_buckets(facts.keys, codes, torch.Generator().manual_seed(seed), fill=0.9)
-    real = getattr(torch, dtype)
-    keys = facts.keys.to(real)
-    gates = (keys @ layer.gate_weight.to(real).T + layer.gate_bias.to(real) > 0).to(real)
-    hidden = gates * (keys @ layer.up.to(real).T)
-    out = torch.zeros(n_facts, 8, dtype=real, device=keys.device).index_add_(1, layer.coordinate, hidden)
-    error = (out - codes).norm(dim=1)[gates.sum(dim=1).argsort()]  # along g: few open gates first
-    quarter = n_facts // 4
-    first, last = float(error[:quarter].median()), float(error[-quarter:].median())
-    return {"first_quarter": first, "last_quarter": last, "device": error.device}
-
-
-sizes = {"smoke": [256, 512], "laptop": [1024, 4096, 16384], "paper": [4096, 16384, 65536]}[profile]
-jobs = [
-    {"n_facts": n, "d": 64 if profile != "smoke" else 32, "dtype": dtype, "seed": s}
-    for n in sizes
-    for dtype in ("float64", "float32")
-    for s in range(seed, seed + 3)
-]
-errors = store.resume(store.results_file("encoder", profile), jobs, bucket_errors, device=device)
+run = partial(buckets.errors, device=device)
+errors = store.resume(store.results_file("encoder", profile), buckets.error_jobs(profile, seed), run, device=device)
 paper = store.stored("encoder", "paper") if profile == "laptop" else None
 if paper is not None:
-    errors = pd.concat([errors, paper[paper.n_facts > max(sizes)]])
-    print(f"beyond n = {max(sizes):,}: the stored run at paper scale")
+    errors = pd.concat([errors, paper[paper.n_facts > errors.n_facts.max()]])
+    print(f"n = {paper.n_facts.max():,}: the stored run at paper scale")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Median error of the codes in the first and the last quarter of the buckets, for several numbers of facts. In float64 both stay near 1e-14, in float32 near 1e-5."}}
-figure, ax = plt.subplots()
-for dtype, colour in (("float64", "#0072B2"), ("float32", "#D55E00")):
-    for part, marker in (("first_quarter", "o"), ("last_quarter", "s")):
-        grouped = errors[errors.dtype == dtype].groupby("n_facts")[part]
-        middle = grouped.median()
-        bars = [middle - grouped.min(), grouped.max() - middle]
-        label = f"{dtype}, {part.replace('_', ' ')} of the buckets"
-        ax.errorbar(middle.index, middle, yerr=bars, marker=marker, color=colour, capsize=3, label=label)
-ax.set(xscale="log", yscale="log", xlabel="facts n", ylabel="median error of a code (codes have norm 1)")
-ax.set_title(f"d = {jobs[0]['d']}: three seeds, bars from smallest to largest")
-ax.legend(fontsize=9)
+buckets.error_figure(errors)
 plt.show()
+
+# %% [markdown]
+# **The last buckets are a few times as far off as the first, however many lie between, in either precision.** Points are medians over three seeds, bars reach from the
+# smallest to the largest.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -169,6 +134,12 @@ for dtype, bound in (("float32", 1e-3), ("float64", 1e-10)):
     print(f"{dtype}: every median below {bound:g}: {bool(largest[dtype] < bound)}")
 
 # %% [markdown]
+# The last buckets pass through many more open gates than the first, and rounding grows
+# a little with that number: it is a sum of more terms. It does not compound. What limits the precision is the
+# conditioning of a full bucket: $d$ random keys in $d$ dimensions make a square system, and leaving a tenth of the
+# room free (`fill=0.9`, as here) makes it much better behaved. `construct` starts with full buckets and makes room only
+# when the check of every fact asks for it.
+#
 # ## The same codes by gradient steps
 #
 # The paper also has a gradient-based encoder. Here it is bilinear, $\sum_j \langle g_j, x \rangle \langle a_j, x \rangle$ for every coordinate of the code, and
@@ -176,51 +147,46 @@ for dtype, bound in (("float32", 1e-3), ("float64", 1e-10)):
 # begin with $\lceil n/2d \rceil$ units for a coordinate and add some until every fact is recalled. Both meet the same codes, the shortest ones that
 # the closed form stores.
 
-
 # %%
-def both_encoders(n_facts: int, d: int, seed: int) -> dict:
-    """Parameters of the closed form and, at the same code length, of a trained encoder, the first of four to store."""
-    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
-    closed = fc.smallest_width(facts, seed=seed, tries=1)
-    m = closed.width // -(-n_facts // d)
-    found = {"code_dim": m, "closed": closed.n_params, "gradient": float("nan"), "fill": float("nan")}
-    found["device"] = facts.keys.device
-    for fill in (1.0, 0.8, 0.65, 0.5):
-        mlp = gradient_encoder_decoder(facts, m, fill=fill, seed=seed)
-        if len(mlp.lost) == 0:
-            return found | {"gradient": mlp.n_params, "fill": fill}
-    return found
-
-
-places = {
-    "smoke": [(32, 16)],
-    "laptop": [(64, 16), (64, 32), (128, 32), (256, 32)],
-    "paper": [(256, 64), (512, 64), (1024, 64), (2048, 64)],
-}[profile]
-jobs_both = [{"n_facts": n, "d": d, "seed": s} for n, d in places for s in range(seed, seed + 3)]
-both = store.resume(store.results_file("encoder_gradient", profile), jobs_both, both_encoders, device=device)
-both["ratio"] = both.gradient / both.closed
+run = partial(buckets.both, device=device)
+rows = store.results_file("encoder_gradient", profile)
+both = store.resume(rows, buckets.both_jobs(profile, seed), run, device=device)
 print(f"trained encoder stores every fact: {int(both.gradient.notna().sum())} of {len(both)} runs")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-both.assign(closed_per_fact=both.closed / both.n_facts, gradient_per_fact=both.gradient / both.n_facts).groupby(
-    ["d", "n_facts"]
-)[["code_dim", "closed_per_fact", "gradient_per_fact", "ratio", "fill"]].median().round(2)
+sizes = both[["closed", "gradient"]].div(both.n_facts, axis=0).add_suffix("_per_fact")
+shown = pd.concat([both[["d", "n_facts", "code_dim", "fill"]], sizes], axis=1)
+shown.assign(ratio=both.gradient / both.closed).groupby(["d", "n_facts"]).median().round(2)
 
 # %% [markdown]
-# ## What we found
-#
-# The codes are met to rounding. The last buckets pass through many more open gates than the first, and rounding grows
-# a little with that number: it is a sum of more terms. It does not compound. What limits the precision is the
-# conditioning of a full bucket: $d$ random keys in $d$ dimensions make a square system, and leaving a tenth of the
-# room free (`fill=0.9`, as here) makes it much better behaved. `construct` starts with full buckets and makes room only
-# when the check of every fact asks for it.
-#
-# Gradient steps find an encoder of about half the parameters, as the count of unknowns promises, at almost every size tried; with the
-# most keys it needs some room to spare. What is lost is the exactness: at equal unknowns and equations the steps come close to the codes, and the
+# **Gradient steps need fewer parameters, at best half, as the count of unknowns promises.** What is lost is the exactness: at equal unknowns and equations the steps come close to the codes, and the
 # margins of the codes absorb the rest.
 #
 # Two cousins of this layer: `gate="relu"` replaces each step by a ramp, the difference of two ReLUs, which any framework
 # can run at twice the units; `encoder="random-gates"` draws all gates at random and solves one large system instead of many
 # small ones, at the same width.
+#
+# ## What to remember
+#
+# - $d$ keys, $d$ unknowns: a bucket is as many keys as one linear map can serve, and gates that open one after another choose the map.
+# - Differences $S_b - S_{b-1}$ telescope, so that no bucket sees another's error.
+# - The layer costs $3d$ parameters for each of its $m \lceil n/d \rceil$ units, about $3m$ a fact.
+#
+# ## Exercises
+#
+# 1. How many parameters a fact does the layer need for 7,007 keys in 384 dimensions and codes of two numbers, full buckets?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# $\lceil 7007/384 \rceil = 19$ buckets, so $2 \cdot 19 = 38$ units of $3 \cdot 384$ parameters and a threshold: $38 \cdot 1153 / 7007 = 6.25$ a fact,
+# what [the tour](facts.ipynb) counts.
+# :::
+#
+# 2. What goes wrong when two keys have the same score $\langle g, k \rangle$, and what when a bucket's keys are linearly dependent?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# No threshold can part the two; they must share a bucket, and a random $g$ makes such ties unlikely. Dependent keys make the bucket's
+# system singular: their codes must obey the same dependence, which codes of free choice do not. Cutting more buckets, of fewer keys each, helps.
+# :::

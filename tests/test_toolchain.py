@@ -31,7 +31,12 @@ PARAMETERS = {"profile": "laptop", "device": "cpu", "seed": 0}
 
 def toc_pages() -> list[str]:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    return [toc["root"], *(page for part in toc["parts"] for page in below(part["chapters"]))]
+
+
+def below(chapters: list[dict]) -> list[str]:
+    """Pages in the order of the book, what stands under a page after it."""
+    return [page for one in chapters for page in (one["file"], *below(one.get("sections", [])))]
 
 
 GIVEN = ("FIG", "PROFILE", "DEVICE", "SEED", "PORT", "PYTHON", "CHROMIUM", "BUDGET")
@@ -81,6 +86,13 @@ def test_every_page_of_the_toc_exists_and_every_notebook_is_a_page():
         source = ROOT / (f"{page}.py" if page.startswith("notebooks/") else f"{page}.md")
         assert source.is_file(), f"_toc.yml lists {page}, but there is no {source.name}"
     assert {Path(page).name for page in pages if page.startswith("notebooks/")} == names(SOURCES) != set()
+
+
+def test_the_navigation_shows_at_most_24_pages_and_questions():
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"]
+    assert 1 + sum(len(part["chapters"]) for part in parts) <= 24
+    captions = [part["caption"] for part in parts]
+    assert all(caption.endswith("?") for caption in captions[:-1]) and len(set(captions)) == len(captions)
 
 
 def test_every_page_is_in_the_list_of_pages_and_the_tour_comes_next():
@@ -401,6 +413,25 @@ def test_a_notebook_begins_with_title_set_up_and_has_the_parameters(path):
     assert set_up.metadata.tags == ["remove-cell"] and f'"{ADDRESS}"' in set_up.source
     (parameters,) = tagged(notebook, "parameters")
     assert assigned(parameters.source) == PARAMETERS
+
+
+LONG_CODE = (  # pages still to do
+    *("airports_block", "block_facts", "capacity", "code_dimension", "edit_yourself", "editing", "editing_time"),
+    *("frontier", "geometry", "margins", "noise_floor", "precision", "real", "scaling", "solver", "usable"),
+)
+HIDDEN = {"hide-input", "remove-input", "hide-cell", "remove-cell", "parameters"}
+
+
+def shown_at_once(path: Path) -> int:
+    """Lines of the longest code cell that a page shows unfolded, marks to nbval and empty lines aside."""
+    cells = [cell for cell in read_text_notebook(path).cells if cell.cell_type == "code"]
+    seen = [cell.source.splitlines() for cell in cells if not HIDDEN & set(cell.metadata.get("tags", []))]
+    return max(sum(bool(line.strip()) and not line.startswith("# NBVAL_") for line in lines) for lines in [[], *seen])
+
+
+def test_a_page_shows_at_most_15_lines_of_code_at_once():
+    long = {path.stem: lines for path in SOURCES if (lines := shown_at_once(path)) > 15 and path.stem not in LONG_CODE}
+    assert not long, f"fold what does not show the idea: {long}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=by_name)

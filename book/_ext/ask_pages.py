@@ -78,11 +78,12 @@ def markdown() -> str:
 ## Ask it here, and change a fact
 
 This box is such a memory at work, in your browser: the country of each of {n:,} airports, in {parameters:,} weights
-({parameters / n:.2f} a fact), with codes of {held["m"]} numbers. Type an airport's name; beside the memory's answer
-stands the country whose embedding is nearest to the name's. A question that is no stored key (some are listed: type
-*where*) gets "I don't know": its code is none of the {v} that the countries have. Then change a fact: the linear
-system of one bucket is solved again, and all {n:,} airports are asked whether their answers have stayed. So tight a
-memory knows its keys and nothing around them; [your own facts](own_facts.ipynb) get one with room.
+({parameters / n:.2f} a fact), with {{term}}`codes <code>` of {held["m"]} numbers. Type an airport's name; beside the
+memory's answer stands the country whose embedding is nearest to the name's. A question that is no stored key (some
+are listed: type *where*) gets "I don't know": its code is none of the {v} that the countries have. Then change a
+fact: the linear system of one {{term}}`bucket` is solved again, and all {n:,} airports are asked whether their
+answers have stayed. So tight a memory knows its keys and nothing around them; [your own facts](own_facts.ipynb) get
+one with room.
 
 ```{{raw}} html
 <link rel="stylesheet" href="../_static/ask.css">

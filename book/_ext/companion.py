@@ -12,6 +12,7 @@ import ask_pages
 import claim_pages
 import figure_pages
 import findings
+import openers
 import scaling
 
 PARTS = Path(__file__).resolve().parents[1] / "parts"
@@ -33,9 +34,14 @@ def complete(app, docname: str, source: list[str]) -> None:
     if docname.startswith("notebooks/"):
         theme = app.config.html_theme_options
         where = (theme["repository_url"], theme["repository_branch"])
-        source[0] = figure_pages.dress(source[0], Path(docname).name, *where, fill=fill)
+        source[0] = figure_pages.dress(source[0], Path(docname).name, *where, fill=lambda text: page(docname, text))
     else:
-        source[0] = fill(source[0])
+        source[0] = page(docname, source[0])
+
+
+def page(document: str, text: str) -> str:
+    """A page's text, opened by the question of its part and with its generated parts."""
+    return fill(openers.opened(document, text))
 
 
 def fill(text: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-import yaml
+import openers
 from PIL import Image
 
 from factbook.provenance import at_commits
@@ -59,10 +59,8 @@ def content(text: str, kind: str) -> bytes:
 
 def notebooks() -> Iterator[str]:
     """The names of the notebooks in the order of _toc.yml."""
-    for part in yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"]:
-        for chapter in part["chapters"]:
-            if chapter["file"].startswith("notebooks/"):
-                yield Path(chapter["file"]).name
+    for part in openers.parts():
+        yield from (Path(page).name for page in openers.pages(part["chapters"]) if page.startswith("notebooks/"))
 
 
 # --- one page ----------------------------------------------------------------------------------------------------
@@ -147,7 +145,7 @@ def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "re
         measured = {row["profile"]: row for row in rows_of(table) if row["notebook"] == name}
     words = []
     for profile in PROFILES:
-        tables = [results / profile / f"{table}.csv" for table in tables_named(notebook, "results_file")]
+        tables = [results / profile / f"{table}.csv" for table in tables_named(notebook, "results_file", ", profile")]
         runs = [row for path in tables if path.is_file() for row in rows_of(path)]
         if row := measured.get(profile):
             words.append(f"{profile} {duration(float(row['seconds']))} ({row['device']})")
@@ -177,13 +175,13 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def tables_named(notebook: nbformat.NotebookNode, function: str) -> list[str]:
-    """The tables that the code, or a module of factbook that it imports, gives to this function of factbook.store."""
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    for imported in re.findall(r"^from factbook import (.+)$", code, flags=re.M):
-        paths = (ROOT / "factbook" / f"{name.strip()}.py" for name in imported.split(","))
-        code += "".join(path.read_text() for path in paths if path.is_file())
-    return list(dict.fromkeys(re.findall(rf'(?:{function})\(\s*"(\w+)"', code)))
+def tables_named(notebook: nbformat.NotebookNode, function: str, then: str = "") -> list[str]:
+    """The tables that the page or a study it imports gives to this function of factbook.store, in order."""
+    cells = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    imports = re.findall(r"^from factbook import ([\w, ]+)", cells, flags=re.M)
+    studies = [ROOT / "factbook" / f"{name.split()[0]}.py" for line in imports for name in line.split(",")]
+    code = "\n".join([cells, *(path.read_text() for path in studies if path.is_file())])
+    return list(dict.fromkeys(re.findall(rf'(?:{function})\(\s*"(\w+)"{then}', code)))
 
 
 def tables_of(notebook: nbformat.NotebookNode) -> list[Path]:

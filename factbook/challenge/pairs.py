@@ -1,12 +1,13 @@
 """The challenge's networks: its tables by one linear system or by several, and the count of facts they keep."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from factbook.challenge.system import solve_code
 from factcore.constructions.pairs import PairTables, label_places, refined_tables, with_parabola
+from factcore.facts import FactSet
 from factcore.support import check_integer, row_blocks, stream
 
 BEND = 2.0  # of the labels' places in one system: logits of far labels are large, so their rounding errors are
@@ -67,3 +68,13 @@ def count_right(tables: Iterable[Tensor], pairs: Tensor, labels: Tensor) -> int:
         own = logits.gather(1, labels[rows, None])
         right += int((own > logits.scatter(1, labels[rows, None], -torch.inf).amax(1, keepdim=True)).sum())
     return right
+
+
+def named_pairs(entries: Mapping[tuple[str, str], str]) -> FactSet:
+    """Facts (first, second) → label with two-hot keys, firsts before seconds, and one-hot values, all with names."""
+    firsts, seconds = (list(dict.fromkeys(pair[place] for pair in entries)) for place in (0, 1))
+    labels, keys = sorted(set(entries.values())), torch.zeros(len(entries), len(firsts) + len(seconds))
+    for row, (first, second) in enumerate(entries):
+        keys[row, [firsts.index(first), len(firsts) + seconds.index(second)]] = 1
+    targets = torch.tensor([labels.index(label) for label in entries.values()])
+    return FactSet(keys, torch.eye(len(labels)), targets, tuple(map(" ".join, entries)), tuple(labels))

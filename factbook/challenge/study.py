@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from factbook.challenge.pairs import count_right, pair_tables
+from factbook.fit import power_law
 from factbook.precision import precision_rows
 from factcore.constructions.pairs import network_of
 from factcore.data import drawn_pairs, pair_facts
@@ -187,6 +188,28 @@ def beside_published(table: pd.DataFrame) -> pd.DataFrame:
                 row[LABELS[rung]] = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         rows.append(row)
     return pd.DataFrame(rows).set_index("d").fillna("")
+
+
+def laws(table: pd.DataFrame) -> pd.DataFrame:
+    """Per rung the power law of the most facts in d, its 95% interval over draws, and its largest network's cost."""
+    best, rows = largest(table), []
+    for rung, name in LABELS.items():
+        some = best[best.rung == rung]
+        law = power_law(some, "d", "n_facts") if some.d.nunique() > 1 else None
+        interval = f" ({law.low:.2f} to {law.high:.2f})" if law and some.seed.nunique() > 1 else ""
+        exponent = f"{law.constant:.2f} d^{law.exponent:.2f}{interval}" if law else ""
+        top = some[some.d == some.d.max()]
+        row = {"rung": name, "fit": exponent, "largest d": top.d.max(), "facts there": f"{top.n_facts.min():,}"}
+        row |= {"processor s": top.cpu_seconds.max(), "systems": top.systems.max(), "MB": top.memory_mb.max()}
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("rung")
+
+
+def shares(table: pd.DataFrame, rung: str, recall: float = 1.0) -> pd.Series:
+    """Per d the fewest facts over the draws that a rung stores, as a share of the best published training's."""
+    best = largest(table, recall)
+    least = best[best.rung == rung].groupby("d").n_facts.min()
+    return least / pd.Series(PUBLISHED[recall]).reindex(least.index)
 
 
 def bit_jobs(profile: str) -> list[dict[str, Any]]:

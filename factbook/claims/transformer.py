@@ -141,7 +141,7 @@ EDITORS = ("rome", "memit", "alphaedit")
 OURS = "ours: 256 airports; judged as published at 32 facts per hidden unit, values permuted, one sentence per fact"
 EDIT_NEEDS = (
     "the same edit at 8, 12, 16, 24 and 32 facts per hidden unit, values permuted among the edited facts, 3 draws: "
-    "python -m factbook.editing.crowded"
+    "python -m factbook.editing.tables crowded"
 )
 
 

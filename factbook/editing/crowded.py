@@ -2,24 +2,23 @@
 
 The published study edits 32 facts per hidden unit (16,384 facts, 512 units, d = 256); ours had 8 (256 facts, 32 units).
 The same facts in fewer units close that gap at the price of fewer parameters a fact, as our d is 64. ``python -m
-factbook.editing.crowded`` fills results/laptop/editing_crowded.csv, the published crowd and protocol first.
+factbook.editing.tables crowded`` fills results/laptop/editing_crowded.csv, the published crowd and protocol first.
 """
 
-import argparse
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 
-from factbook import store
 from factbook.editing.edits import draw_edits, permute_edits
 from factbook.editing.measure import evaluate_edit
-from factbook.editing.study import STYLE, base_model, best_edit, in_words
+from factbook.editing.study import base_model, best_edit, in_words
 
 PER_UNIT = (8, 12, 16, 24, 32)  # facts per hidden unit
 SHARE = 0.1  # of the facts, edited
 METHODS = ("swap", "finetune", "memit", "rome", "alphaedit")
-PROTOCOLS = (("permuted", "one"), ("table", "all"))  # new values, sentences a fact that editors are told: theirs, ours
+# new values, sentences a fact that editors are told, and facts per hidden unit: theirs, ours (8 a unit: editing.csv)
+PROTOCOLS = {("permuted", "one"): PER_UNIT, ("table", "all"): (32,)}
 PROTOCOL = pd.DataFrame(
     [
         ("facts", "16,384, books and their authors", "256, airports and their cities"),
@@ -41,14 +40,13 @@ PROTOCOL = pd.DataFrame(
 ).set_index("")
 
 
-def jobs(seeds: int = 3, per_unit: tuple[int, ...] = PER_UNIT) -> list[dict[str, Any]]:
+def jobs(seeds: int = 3, protocols: Mapping[tuple[str, str], tuple[int, ...]] = PROTOCOLS) -> list[dict[str, Any]]:
     """One edit a job, in the order in which verdicts need them: the published crowd and protocol first."""
-    crowds = sorted(per_unit, key=lambda crowd: (-crowd, crowd))
     return [
         {"method": method, "construction": "block-convex", "per_unit": crowd, "values_of": values, "told": told}
         | {"share": SHARE, "seed": seed}
-        for values, told in PROTOCOLS
-        for crowd in crowds
+        for (values, told), crowds in protocols.items()
+        for crowd in sorted(crowds, reverse=True)
         for seed in range(seeds)
         for method in METHODS
     ]
@@ -66,7 +64,10 @@ def edit_row(
     tune: bool = True,
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """One edit at its editor's best. ``stored`` is the share of facts that the crowded MLP stated before it."""
+    """One edit at its editor's best. ``stored``: share of the other facts that the crowded MLP stated before it.
+
+    ``solves``: convex problems that wrote the MLP; 0 where the least squares that they start from store every fact.
+    """
     facts = len(base_model(construction, 32, seed, device).corpus)
     width = max(1, round(facts / per_unit))
     model = base_model(construction, width, seed, device)
@@ -81,31 +82,6 @@ def edit_row(
         report, setting, tried = best_edit(model, new_facts, method, seed=seed, tune=tune, fixed=fixed)
     kept = {name: round(value, 5) for name, value in report._asdict().items() if name not in ("seconds", "peak_mb")}
     no_edit = evaluate_edit(model, new_facts, method="no_op", seed=seed, quick=True)
-    ends = {"stored": round(no_edit.specificity, 5), "setting": in_words(setting), "tried": tried}
-    return {"width": width, "edited": len(new_facts)} | kept | ends
-
-
-def draw(ax: Axes, table: pd.DataFrame, values_of: str, told: str) -> None:
-    """Score against facts per hidden unit: medians over the draws, the range as bars, one line a method."""
-    rows = table[(table.values_of == values_of) & (table.told == told)]
-    for method in METHODS:
-        scores = rows[rows.method == method].groupby("per_unit").score
-        if len(middle := scores.median()):
-            bars = [middle - scores.min(), scores.max() - middle]
-            ax.errorbar(middle.index, middle, yerr=bars, capsize=3, **STYLE[method])
-    ax.set(xlabel="facts per hidden unit", ylabel="score, a tenth of the facts edited", ylim=(0, 1.03))
-    ax.set_xticks(sorted(rows.per_unit.unique()))
-    sentences = "one sentence a fact" if told == "one" else "six sentences a fact"
-    ax.set_title(f"new values {'permuted' if values_of == 'permuted' else 'from the table'}, {sentences}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    given = parser.parse_args()
-    table = store.resume(store.results_file("editing_crowded", "laptop"), jobs(given.seeds), edit_row)
-    print(table.pivot_table(index=["values_of", "told", "per_unit"], columns="method", values="score").round(3))
-
-
-if __name__ == "__main__":
-    main()
+    before = {"stored": round(no_edit.specificity, 5), "solves": len(model.facts["city"].solves)}
+    how = {"setting": in_words(setting), "tried": tried, "device": model.device}
+    return {"width": width, "edited": len(new_facts)} | kept | before | how

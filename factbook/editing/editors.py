@@ -75,27 +75,24 @@ def alphaedit_update(weight: Tensor, projector: Tensor, keys: Tensor, values: Te
     return w + step @ p  # P is idempotent: projecting again only removes rounding errors
 
 
-def wanted_outputs(
+def wanted_changes(
     logits: Callable[[Tensor], Tensor],
     outputs: Tensor,
     targets: Tensor,
     *,
     steps: int,
     lr: float,
-    clip: float | None,
     weight_decay: float = 0.0,
 ) -> Tensor:
-    """v* = output + δ, the output of the MLP that makes the new fact likely: (n, d).
+    """δ (n, d), the change of an MLP's output that makes the new fact likely.
 
     Every fact has its own δ, found by ``steps`` steps of Adam on the cross-entropy of ``targets`` (n,), averaged over
-    the contexts of ``outputs`` (n, t, d), plus weight_decay·‖δ‖². δ is then cut to ``clip`` times the norm of the mean
-    output; None leaves it. ``logits`` maps outputs (…, d) to scores of all tokens.
+    the contexts of ``outputs`` (n, t, d), plus weight_decay·‖δ‖². ``logits`` maps outputs (…, d) to scores of all
+    tokens.
     """
     check_integer("steps", steps)
     check_number("lr", lr)
     check_number("weight_decay", weight_decay, zero=True)
-    if clip is not None:
-        check_number("clip", clip)
     if outputs.ndim != 3 or targets.shape != outputs.shape[:1]:
         raise ValueError(f"outputs (n, t, d) and targets (n,) do not fit: {described(outputs)}, {described(targets)}")
     check_embeddings("outputs", outputs.flatten(0, 1))
@@ -109,11 +106,20 @@ def wanted_outputs(
             each = cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="sum") / outputs.shape[1]
             (each + weight_decay * delta.square().sum()).backward()
             optimiser.step()
-    mean, delta = outputs.mean(dim=1), delta.detach()
-    if clip is not None:
-        longest = clip * mean.norm(dim=1, keepdim=True)
-        delta = delta * (longest / delta.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1)
-    return mean + delta
+    return delta.detach()
+
+
+def clipped(delta: Tensor, outputs: Tensor, clip: float | None) -> Tensor:
+    """v* = mean output + δ (n, d), δ cut to ``clip`` times the norm of the mean.
+
+    The mean is that of ``outputs`` (n, t, d) over the contexts; None leaves δ as it is.
+    """
+    mean = outputs.detach().mean(dim=1)
+    if clip is None:
+        return mean + delta
+    check_number("clip", clip)
+    longest = clip * mean.norm(dim=1, keepdim=True)
+    return mean + delta * (longest / delta.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1)
 
 
 def check_number(name: str, number: float, *, zero: bool = False) -> None:

@@ -36,15 +36,16 @@ def evaluate_edit(
     relation: str = "city",
     seed: int = 0,
     quick: bool = False,
+    kept: dict[Any, torch.Tensor] | None = None,
     **options: Any,
 ) -> EditReport:
     """Do the edit as `edit` does and measure it; ``efficacy`` takes the place of its warning.
 
     The clock runs while the MLP changes: before, sentences have been run through attention. ``quick`` takes every
-    fourth template and leaves the perplexity ratio out (NaN).
+    fourth template and leaves the perplexity ratio out (NaN). ``kept``: as in `Edit`, of this request alone.
     """
     check_method(method, options)
-    told, device = request(model, new_facts, relation, seed), model.device
+    told, device = request(model, new_facts, relation, seed)._replace(kept=kept), model.device
     before = _memory_before(device)
     begun = time.perf_counter()
     edited = change(told, method, options)

@@ -52,7 +52,7 @@ def test_residuals_aimed_once_add_up_and_aimed_each_time_end_on_the_last_fact(mo
     alone = sum(rome_update(before, c, key, value) - before for key, value in zip(keys, wanted))
     once = methods.rome(told, aimed="once", **options).down.double()
     torch.testing.assert_close(once, before + alone, rtol=1e-4, atol=1e-4)
-    each = methods.rome(told, **options).down.double()
+    each = methods.rome(told, aimed="each", **options).down.double()
     torch.testing.assert_close(each @ keys[-1].double(), wanted[-1].double(), rtol=1e-3, atol=1e-3)
     assert (each - once).abs().max() > 1e-3
     with pytest.raises(ValueError, match="aimed"):
@@ -71,5 +71,7 @@ def test_a_row_of_the_study_has_the_crowd_and_the_protocol_that_were_asked_for(m
 def test_jobs_begin_with_the_published_crowd_and_name_every_editor():
     jobs = crowded.jobs(seeds=2)
     assert jobs[0]["per_unit"] == 32 and (jobs[0]["values_of"], jobs[0]["told"]) == ("permuted", "one")
-    assert len(jobs) == len({tuple(job.values()) for job in jobs}) == 2 * 5 * 2 * len(crowded.METHODS)
+    crowds = sum(map(len, crowded.PROTOCOLS.values()))
+    assert len(jobs) == len({tuple(job.values()) for job in jobs}) == 2 * crowds * len(crowded.METHODS)
+    assert crowds == 6 and set(crowded.PROTOCOLS["permuted", "one"]) == {8, 12, 16, 24, 32}
     assert set(crowded.PROTOCOL.columns) == {"theirs", "ours"} and crowded.PROTOCOL.notna().all().all()

@@ -51,10 +51,10 @@ def test_one_fact_is_edited_by_default(model, method, seed):
 
 
 @pytest.mark.parametrize(
-    "method, least", [("swap", 0.97), ("finetune", 0.8), ("rome", 0.5), ("memit", 0.5), ("alphaedit", 0.45)]
+    "method, least", [("swap", 0.97), ("finetune", 0.9), ("rome", 0.85), ("memit", 0.85), ("alphaedit", 0.85)]
 )
 def test_a_tenth_of_the_facts_is_edited_by_default_about_as_well_as_it_can_be(model, new_facts, method, least):
-    """The study's worst of three models, each at the setting that suits its edit best: 0.98, 0.86, 0.49, 0.60, 0.49."""
+    """The study's worst of three models, each at the setting that suits its edit best: 0.99, 0.97, 0.96, 0.95, 0.91."""
     assert editing.evaluate_edit(model, new_facts, method=method).score > least
 
 

@@ -12,14 +12,20 @@ from hypothesis import strategies as st
 import factcore as fc
 from factbook.editing.editors import (
     alphaedit_update,
+    clipped,
     covariance,
     memit_update,
     null_space_projector,
     rome_update,
-    wanted_outputs,
+    wanted_changes,
 )
 
 SIZES = {"n": st.integers(1, 12), "h": st.integers(2, 10), "d": st.integers(1, 6), "seed": st.integers(0, 30)}
+
+
+def wanted_outputs(logits, outputs, targets, *, clip, **options):
+    """The outputs that editors aim at: what `wanted_changes` finds, cut by `clipped`."""
+    return clipped(wanted_changes(logits, outputs, targets, **options), outputs, clip)
 
 
 def memory(n, h, d, seed, preserved=40):
@@ -199,10 +205,10 @@ def test_wanted_outputs_make_the_new_fact_the_best_and_obey_the_clip():
     free = wanted_outputs(lambda x: x @ head.T, outputs, targets, steps=200, lr=0.1, clip=None)
     assert torch.equal((free @ head.T).argmax(dim=1), targets)
     mean = outputs.mean(dim=1)
-    clipped = wanted_outputs(lambda x: x @ head.T, outputs, targets, steps=200, lr=0.1, clip=0.25)
-    torch.testing.assert_close((clipped - mean).norm(dim=1), 0.25 * mean.norm(dim=1))
+    short = wanted_outputs(lambda x: x @ head.T, outputs, targets, steps=200, lr=0.1, clip=0.25)
+    torch.testing.assert_close((short - mean).norm(dim=1), 0.25 * mean.norm(dim=1))
     torch.testing.assert_close(
-        torch.cosine_similarity(clipped - mean, free - mean), torch.ones(5)
+        torch.cosine_similarity(short - mean, free - mean), torch.ones(5)
     )  # the cut changes the length alone
 
 

@@ -22,6 +22,7 @@ BOOK = ROOT / "_build" / "html"
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 nbformat = pytest.importorskip("nbformat")
 pages = pytest.importorskip("figure_pages")
+openers = pytest.importorskip("openers")
 api_pages = pytest.importorskip("api_pages")
 scaling = pytest.importorskip("scaling")
 
@@ -128,6 +129,45 @@ def test_thumbnails_are_small(notebook, tmp_path, monkeypatch):
     with Image.open(tmp_path / "build" / "made-up-1.png") as small:
         assert small.size == (480, 320)
     assert lines[1:3] == [":alt: a curve", ":target: ../notebooks/made-up.html#figure-1"]
+
+
+# --- parts -------------------------------------------------------------------------------------------------------
+
+
+def test_every_question_opens_the_first_page_of_its_part():
+    parts = [part for part in openers.parts() if part["caption"].endswith("?")]
+    assert [part["caption"] for part in parts] == list(openers.paragraphs())
+    for part in parts:
+        first, *others = openers.pages(part["chapters"])
+        text = openers.opened(first, "# Title\n\nText.")
+        assert re.match(r"# Title\n\n:::\{admonition\} " + re.escape(part["caption"]), text) and text.endswith(
+            "\nText."
+        )
+        assert openers.opened(first, "## A section") == "## A section"
+        assert all(openers.opened(other, "# Title") == "# Title" for other in others)
+        for link in re.findall(r"\]\((\w+)\.ipynb\)", text):
+            assert first.startswith("notebooks/") and (ROOT / "notebooks" / f"{link}.py").is_file()
+        assert not re.search(r"\d", openers.paragraphs()[part["caption"]])  # numbers are for pages, which have tables
+
+
+# --- references ------------------------------------------------------------------------------------------------------
+
+
+def test_references_are_in_one_style():
+    """What, who, where, when and, but for a post without one, an address; preprints name their number."""
+    entries = re.findall(r"^@(\w+){(\w+),\n(.*?)^}", (ROOT / "book" / "references.bib").read_text(), flags=re.M | re.S)
+    assert len(entries) > 10 and len({name for _, name, _ in entries}) == len(entries)
+    for kind, name, body in entries:
+        fields = dict(re.findall(r"^  (\w+) += {(.*)},?$", body, flags=re.M))
+        assert fields["year"] in name
+        if kind == "misc":  # a post
+            assert list(fields) == ["title", "howpublished", "year"], name
+            continue
+        where = {"article": "journal", "inproceedings": "booktitle"}[kind]
+        order = [field for field in fields if field not in ("volume", "number", "pages")]
+        assert order == ["title", "author", where, "year", "url"], name
+        number = re.search(r"arxiv\.org/abs/(\S+)", fields["url"])
+        assert kind != "article" or not number or fields["journal"] == f"arXiv preprint arXiv:{number[1]}", name
 
 
 # --- API ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,173 @@
+"""The page on the length of codes: the sets of values, their shortest codes, the law's fits, figure and findings."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import factcore as fc
+from factbook import figures, store
+from factbook.geometries import value_geometry
+from factcore.constructions.decoder import choose_codes, projection_basis
+from factcore.constructions.projection import short_projection
+from factcore.support.streams import stream
+
+KINDS = ["projected", "random", "equal-norms", "optimised"]
+SPHERE = {  # pairs v, d of values on the sphere
+    "smoke": [(64, 48), (128, 48)],
+    "laptop": [(v, d) for d in (32, 64, 128) for v in (128, 256, 512)] + [(1024, 64)],
+    "paper": [(v, d) for d in (64, 128, 256) for v in (256, 512, 1024, 2048, 4096)],
+}
+OTHERS = {"smoke": (64, 48), "laptop": (256, 128), "paper": (1024, 256)}  # v, d of the other geometries
+GEOMETRIES = ["spiked 2", "tokens", "spiked 1", "spiked 4", "spiked 8", "clusters 0.5", "clusters 0.25"]
+GEOMETRIES += ["power-law 1", "airports", "mlp-outputs"]
+INTERVAL = [0.025, 0.975]
+
+
+def lengths(geometry: str, v: int, d: int, seed: int, *, device: str = "cpu") -> dict[str, Any]:
+    """Decodability of the values and the smallest code dimension of each kind."""
+    name, *strength = geometry.split()
+    values = value_geometry(name, v, d, seed=seed, strength=float(strength[0]) if strength else None).to(device)
+    everything = torch.arange(v, device=values.device)
+    basis = projection_basis(d, stream(seed, "projection")).to(values)  # else its columns would be the first values
+    projected = choose_codes(fc.FactSet(values, values, everything), "projected", None, seed)
+    found = {kind: short_projection(values, everything, basis, kind) for kind in KINDS[1:]}
+    rho_left = fc.decodability(values @ found["optimised"], tol=1e-3).rho
+    return {
+        "rho": fc.decodability(values, tol=1e-4).rho,
+        "projected": projected.codes.shape[1],
+        **{kind: projection.shape[1] for kind, projection in found.items()},
+        "rho_optimised": rho_left,
+        "device": values.device,
+    }
+
+
+def table(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """All sets of values, three draws each."""
+    others = GEOMETRIES[:2] if profile == "smoke" else GEOMETRIES
+    sets = [("sphere", *pair) for pair in SPHERE[profile]] + [(name, *OTHERS[profile]) for name in others]
+    jobs = [{"geometry": geometry, "v": v, "d": d, "seed": s} for geometry, v, d in sets for s in range(seed, seed + 3)]
+    run = partial(lengths, device=device)
+    return store.resume(store.results_file("code_dimension", profile), jobs, run, device=device)
+
+
+# --- the law ----------------------------------------------------------------------------------------------------------
+
+
+def bound(rows: pd.DataFrame) -> pd.Series:
+    """The argument of the bound, ln(v) / ρ²."""
+    return np.log(rows.v) / rows.rho**2
+
+
+def short(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Sets whose codes of this kind are short against d: near m = d nothing is projected away."""
+    return rows[rows[kind] <= rows.d / 2]
+
+
+def fits(rows: pd.DataFrame, kind: str, draws: int = 1000) -> dict[str, Any]:
+    """Constant and R² of the law, exponents and R² of the free fit, with bootstrap intervals over whole cells."""
+    rows = short(rows, kind).reset_index(drop=True)
+    y = np.log(rows[kind].to_numpy(dtype=float))
+    terms = np.stack([np.ones(len(rows)), -np.log(rows.rho), np.log(np.log(rows.v))], axis=1)
+    cells = list(rows.groupby(["geometry", "v", "d"]).indices.values())
+    rng = np.random.default_rng(0)
+    drawn = [np.arange(len(rows))]
+    drawn += [np.concatenate([cells[i] for i in rng.integers(len(cells), size=len(cells))]) for _ in range(draws)]
+    shift = y - terms @ [0, 2, 1]
+    constants = np.exp([shift[at].mean() for at in drawn])
+    free = np.array([np.linalg.lstsq(terms[at], y[at])[0] for at in drawn])
+    found: dict[str, Any] = {"sets": len(rows), "law_r2": _explained(y, shift - shift.mean())}
+    found["free_r2"] = _explained(y, y - terms @ free[0])
+    for name, values in (("c", constants), ("a", free[:, 1]), ("b", free[:, 2])):
+        found |= {name: float(values[0]), f"{name}_95": tuple(np.quantile(values, INTERVAL))}
+    return found
+
+
+def _explained(y: np.ndarray, error: np.ndarray) -> float:
+    """R²: the share of the variance that is explained."""
+    return float(1 - (error**2).sum() / ((y - y.mean()) ** 2).sum())
+
+
+def laws(rows: pd.DataFrame) -> pd.DataFrame:
+    """The law and the free fit of every kind: constants and exponents with their 95% intervals, R² of both."""
+    found = {}
+    for kind in (kind for kind in KINDS if len(short(rows, kind))):
+        law = fits(rows, kind)
+        row = {name: f"{law[name]:.2f} ({law[f'{name}_95'][0]:.2f} to {law[f'{name}_95'][1]:.2f})" for name in "cab"}
+        row |= {"R² of the law": f"{law['law_r2']:.2f}", "R² of the free fit": f"{law['free_r2']:.2f}"}
+        found[figures.LABELS[kind]] = row
+    order = ["c", "R² of the law", "a", "b", "R² of the free fit"]
+    return pd.DataFrame(found).T[order]
+
+
+# --- what the page shows ----------------------------------------------------------------------------------------------
+
+
+def findings() -> str:
+    """The findings in Markdown, their numbers from the stored laptop table."""
+    rows = store.stored("code_dimension", "laptop")
+    if rows is None:
+        return figures.NOT_STORED
+    law = {kind: fits(rows, kind) for kind in KINDS}
+    most = (rows.projected / bound(rows)).max()
+    ratio = (rows.projected / rows.optimised).groupby(rows.geometry).median()
+    free = law["projected"]
+    return f"""
+- **As an upper bound the paper's statement holds with a small constant**: no set of values needs projected codes
+  longer than {most:.1f} ρ⁻² ln v.
+- **As a law of the length it describes no decoder.** Fitted with one constant its R² (of ln m; 0 is what a constant
+  length reaches) is {free["law_r2"]:.2f} for the paper's own codes, and {min(law[k]["law_r2"] for k in KINDS[1:]):.2f}
+  to {max(law[k]["law_r2"] for k in KINDS[1:]):.2f} for three sharper decoders. Projected codes do grow as values
+  become harder to tell apart, but as ρ to the power −{free["a"]:.2f}, not −2 (R² {free["free_r2"]:.2f}).
+- **Sharper decoders need far shorter codes**: the paper's are {ratio.min():.1f} to {ratio.max():.1f} times as long as
+  optimised ones (median per geometry). What is paid is margin.
+"""
+
+
+def examples(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lengths of the sets that the text reads: one number of values, medians over the draws."""
+    v = OTHERS["laptop"][0] if (rows.v == OTHERS["laptop"][0]).any() else rows.v.min()
+    part = rows[(rows.v == v) & rows.geometry.isin(["sphere", "tokens", "spiked 8"])]
+    by = part.groupby(["geometry", "d"], sort=False)
+    found = by[KINDS].median().astype(int).rename(columns=figures.LABELS)
+    found.insert(0, "ρ of the values", by.rho.median().round(2))
+    return found.assign(**{"ρ left by optimised D": by.rho_optimised.median().round(3)})
+
+
+def figure(rows: pd.DataFrame) -> Figure:
+    """Lengths against the bound's argument, with the law of slope one, and against the number of values."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.6))
+    on_sphere = rows[rows.geometry == "sphere"]
+    middle = int(on_sphere.d.median())
+    for kind in KINDS:
+        _against_bound(left, rows, kind)
+        figures.plot_spread(right, on_sphere[on_sphere.d == middle], "v", kind, kind)
+    left.set(xscale="log", yscale="log", ylim=(2, 1.4 * rows[KINDS].max().max()), title="all sets of values")
+    left.set(xlabel="ln(v) / ρ²", ylabel="smallest code dimension m")
+    left.set_xticks(ticks := [10, 20, 50, 100], list(map(str, ticks)))
+    left.set_yticks(ticks := [2, 5, 10, 20, 50, 100], list(map(str, ticks)))
+    left.minorticks_off()
+    right.set_xscale("log", base=2)
+    right.set_xticks(counts := sorted(on_sphere[on_sphere.d == middle].v.unique()), list(map(str, counts)))
+    right.set(xlabel="values v", ylabel="smallest code dimension m", ylim=(0, None), title=f"sphere, d = {middle}")
+    figures.legend_below(figure, right, columns=2)
+    return figure
+
+
+def _against_bound(axes: Axes, rows: pd.DataFrame, kind: str) -> None:
+    """Medians and ranges of the sets of one kind, hollow where m > d/2, and the law fitted to the others."""
+    rows = rows.assign(bound=bound(rows), short=rows[kind] <= rows.d / 2)
+    by = rows.groupby(["geometry", "v", "d"])
+    low, middle, high = (getattr(by[["bound", kind]], name)() for name in ("min", "median", "max"))
+    look = {"color": figures.COLOURS[kind], "marker": figures.MARKERS[kind], "linestyle": "", "elinewidth": 0.7}
+    for within, filled in ((by.short.all(), "full"), (~by.short.all(), "none")):
+        bars = [(middle - low)[within][kind], (high - middle)[within][kind]]
+        axes.errorbar(middle[within].bound, middle[within][kind], yerr=bars, fillstyle=filled, alpha=0.8, **look)
+    fitted = rows[rows.short]
+    x = np.array([rows.bound.min(), rows.bound.max()])
+    axes.plot(x, np.exp(np.log(fitted[kind] / fitted.bound).mean()) * x, color=figures.COLOURS[kind], linewidth=1)

@@ -1,0 +1,260 @@
+"""The page on how much noise a memory takes: its memories, runs, tables, figures and findings."""
+
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+import factcore as fc
+from factbook import figures, fit, store
+from factbook import noise as us
+from factcore import transformer
+from factcore.support.streams import stream
+
+SIZES = {  # n for every d
+    "smoke": {16: [16, 32], 32: [32]},
+    "laptop": {32: [64, 128, 256], 64: [64, 128, 256, 512, 1024], 128: [128, 256, 512]},
+    "paper": {64: [128, 256, 512, 1024], 128: [256, 512, 1024, 2048, 4096], 256: [512, 1024, 2048, 4096]},
+}
+MEETING = {"smoke": (32, 32), "laptop": (128, 32), "paper": (1024, 128)}  # n, d where all memories meet
+MULTIPLES = ["1 ×", "2 ×", "4 ×", "8 ×"]  # of the smallest width
+USUAL, FIXED = "4 ×", "16 d"
+MEMORIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "hebbian": ("hebbian", {}),
+    "raw": ("hebbian", {"variant": "raw"}),
+    "data-dependent": ("hebbian", {"variant": "data-dependent"}),
+    "max-margin": ("max-margin", {}),
+    "block-convex": ("block-convex", {}),
+    "encoder-decoder": ("encoder-decoder", {"encoder": "random-gates", "gate": "identity", "fill": 0.5}),
+    "buckets": ("encoder-decoder", {}),
+    "trained": ("trained", {}),
+}
+NAMES = {
+    "hebbian": "Hebbian, whitened",
+    "raw": "Hebbian, raw",
+    "data-dependent": "Hebbian, data-dependent",
+    "encoder-decoder": "bilinear gates",
+    "buckets": "hard buckets",
+}
+DRAWN = ("hebbian", "max-margin", "block-convex", "encoder-decoder", "buckets", "trained")
+JUNK = {"smoke": [(16, 16)]}  # n, d; elsewhere as published:
+PUBLISHED = [(512, 64), (1012, 90), (2048, 128)]
+FLOOR = "noise floor (error of the query / key length)"
+
+
+# --- the runs, one row each -------------------------------------------------------------------------------------------
+
+
+@cache
+def _smallest(memory: str, n_facts: int, d: int, seed: int, device: str) -> int:
+    method, options = MEMORIES[memory]
+    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
+    return fc.smallest_width(facts, method, seed=seed, tries=1, resolution=0.1, **options).width
+
+
+def floors(memory: str, width: str, n_facts: int, d: int, seed: int, *, queries: int, device: str) -> dict[str, Any]:
+    """The noise floors of one memory, in random and in the worst directions."""
+    facts, (method, options) = fc.spherical_facts(n_facts, d, seed=seed).to(device), MEMORIES[memory]
+    units = 16 * d if width == FIXED else int(width[0]) * _smallest(memory, n_facts, d, seed, device)
+    mlp = fc.construct(facts, method, width=units, seed=seed, strict=False, **options)
+    generator = stream(seed, "noise")
+    draws = [us.random_directions(facts.keys, generator) for _ in range(max(4, queries // n_facts))]
+    return {
+        "device": mlp.down.device,
+        "units": mlp.width,
+        "n_params": mlp.n_params,
+        "recall_alone": fc.recall(mlp, facts),
+        "random": us.noise_floor(mlp, facts, torch.stack(draws)),
+        "worst": us.noise_floor(mlp, facts, us.worst_directions(mlp, facts)[None]),
+    }
+
+
+def table(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """Floors over sizes and widths, three draws each; with the claimed form and parameters per fact."""
+    sizes, smoke = SIZES[profile], profile == "smoke"
+    places = [(n, d) for d in sizes for n in sizes[d]]
+    memories = ("hebbian", "data-dependent", "encoder-decoder") if smoke else tuple(MEMORIES)
+    runs = [("hebbian", rule, n, d) for n, d in places for rule in MULTIPLES]
+    runs += [("hebbian", FIXED, n, d) for n, d in places if n <= 8 * d]
+    runs += [("data-dependent", USUAL, n, d) for n, d in places]
+    runs += [(name, rule, *MEETING[profile]) for name in memories for rule in MULTIPLES]
+    jobs = [
+        {"memory": name, "width": rule, "n_facts": n, "d": d, "seed": s}
+        for s in range(seed, seed + 3)
+        for name, rule, n, d in dict.fromkeys(runs)
+    ]
+    run = partial(floors, queries=512 if smoke else 4096, device=device)
+    return prepared(store.resume(store.results_file("noise_floor", profile), jobs, run, device=device))
+
+
+def prepared(rows: pd.DataFrame) -> pd.DataFrame:
+    """With the columns that the page reads: d / (n ln n), the claimed form of it, parameters per fact."""
+    share = rows.d / (rows.n_facts * np.log(rows.n_facts))
+    return rows.assign(share=share, claimed=np.sqrt(share), per_fact=rows.n_params / rows.n_facts)
+
+
+def left_over(
+    attention: str, n_facts: int, d: int, run: int, seed: int, *, training: dict[str, int], device: str
+) -> dict[str, Any]:
+    """The L2 error of what attention hands on, of the mean and of the worst of 4,096 sequences."""
+    facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
+    model = transformer.FactTransformer(facts, seed=seed, run=(run, run))
+    if attention == "solved":
+        transformer.solve_attention(model)
+    else:
+        transformer.train_recall(model, facts.targets, seed=seed, **training)
+    noise = 2 * torch.deg2rad(us.attention_noise(model, samples=4096) / 2).sin()
+    return {"mean": float(noise.mean()), "worst": float(noise.max()), "device": noise.device}
+
+
+def junk(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """What attention leaves against the length of the junk: solved for at all sizes, trained at the smallest."""
+    smoke, scales = profile == "smoke", JUNK.get(profile, PUBLISHED)
+    lengths = {"solved": [2, 4] if smoke else [2**k for k in range(1, 8)], "trained": [2] if smoke else [2, 8, 32]}
+    jobs = [
+        {"attention": how, "n_facts": n, "d": d, "run": length, "seed": s}
+        for how, sizes in (("solved", scales), ("trained", scales[:1]))
+        for n, d in sizes
+        for length in lengths[how]
+        for s in range(seed, seed + 3)
+    ]
+    training = {"steps": 20, "batch": 32} if smoke else {"steps": 500, "batch": 256}
+    run = partial(left_over, training=training, device=device)
+    return store.resume(store.results_file("noise_junk", profile), jobs, run, device=device)
+
+
+def steepness(n_facts: int, d: int, units: int, seed: int = 0) -> float:
+    """Fall of a raw memory's gap in its worst direction, root mean square over the keys, over the page's formula."""
+    facts = fc.spherical_facts(n_facts, d, seed=seed, dtype=torch.float64)
+    mlp = fc.construct(facts, "hebbian", variant="raw", width=units, seed=seed, strict=False)
+    _, pull, *_ = torch.func.vjp(mlp, facts.keys)
+    fall = pull(facts.values[facts.targets] - facts.values[facts.targets.roll(1)])[0] * n_facts / units
+    aside = fall - (fall * facts.keys).sum(dim=1, keepdim=True) * facts.keys
+    predicted = ((4 * n_facts + 8 * d) / units + 8 * n_facts / d**2) ** 0.5
+    return float(aside.square().sum(dim=1).mean().sqrt()) / predicted
+
+
+# --- what the page shows ----------------------------------------------------------------------------------------------
+
+
+def findings() -> str:
+    """The findings in Markdown, their numbers from the stored laptop tables."""
+    rows, left = store.stored("noise_floor", "laptop"), store.stored("noise_junk", "laptop")
+    if rows is None or left is None:
+        return figures.NOT_STORED
+    laws = exponents(rows := prepared(rows))
+    fixed, usual = laws.loc[FIXED], laws.loc[USUAL]
+    at = _meeting(rows).groupby(["memory", "width"])[["random", "per_fact"]].median()
+    solved, trained = (left[left.attention == how] for how in ("solved", "trained"))
+    return f"""
+- **As a bound the form holds where memories are wide.** At {FIXED} units all whitened memories recall 99% at the
+  claimed noise: they take {fixed.loc["random", "times the form"]} times of it in random directions, and
+  {fixed.loc["worst", "times the form"]} times in the worst ones.
+- **As a law it does not.** With widths that grow as storing needs (4 times the smallest), the floor hardly depends on
+  the number of facts: its exponent in d / (n ln n) is {usual.loc["random", "exponent"]} in random directions and
+  {usual.loc["worst", "exponent"]} in the worst ones, where the form has 0.5.
+- **Width buys calm, and Hebbian memories are not calm for their size.** At about
+  {at.per_fact["max-margin", "4 ×"]:.0f} parameters per fact a whitened Hebbian memory takes
+  {at.random["hebbian", "1 ×"]:.2f} key lengths, a max-margin network {at.random["max-margin", "4 ×"]:.2f}; hard buckets
+  never more than {at.random["buckets"].max():.2f}.
+- **Attention that is solved for leaves no noise to speak of, however long the junk**: at most
+  {solved.worst.max():.5f} key lengths in the worst sequence. Trained briefly it leaves {trained["mean"].median():.2f}
+  on average, and in its worst sequences another key ({trained.worst.max():.1f}).
+"""
+
+
+def exponents(rows: pd.DataFrame) -> pd.DataFrame:
+    """Exponent of the whitened memories' floor in d / (n ln n), its 95% bootstrap interval, floor over form."""
+    found = {}
+    for rule in (USUAL, FIXED):
+        for column in ("random", "worst"):
+            part = rows[(rows.memory == "hebbian") & (rows.width == rule) & (rows[column] > 0)]
+            law, times = fit.power_law(part, "share", column), part[column] / part.claimed
+            found[rule, column] = {
+                "exponent": f"{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})",
+                "times the form": f"{times.min():.1f} to {times.max():.1f}",
+                "reach the form": f"{(times >= 1).sum()} of {len(times)}",
+            }
+    return pd.DataFrame(found).T.rename_axis(["width", "directions"])
+
+
+def _meeting(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the size at which most memories are."""
+    at = rows.groupby(["n_facts", "d"]).memory.transform("nunique")
+    return rows[(at == at.max()) & (rows.width != FIXED)]
+
+
+def by_width(rows: pd.DataFrame) -> pd.DataFrame:
+    """Floors of all memories in random directions at multiples of their smallest widths, medians."""
+    by = _meeting(rows).groupby(["memory", "width"], sort=False)
+    found = by.random.median().unstack("width")[MULTIPLES].round(3)
+    found.insert(0, "parameters per fact at 1 ×", by.per_fact.median().unstack("width")["1 ×"].round(1))
+    return found.rename(index=figures.LABELS | NAMES).rename_axis(None)
+
+
+def by_form(rows: pd.DataFrame) -> Figure:
+    """Floors of whitened memories against d / (n ln n): at 4 times the smallest width, and at a fixed one."""
+    figure, panels = plt.subplots(1, 2, figsize=(8.8, 4.4), sharey=True)
+    white = rows[rows.memory == "hebbian"]
+    line = np.array([rows.share.min(), rows.share.max()])
+    colours = dict(zip(sorted(white.d.unique()), ("#E69F00", "#0072B2", "#772211")))
+    for axes, rule, title in zip(panels, (USUAL, FIXED), ("4 × the smallest width", "16 d units")):
+        for (d, part), marker in zip(white[white.width == rule].groupby("d"), "os^"):
+            for column, dash, filled in (("random", "-", "full"), ("worst", "--", "none")):
+                style = {"color": colours[d], "marker": marker, "fillstyle": filled, "linestyle": dash}
+                figures.plot_spread(axes, part, "share", column, "hebbian", label=f"d = {d}, {column}", **style)
+        axes.plot(line, np.sqrt(line), color="black", linewidth=1, label="claimed form")
+        axes.set(xscale="log", yscale="log", xlabel="d / (n ln n)", title=title)
+        _plain_ticks(axes.xaxis)
+    _plain_ticks(panels[0].yaxis)
+    panels[0].set_ylabel(FLOOR)
+    figures.legend_below(figure, panels[0], columns=4)
+    return figure
+
+
+def _plain_ticks(axis: Any) -> None:
+    low, high = axis.get_view_interval()
+    ticks = [tick for tick in (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if low <= tick <= high]
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_ticks([], minor=True)
+
+
+def by_parameters(rows: pd.DataFrame) -> Figure:
+    """Floors of six memories against their parameters per fact, in random and in the worst directions."""
+    met = _meeting(rows)
+    figure, panels = plt.subplots(1, 2, figsize=(9.2, 4.4), sharey=True)
+    colours = figures.COLOURS | {"buckets": figures.COLOURS["one-hot"]}
+    for axes, column in zip(panels, ("random", "worst")):
+        for name in (name for name in DRAWN if (met.memory == name).any()):
+            by = met[met.memory == name].groupby("width")
+            x, floor = by.per_fact.median(), by[column].agg(["min", "median", "max"]).clip(lower=1e-3)
+            bars = [floor["median"] - floor["min"], floor["max"] - floor["median"]]
+            style = {"color": colours[name], "marker": figures.MARKERS.get(name, "X"), "capsize": 2}
+            axes.errorbar(x, floor["median"], yerr=bars, label=NAMES.get(name, name), **style)
+        axes.set(xscale="log", yscale="log", xlabel="parameters per fact", title=f"{column} directions")
+        axes.set_xticks(ticks := [5, 10, 20, 50, 100, 200, 500], list(map(str, ticks)))
+        axes.set_xticks([], minor=True)
+    _plain_ticks(panels[0].yaxis)
+    panels[0].set_ylabel(FLOOR)
+    figures.legend_below(figure, panels[0])
+    return figure
+
+
+def by_junk(left: pd.DataFrame) -> Figure:
+    """What attention leaves against the length of the junk: trained on average and at worst, solved for at worst."""
+    figure, axes = plt.subplots(figsize=(7.4, 4.2))
+    trained, solved = (left[left.attention == how] for how in ("trained", "solved"))
+    for column, dash, label in (("worst", ":", "worst"), ("mean", "-", "mean")):
+        figures.plot_spread(axes, trained, "run", column, "trained", label=f"trained, {label}", linestyle=dash)
+    for (d, rows), marker in zip(solved.groupby("d"), "osD"):
+        label = f"solved for, worst, n = {rows.n_facts.iloc[0]:,}, d = {d}"
+        figures.plot_spread(axes, rows, "run", "worst", "encoder-decoder", label=label, marker=marker)
+    axes.set_xscale("log", base=2)
+    axes.set(yscale="log", xlabel="tokens in each run of junk", ylabel="error of the query / key length")
+    axes.set_xticks(runs := sorted(left.run.unique()), list(map(str, runs)))
+    figures.legend_below(figure, axes, columns=2)
+    return figure

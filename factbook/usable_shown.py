@@ -1,0 +1,190 @@
+"""What the page on constructed MLPs inside a transformer shows: findings, figures and tables of `factbook.usable`."""
+
+import pandas as pd
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from factbook import figures, store, usable
+from factbook.paraphrase import auc
+
+TIGHT, CHEAP, BEST = "buckets, fill 1", "block-convex, 12 a fact", "bilinear gates, fill 0.5"
+
+
+def findings() -> str:
+    """The findings in Markdown, their numbers from the stored laptop tables."""
+    rows, curves = store.stored("usable", "laptop"), store.stored("usable_steps", "laptop")
+    if rows is None or curves is None:
+        return figures.NOT_STORED
+    by = rows.groupby("memory")
+    recall, per_fact = by.recall.median(), by.n_params.median() / rows.n_facts.iloc[0]
+    proved = (by[["solved_certified", "swap_certified"]].min() == 1).all(axis=1)
+    through = rows.groupby("seed").reached.first()
+    gap = (by.recall.median() - by.adaptive_recall.median()).abs().max()
+    last = curves[curves.memory == usable.IN_PLACE]
+    moment = usable.moments("laptop")[-1]
+    in_place, swapped = last[f"recall_{moment}"].median(), last[f"adaptive_{moment}"].median()
+    sharp = rows.sharp_recall.groupby(rows.memory).median()
+    return f"""
+- **Attention need not be trained.** Solved for by one convex problem, it hands on the key to within
+  {rows.solved_noise.max():.3f}°. {proved.sum()} of {len(proved)} memories then answer *every* sequence, with either of
+  two maps, and that is proved key by key.
+- **Trained attention lets {through.min():.1%} to {through.max():.1%} of the sequences through, and its noise decides
+  which memories can be used.** The tightest buckets ({per_fact[TIGHT]:.0f} parameters per fact) keep
+  {recall[TIGHT]:.0%}; bilinear gates at {per_fact[BEST]:.0f} keep {recall[BEST]:.1%}, block-convex networks
+  {recall[CHEAP]:.1%} at {per_fact[CHEAP]:.0f}.
+- **Sharpening repairs trained attention without training**: the medians of all memories rise to {sharp.min():.1%} and
+  more, those of the tightest buckets among them.
+- **A constructed MLP is a look-up, not a memory of answers**: swapped for one that stores another map, its median
+  recall changes by {100 * gap:.1f} points at most. An MLP that was trained in place recalls {in_place:.1%}, and
+  {swapped:.1%} after a swap.
+"""
+
+
+def by_memory(rows: pd.DataFrame) -> pd.DataFrame:
+    """The memories that the text reads: cost, medians of recall, and the angle that 95% of the keys take."""
+    shown = rows[rows.memory.isin(usable.READ)].groupby("memory", sort=False)
+    columns = {
+        "recall": "attention trained",
+        "adaptive_recall": "after a swap",
+        "sharp_recall": "sharpened",
+        "solved_adaptive": "solved for, after a swap",
+    }
+    found = (100 * shown[list(columns)].median()).round(1).rename(columns=columns)
+    found.insert(0, "parameters per fact", (shown.n_params.median() / rows.n_facts.iloc[0]).round(0).astype(int))
+    return found.assign(**{"angle taken [°]": shown.tolerance_5.median().round(1)}).rename_axis("recall [%]")
+
+
+def proofs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Memories that answer a sequence wrongly behind attention that is solved for, or lack a proof: worst draws [%]."""
+    columns = {
+        "recall_alone": "alone",
+        "solved_recall": "in the transformer",
+        "solved_certified": "keys proved",
+        "solved_adaptive": "after a swap",
+        "swap_certified": "keys proved then",
+    }
+    worst = rows.groupby("memory", sort=False)[list(columns)].min()
+    return (100 * worst[(worst < 1).any(axis=1)]).round(1).rename(columns=columns).rename_axis("worst draw [%]")
+
+
+def ways(fair: pd.DataFrame) -> pd.DataFrame:
+    """What gets through attention under other settings of its training [%], and the angle it leaves."""
+    by = fair.groupby(["setting", "sharpened"], sort=False)
+    found = (100 * by.through.agg(["median", "min"])).round(1).assign(angle=by.noise_95.median().round(1))
+    return (
+        found[~found.index.get_level_values("sharpened")]
+        .droplevel("sharpened")
+        .set_axis(["gets through [%]", "worst draw [%]", "angle of 95% [°]"], axis=1)
+        .assign(**{"sharpened [%]": found["median"].unstack("sharpened").get(True)})
+        .fillna("")
+        .rename_axis("training of attention")
+    )
+
+
+def published() -> pd.DataFrame | str:
+    """Attention trained as long as the paper's, where it was run (make paper)."""
+    rows = store.stored("usable_published", "paper")
+    if rows is None:
+        return "16,000 steps of 1,280 sequences, as published: not run yet (make paper DEVICE=cuda)"
+    columns = {
+        "through": "gets through",
+        "recall_block_convex": "block-convex",
+        "recall_encoder_decoder": "bilinear gates",
+    }
+    return (100 * rows.set_index("seed")[list(columns)]).round(1).rename(columns=columns)
+
+
+def prediction(rows: pd.DataFrame) -> pd.DataFrame:
+    """How well a number of a memory sorts the usable from the rest: areas under the ROC curve.
+
+    Usable: within 1% of the sequences of what the best memory of the draw keeps.
+    """
+    best = rows.groupby("seed").recall.transform("max")
+    good = torch.tensor((rows.recall >= best - 0.01).to_numpy())
+    found = {}
+    for name, score in (
+        ("angle tolerated over attention's noise", rows.tolerance_5 / rows.noise_95),
+        ("angle certified over attention's noise", rows.certified_50 / rows.noise_95),
+        ("steepness (less is better)", -rows.lipschitz),
+        ("parameters (more is better)", rows.n_params),
+    ):
+        scores = torch.tensor(score.to_numpy(), dtype=torch.float64)
+        found[name] = auc(scores[good], scores[~good])
+    return pd.DataFrame({"area under the ROC curve": found}).round(2)
+
+
+def parts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Recall with one part of the recipe put back, and after a swap: medians in percent."""
+    names = {"recall": "recall", "adaptive_recall": "after a swap"}
+    by = rows.rename(columns=names).groupby(["variant", "schedule"], sort=False)[list(names.values())]
+    found = (100 * by.median()).round(0).astype(int).unstack("schedule").swaplevel(axis=1)
+    return found.sort_index(axis=1, sort_remaining=False).loc[list(dict.fromkeys(rows.variant))].rename_axis("percent")
+
+
+def _method(memory: str) -> str:
+    return usable.memories("laptop")[memory][0]
+
+
+def losses(rows: pd.DataFrame) -> Figure:
+    """What each memory loses behind the three attentions, on a logarithmic axis; nothing lost is drawn at 0.05%."""
+    names = list(dict.fromkeys(rows.memory))
+    figure, axes = plt.subplots(figsize=(8.6, 0.32 * len(names) + 1.6))
+    for shift, column, look, label in (
+        (-0.22, "recall", "encoder-decoder", "attention trained"),
+        (0, "sharp_recall", "ntk", "trained and sharpened"),
+        (0.22, "solved_recall", "block-convex", "solved for"),
+    ):
+        lost = rows.assign(lost=100 * (1 - rows[column]).clip(lower=5e-4), at=rows.memory.map(names.index) + shift)
+        by = lost.groupby("at").lost
+        middle = by.median()
+        style = {"color": figures.COLOURS[look], "marker": figures.MARKERS[look], "label": label, "capsize": 2}
+        bars = [middle - by.min(), by.max() - middle]
+        axes.errorbar(middle, middle.index, xerr=bars, linestyle="", **style)
+    axes.set_yticks(range(len(names)), labels=names)
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="sequences answered wrongly")
+    axes.set_xticks(ticks := [0.05, 0.1, 1, 10, 100], ["none", *(f"{tick:g}%" for tick in ticks[1:])])
+    axes.minorticks_off()
+    figures.legend_below(figure, axes)
+    return figure
+
+
+def tolerance(rows: pd.DataFrame) -> Figure:
+    """What is lost behind trained attention against the angle that a memory takes: medians and ranges of both."""
+    figure, axes = plt.subplots(figsize=(7.4, 4.4))
+    rows = rows.assign(lost=100 * (1 - rows.recall), angle=rows.tolerance_5.clip(lower=0.05))
+    for method in dict.fromkeys(rows.memory.map(_method)):
+        by = rows[rows.memory.map(_method) == method].groupby("memory", sort=False)[["angle", "lost"]]
+        low, middle, high = by.min(), by.median(), by.max()
+        bars = {f"{axis}err": [middle[c] - low[c], high[c] - middle[c]] for axis, c in (("x", "angle"), ("y", "lost"))}
+        style = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method]}
+        style["label"] = figures.LABELS[method].split(",")[0]
+        axes.errorbar(middle.angle, middle.lost, **bars, linestyle="", elinewidth=0.8, **style)
+    axes.axvspan(rows.noise_50.min(), rows.noise_95.max(), color="grey", alpha=0.2, label="noise of the sequences")
+    axes.set(xscale="log", yscale="log", xlabel="angle that 95% of the keys tolerate [degrees]")
+    axes.set(ylabel="sequences answered wrongly [%]")
+    axes.set_xticks(ticks := [0.05, 0.1, 1, 10], ["≤ 0.05", *map(str, ticks[1:])])
+    axes.set_yticks(ticks := [2, 5, 10, 20, 50, 100], list(map(str, ticks)))
+    axes.minorticks_off()
+    figures.legend_below(figure, axes)
+    return figure
+
+
+def learning(rows: pd.DataFrame, profile: str) -> Figure:
+    """Recall over training steps, as inserted and after a swap."""
+    moments = usable.moments(profile)
+    figure, panels = plt.subplots(1, 2, figsize=(9.4, 4.4), sharey=True)
+    for axes, column, title in zip(panels, ("recall", "adaptive"), ("as inserted", "after a swap to another map")):
+        for (memory, schedule), part in rows.groupby(["memory", "schedule"], sort=False):
+            drawn = part[[f"{column}_{step}" for step in moments]]
+            method = "trained" if memory == usable.IN_PLACE else _method(memory)
+            style = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method], "capsize": 2}
+            style["linestyle"] = "-" if schedule == "attention-first" else "--"
+            label = memory if memory == usable.IN_PLACE else f"{memory}, {schedule}"
+            bars = [drawn.median() - drawn.min(), drawn.max() - drawn.median()]
+            axes.errorbar(moments, drawn.median(), yerr=bars, label=label, **style)
+        axes.set(title=title, xlabel="training steps")
+    panels[0].set_ylabel("recall (share of sequences)")
+    figures.legend_below(figure, panels[0], columns=2)
+    return figure

@@ -1,0 +1,93 @@
+"""The page on your own facts: its study gives the committed rows again, and what the page says of them holds."""
+
+import csv
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import factcore as fc
+from factapp.memory import Memory
+from factbook import own_facts, store
+from factbook.paraphrase import airport_questions
+
+LAPTOP = Path(__file__).resolve().parents[2] / "results" / "laptop"
+TABLE, REFUSED = LAPTOP / "own_facts.csv", LAPTOP / "own_facts_refusals.csv"
+
+
+def test_every_run_of_the_page_is_stored():
+    assert store.missing(TABLE, own_facts.jobs("laptop", 0)) == []
+    assert store.missing(REFUSED, own_facts.refusal_jobs("laptop", 0)) == []
+
+
+def test_a_run_gives_its_committed_row():
+    job = own_facts.jobs("laptop", 0)[0]  # of the nearest key, which depends on no construction
+    row, table = own_facts.trial(Memory, **job), store.read_table(TABLE)
+    (kept,) = table[(table[list(job)] == list(job.values())).all(axis=1)].to_dict("records")
+    assert str(row.pop("device")) == "cpu" and set(row) == set(table.columns) - set(job) - set(store.PROVENANCE)
+    for name, number in row.items():
+        assert number == pytest.approx(kept[name], abs=0.02, nan_ok=True), name
+
+
+def test_the_nearest_key_is_found_by_brute_force():
+    facts = fc.spherical_facts(9, 4)
+    facts = fc.FactSet(facts.keys, facts.values, facts.targets, [*"abcdefghi"], [*"abcdefghi"])
+    queries = torch.randn(20, 4, generator=torch.Generator().manual_seed(1))
+    values, scores = own_facts.answers_of(None, facts)(queries)
+    for query, value, score in zip(queries, values, scores):
+        cosines = [float(query @ key / query.norm() / key.norm()) for key in facts.keys]
+        assert facts.targets[int(np.argmax(cosines))] == value and float(score) == pytest.approx(max(cosines))
+
+
+def test_bins_hold_the_questions_of_their_angle():
+    turned = torch.tensor([[math.cos(a), math.sin(a)] for a in (0.05, 0.1, 0.15, 0.05, 0.1, 0.7)])
+    facts = fc.FactSet(torch.tensor([[1.0, 0.0]]), torch.eye(2)[:1], torch.tensor([0]))
+    given = own_facts.Trial(facts, turned[:, None], turned[:, None], facts.keys, facts.keys)
+    row = own_facts.by_angle(given, torch.tensor([True, True, True, True, False, True]))
+    assert row["recall at 0"] == 0.8 and all(math.isnan(row[f"recall at {low}"]) for low in range(10, 80, 10))
+
+
+def test_the_example_is_a_file_that_the_command_takes(tmp_path):
+    facts = own_facts.write_example(tmp_path)
+    with open(tmp_path / "airports.csv", newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["airport", "city"] and len(rows) == len(facts) == 48
+    keys, values, asked = (np.load(tmp_path / f"{name}.npy") for name in ("keys", "values", "query"))
+    cities = list(dict.fromkeys(city for _, city in rows))
+    assert keys.shape == (48, 384) and values.shape == (len(cities), 384) and len(asked) == 4
+    for (name, city), target in zip(rows, facts.targets.tolist()):
+        assert name in facts.key_names and facts.value_names[target] == city
+        np.testing.assert_array_equal(values[cities.index(city)], facts.values[target].numpy())
+
+
+def test_the_kinds_are_those_of_the_stored_questions():
+    assert own_facts.KINDS == tuple(airport_questions().kinds) == tuple(own_facts.kinds().index)
+
+
+def test_the_findings_are_the_tables():
+    table, refused = store.read_table(TABLE), store.read_table(REFUSED)
+    text = own_facts.findings(table, refused)
+    slack = table[(table.method == own_facts.SLACK) & (table.n == 480)]
+    assert f"{slack['recall question'].median():.0%} (with 160 facts" in re.sub(r"\s+", " ", text)
+    roomy = refused[refused.method != own_facts.SMALLEST]
+    assert f"{roomy.unrelated.max():.1%} at most" in text and roomy.unrelated.max() <= 0.02
+
+
+def test_what_the_page_says_holds():
+    table, refused = store.read_table(TABLE), store.read_table(REFUSED)
+    median = table.groupby(["n", "method"]).median(numeric_only=True)
+    assert (table.recall_key == 1).all()  # "all memories answer every key"
+    assert median.loc[(160, own_facts.SLACK), ["recall at 10", "recall at 20"]].min() > 0.95  # "up to about 30 degrees"
+    assert median.xs("nearest key", level="method")["recall at 40"].min() > 0.9  # "reaches 50"
+    for n in (160, 480):
+        roomy = median.loc[n].loc[[own_facts.SLACK, "max-margin"]]
+        assert median.loc[(n, "nearest key"), "recall at 40"] > roomy["recall at 40"].max() + 0.2
+        assert roomy["auc question"].min() > 0.9  # "tell a stored airport from a stranger"
+        assert median.loc[n].loc[[own_facts.SMALLEST, "block-convex"], "auc question"].max() < 0.6
+    for name in ("question", "order", "short question"):  # "at 480 facts it is the better memory"
+        assert median.loc[(480, "max-margin"), f"recall {name}"] >= median.loc[(480, own_facts.SLACK), f"recall {name}"]
+    tight = refused[(refused.method == own_facts.SMALLEST) & (refused.n == 480)]
+    assert tight["wrong, question"].median() > 0.9

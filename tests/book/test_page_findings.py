@@ -1,0 +1,154 @@
+"""What the pages on transformers, codes and bits say of their stored tables holds in these tables."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from factbook import block_facts, code_dimension, figures, frontier, noise_floor, precision, store, usable, usable_shown
+
+DEPENDENT = "Hebbian, data-dependent"
+
+
+def laptop(name: str):
+    if (table := store.stored(name, "laptop")) is None:
+        pytest.skip(f"results/laptop/{name}.csv is not there")
+    return table
+
+
+def said(page) -> list[float]:
+    """The numbers of a page's findings, in order."""
+    return [float(number.replace(",", "")) for number in re.findall(r"-?\d[\d,]*\.?\d*", page.findings())]
+
+
+def test_usable_says_what_its_tables_hold():
+    rows, fair = laptop("usable"), laptop("usable_training")
+    recall = rows.groupby("memory").recall.median()
+    assert rows.solved_recall.min() == 1 and list(usable_shown.proofs(rows).index) == ["Hebbian, whitened"]
+    assert (1 - recall).max() / (1 - recall).min() > 50 and recall[usable_shown.TIGHT] < 0.5  # "by a factor of fifty"
+    near = recall[[usable_shown.BEST, usable_shown.CHEAP]]
+    assert (near > recall.max() - 0.005).all()  # "as usable"
+    assert fair[fair.setting != "solved for"].groupby(["setting", "sharpened"]).through.max().max() < 1
+    assert usable_shown.prediction(rows).iloc[:, 0].idxmax() == "angle tolerated over attention's noise"
+    parts = usable_shown.parts(laptop("usable_ablation"))
+    assert (parts["attention-first"]["recall"].idxmax(), parts["attention-first"]["after a swap"].idxmax()) == (
+        "the recipe",
+        "the recipe",
+    )
+    memorised = parts.loc["untied embeddings and head", "insert-first"]
+    assert memorised["recall"] == 100 and memorised["after a swap"] < 5
+    curves = laptop("usable_steps").groupby(["memory", "schedule"])[["recall_1000", "adaptive_1000"]].median()
+    lost = (curves.recall_1000 - curves.adaptive_1000).droplevel("schedule")
+    assert lost.idxmax() == usable.IN_PLACE and lost[usable.IN_PLACE] > 0.05
+    first = curves.xs("attention-first", level="schedule")
+    assert (first > curves.xs("insert-first", level="schedule").loc[first.index]).all().all()
+
+
+def test_noise_floor_says_what_its_tables_hold():
+    rows, left = noise_floor.prepared(laptop("noise_floor")), laptop("noise_junk")
+    white = rows[rows.memory == "hebbian"]
+    fixed, usual = (white[white.width == width] for width in (noise_floor.FIXED, noise_floor.USUAL))
+    assert (fixed[["random", "worst"]].min(axis=1) >= fixed.claimed).all() and (usual.random >= usual.claimed).all()
+    assert (usual.worst < usual.claimed).any() and (white[white.width == "1 ×"].worst < white.claimed.min()).any()
+    slopes = noise_floor.exponents(rows).exponent.str.split().str[0].astype(float)
+    assert slopes[noise_floor.USUAL].abs().max() < 0.1 < 0.2 < slopes[noise_floor.FIXED].min()
+    assert slopes[noise_floor.FIXED].max() < 0.5  # "more slowly than the form"
+    floors = noise_floor.by_width(rows)
+    hard, convex, stalled = (floors.loc[name] for name in ("hard buckets", figures.LABELS["block-convex"], DEPENDENT))
+    assert (floors.drop(index=["hard buckets", figures.LABELS["trained"]])["8 ×"] > 5 * hard["8 ×"]).all()
+    assert convex["8 ×"] < convex["4 ×"] and stalled["4 ×"] < 1.3 * stalled["1 ×"] < stalled["8 ×"] / 2
+    assert left[left.attention == "solved"].worst.max() < 1e-4 and left[left.attention == "trained"].worst.max() > 1
+
+
+@pytest.mark.parametrize("n", [64, 256])
+@pytest.mark.parametrize("units", [256, 1024, 4096])
+def test_the_steepness_of_a_raw_memory_is_what_the_formula_says(n, units):
+    assert noise_floor.steepness(n, 64, units) == pytest.approx(1, abs=0.15)
+
+
+def test_block_facts_says_what_its_table_holds():
+    rows = laptop("block_facts")
+    solved = block_facts.prices(rows)["attention solved for"].drop(index=figures.LABELS["max-margin"])
+    through = rows.groupby(["d", "n_facts"]).through_solved.min()
+    assert (through[64].loc[:256] == 1).all() and through[64, 512] < 1  # "as long as every sequence gets through"
+    assert solved[["64", "128", "256"]].astype(float).max().max() <= 1.05
+    wide = rows[rows.d == 64].assign(each=rows.n_params / rows.n_facts)
+    each = wide.groupby(["n_facts", "method"]).each.median().unstack()
+    assert (each.idxmin(axis=1) == "block-convex").all()  # "stay cheapest"
+    assert block_facts.served(rows).loc[figures.LABELS["block-convex"], ("attention trained", 128)] == 0
+    many = block_facts.ratios(rows, "data-dependent", "trained").query("n_facts >= 128")
+    assert many["attention trained"].max() <= 3 < many["attention solved for"].min()
+    few = block_facts.ratios(rows, "data-dependent", "trained").query("n_facts == 64")
+    assert few["attention trained"].min() > 3
+    assert block_facts.ratios(rows, "encoder-decoder", "data-dependent").max().max() < 63
+    slopes = block_facts.exponents(rows)[["attention solved for", "attention trained"]].map(lambda x: x.split()[0])
+    grows = (slopes.astype(float) > 1).all(axis=1)
+    assert list(grows[grows].index) == [figures.LABELS["encoder-decoder"]]
+
+
+def test_frontier_says_what_its_table_holds():
+    rows = frontier.prepared(laptop("frontier"))
+    ratio = frontier.cheapest(rows, "kept").pipe(lambda costs: costs / costs.loc["plain"])
+    block, noisy = ratio.loc["block-convex"], ratio.loc["block-convex, noisy copies"]
+    assert block.max() < 1 / 3 and noisy.max() < block.max() and (noisy <= block).all()
+    stored = rows[rows.recall_alone == 1]
+    assert (stored[["sharp_kept", "solved_kept"]] > 0.999).all().all()
+    gated = rows[rows.kind == "bilinear gates"]
+    assert gated[["per_fact", "tolerance_5"]].corr("spearman").iloc[0, 1] > 0.9
+    others = stored[~stored.kind.isin(["step buckets", "ReLU buckets"])]
+    assert others[["tolerance_5", "kept"]].corr("spearman").iloc[0, 1] > 0.9  # "whatever the memory"
+    white = frontier.ladder(rows)
+    assert white["kept [%]"].iloc[-1] >= white["kept [%]"].iloc[0]
+    assert white["steepness"].iloc[-1] < 1.15 * white["steepness"].iloc[0]
+
+
+def test_code_dimension_says_what_its_table_holds():
+    rows = laptop("code_dimension")
+    kinds = code_dimension.KINDS
+    assert all((rows[few] <= rows[many]).all() for many, few in zip(kinds, kinds[1:]))
+    assert (rows.rho > 0).all() and (rows.rho_optimised > 2e-3).all()  # decodable, clear of the least margin
+    laws = {kind: code_dimension.fits(rows, kind) for kind in kinds}
+    assert all(law["law_r2"] < 0 and law["a"] <= 1 for law in laws.values())
+    assert laws["projected"]["free_r2"] > 0.5
+    sphere = code_dimension.examples(rows).loc["sphere"]
+    assert sphere[figures.LABELS["projected"]].is_monotonic_increasing
+    assert sphere[figures.LABELS["optimised"]].is_monotonic_decreasing
+    saved = [(rows[a] - rows[b]).median() for a, b in zip(kinds[1:], kinds[2:])]
+    assert saved[0] > saved[1] and (rows.projected / rows.optimised).median() > 4
+
+
+def test_the_law_s_fit_finds_a_law():
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame([{"geometry": f"g{g}", "v": v, "d": 10**6} for g in range(4) for v in (64, 256, 1024)] * 3)
+    rows = rows.assign(rho=rng.uniform(0.2, 0.8, len(rows)))
+    rows["projected"] = 3 * np.log(rows.v) / rows.rho**2
+    law = code_dimension.fits(rows, "projected", draws=20)
+    assert (law["c"], law["a"], law["b"]) == pytest.approx((3, 2, 1)) and law["law_r2"] == pytest.approx(1)
+    flat = code_dimension.fits(rows.assign(projected=7 * np.log(rows.v)), "projected", draws=20)
+    assert (flat["a"], flat["b"]) == pytest.approx((0, 1), abs=1e-8) and flat["law_r2"] < 0
+
+
+def test_precision_says_what_its_table_holds():
+    rows = precision.prepared(laptop("precision"))
+    assert (rows.bits.dropna() >= np.log2(rows.n)[rows.bits.notna()]).all()  # no network is below the floor
+    best = precision.fewest(rows)
+    floor = np.log2(rows.n.iloc[0])
+    near = [figures.LABELS[method] for method in ("trained", "block-convex")]
+    assert list(best.index[:2]) == near and (best["bits per fact"][:2] / floor).between(4, 6).all()
+    assert list(best.index[best["width"] != "1 ×"]) == [figures.LABELS["max-margin"]]
+    tight = rows[rows.room == 1]
+    parameters = tight.groupby("method").per_fact.median()
+    order = tight.groupby("method").bits.median()
+    assert parameters["encoder-decoder"] < parameters["one-hot"] and order["encoder-decoder"] > order["one-hot"]
+    assert set(tight[tight.method.isin(["trained", "block-convex", "max-margin"])].scheme) == {"int8"}
+    assert set(tight[tight.method == "encoder-decoder"].scheme) == {"fp16"}
+    assert (tight.recall_fp8 <= tight.recall_int8)[tight.method != "encoder-decoder"].all()
+
+
+@pytest.mark.parametrize("page", [usable_shown, noise_floor, block_facts, frontier, code_dimension, precision])
+def test_findings_are_numbers_and_without_tables_say_so(page, monkeypatch):
+    if "not here" not in page.findings():
+        assert len(said(page)) > 5 and "nan" not in page.findings()
+    monkeypatch.setattr(store, "stored", lambda *_: None)
+    assert "not here" in page.findings() and not said(page)

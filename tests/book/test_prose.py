@@ -1,0 +1,129 @@
+"""The findings of pages: their numbers are those of the tables, and what their words say of the numbers holds."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from factbook import airports, baselines, buckets, build_times, challenge, prose, store
+
+WRITERS = {
+    "facts": (baselines.findings, ["baselines"]),
+    "encoder": (buckets.findings, ["encoder", "encoder_gradient"]),
+    "build_cost": (build_times.findings, ["build_cost", "build_cost_large"]),
+    "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
+    "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
+}
+
+
+def tables(page: str) -> list[pd.DataFrame]:
+    return [store.stored(name, "laptop") for name in WRITERS[page][1]]
+
+
+@pytest.mark.parametrize("page", WRITERS)
+def test_findings_are_sentences_with_numbers(page):
+    write, names = WRITERS[page]
+    text = prose.findings(write, *names).data
+    assert text.count("\n- ") + 1 == len(write(*tables(page)))
+    for sentence in text.split("\n"):
+        assert sentence.startswith("- ") and sentence.endswith(".") and re.search(r"\d", sentence), sentence
+        assert "nan" not in sentence
+
+
+def test_a_missing_table_is_named():
+    assert "results/laptop/no_such.csv" in prose.findings(lambda table: [], "no_such").data
+
+
+@pytest.mark.parametrize(
+    "share, words",
+    [(0, "0%"), (0.0004, "0.1%"), (0.004, "0.4%"), (0.05, "5%"), (0.973, "97%"), (0.9999, "99.9%"), (1, "100%")],
+)
+def test_shares_never_round_to_nothing_or_all(share, words):
+    assert prose.percent(share) == words
+
+
+# --- what the words say ------------------------------------------------------------------------------------------
+
+
+def test_only_countries_need_the_network():
+    (table,) = tables("facts")
+    recall, size = (table.pivot(index="way", columns="relation", values=name) for name in ("recall", "n_params"))
+    network, linear = baselines.NETWORK, baselines.LOG_LOSS
+    assert (recall.loc[network] == 1).all() and recall.country.drop(network).max() < 0.99
+    assert size.country[network] == size.country.drop(baselines.NEAREST).min()
+    for relation in ("city", "iata"):
+        assert recall[relation][linear] == 1 and size[relation][linear] < size[relation][network]
+    assert recall.city[baselines.NEAREST] > 0.5 > 0.1 > recall.iata[baselines.NEAREST]
+
+
+def test_no_error_compounds_and_gradient_steps_save():
+    errors, both = tables("encoder")
+    growth = (errors.last_quarter / errors.first_quarter).groupby(errors.n_facts).median()
+    assert growth.max() < 4 and growth.iloc[-1] < 1.5 * growth.iloc[0]  # "a few times, however many lie between"
+    ratio = (both.gradient / both.closed).groupby([both.d, both.n_facts]).median()
+    assert ratio.max() < 1 and 0.45 < ratio.min() < 0.55  # "fewer parameters, at best half"
+
+
+def test_attention_leaves_less_than_the_memory_takes():
+    table, training, _ = tables("airports_block")
+    assert (table.relation == "country").all() and (table[["recall", "adaptive_recall", "certified"]] == 1).all(
+        axis=None
+    )
+    assert (table.noise_largest < table.tolerance_smallest).all()
+    assert training.noise.min() > 1000 * table.noise_largest.max() and (training.sharp_recall == 1).all()
+    assert (training.through == 1).all()  # "leaves every key nearest to itself"
+
+
+def test_a_construction_may_be_slower_than_training():
+    table, large = tables("build_cost")
+    seconds = build_times.summary(table).cpu_s
+    assert seconds["max-margin"] > seconds["trained"] and seconds.idxmin() == "data-dependent"
+    assert large.peak_mb.max() < 1.2 * 1e3  # "within about one gigabyte"
+
+
+def test_where_systems_pass_training():
+    table, _ = tables("challenge")
+    one, several = (challenge.shares(table, rung) for rung in ("one", "several"))
+    assert (several > 1).all() and (one[one.index >= 128] > 1).all() and (one[one.index < 64] < 1).all()
+    assert 0.95 < one[64] < 1.1  # "passes training near d = 64"
+
+
+# --- the numbers, on tables written here -------------------------------------------------------------------------
+
+
+def test_the_tour_s_numbers_are_those_of_the_table():
+    recalls = {"city": (0.5, 0.6, 1.0, 1.0), "country": (0.25, 0.5, 0.75, 1.0), "iata": (0.1, 0.2, 0.3, 1.0)}
+    rows = [
+        {"relation": relation, "way": way, "n_facts": 100, "recall": share, "n_params": size}
+        for relation, shares in recalls.items()
+        for way, share, size in zip(baselines.WAYS, shares, (0, 1600, 1600, 800))
+    ]
+    first, second, third, fourth = baselines.findings(pd.DataFrame(rows))
+    assert "each of 100 airports, recall 100%, in 8.00 parameters" in first
+    assert "right for 25% of them" in second and "for 75%, with 16 parameters a fact (50% in closed" in second
+    assert "for 50%, where the nearest IATA code is for 10%" in third
+    assert "stores all cities when" in fourth and "takes 8 for the cities." in fourth
+    assert len(baselines.findings(pd.DataFrame(rows).assign(recall=0.5))) == 3
+
+
+def test_the_encoder_s_numbers_are_those_of_the_tables():
+    rows = [(10, "float64", 2e-15, 4e-15), (10, "float32", 2e-7, 4e-7), (90, "float64", 1e-15, 3e-15)]
+    errors = pd.DataFrame(rows, columns=["n_facts", "dtype", "first_quarter", "last_quarter"])
+    both = pd.DataFrame({"d": [4, 4, 4], "n_facts": [8, 8, 16], "closed": 100, "gradient": [50, 60, None]})
+    first, second, third = buckets.findings(errors, both)
+    assert "up to 90 facts" in first and "below 1e-14 in float64 and 1e-6 in float32" in first
+    assert "2.0 times as far off as the first with 10 facts, and 3.0 times with 90" in second
+    assert "0.55 to 0.55" in third and "2 of 3 runs" in third
+
+
+def test_listed_shares_name_their_d():
+    from factbook.challenge.findings import listed
+
+    assert listed(pd.Series({16: 0.5, 32: 1.25})) == "50% (d = 16), 125% (32)"
+
+
+def test_named_pairs_are_two_hot():
+    facts = challenge.named_pairs({("a", "x"): "yes", ("a", "y"): "no", ("b", "x"): "no"})
+    assert facts.keys.tolist() == [[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0]]
+    assert [facts.value_names[target] for target in facts.targets] == ["yes", "no", "no"]
+    assert facts.key_names == ("a x", "a y", "b x")
