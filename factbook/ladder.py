@@ -256,7 +256,7 @@ def drawn(live: pd.DataFrame, profile: str) -> Figure:
     for ax, rows in zip(axes[0], panels):
         n = np.geomspace(rows.n_facts.min(), rows.n_facts.max(), 50)
         ax.plot(n, floor(n), color="grey", linestyle="--")
-        ends = {"floor": (n[-1], floor(n[-1]))}
+        ends = {"floor": (float(n[-1]), float(floor(n[-1:])[0]))}
         for rung in DRAWN:
             of_rung = rows[rows.rung == rung].dropna()
             if of_rung.n_facts.nunique() < 2:
