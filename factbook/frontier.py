@@ -39,7 +39,7 @@ Setting = tuple[str, dict[str, Any], float, float | None]  # method, options, no
 def series(profile: str) -> dict[str, dict[str, Setting]]:
     """Kind → name of a setting → the setting; whitening is of spiked values, None for spherical ones."""
     n, d = SIZES[profile]
-    gated = {"encoder": "random-gates"}
+    gated: dict[str, Any] = {"encoder": "random-gates"}
     bilinear = gated | {"gate": "identity"}
 
     def codes(options: dict[str, Any], fills: tuple[float, ...], lengths: tuple[int, ...]) -> dict[str, Setting]:
@@ -52,7 +52,7 @@ def series(profile: str) -> dict[str, dict[str, Setting]]:
     def widths(method: str, each: tuple[int, ...], degrees: float = 0, **options: Any) -> dict[str, Setting]:
         return {f"{p} a fact": (method, {"width": -(-int(p * n) // (3 * d))} | options, degrees, None) for p in each}
 
-    every = {
+    every: dict[str, dict[str, Setting]] = {
         "bilinear gates": codes(bilinear, (1.0, 0.7, 0.5, 0.35), (5, 6, 8, 12)),
         "SiLU gates": codes(gated, (1.0, 0.5), (6, 12)),
         "ReLU buckets": codes({"gate": "relu"}, (1.0, 0.5), (5, 10)),
@@ -219,9 +219,9 @@ def losses(rows: pd.DataFrame) -> Figure:
         axes.set(xscale="log", yscale="log")
     panels[0].set(xlabel="parameters per fact", ylabel="lost of what gets through attention [%]")
     panels[1].set(xlabel="angle that 95% of the keys tolerate [degrees]")
-    panels[0].set_xticks(ticks := [5, 10, 20, 50, 100], list(map(str, ticks)))
-    panels[1].set_xticks(ticks := [0.1, 0.3, 1, 3, 10], ["≤ 0.1", *map(str, ticks[1:])])
-    panels[0].set_yticks(ticks := [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100], ["≤ 0.2", *map(str, ticks[1:])])
+    panels[0].set_xticks(costs := [5, 10, 20, 50, 100], list(map(str, costs)))
+    panels[1].set_xticks(angles := [0.1, 0.3, 1, 3, 10], ["≤ 0.1", *map(str, angles[1:])])
+    panels[0].set_yticks(lost := [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100], ["≤ 0.2", *map(str, lost[1:])])
     for axes in panels:
         axes.minorticks_off()
     place = {"transform": panels[1].get_yaxis_transform(), "va": "top", "fontsize": 9}

@@ -53,7 +53,7 @@ def trained_cost(facts: fc.FactSet, seed: int, steps: int) -> float:
 
     Every width gets one training of the same number of steps, so that geometries alone differ.
     """
-    options = {"seed": seed, "steps": steps, "descent": "adam"}
+    options: dict[str, Any] = {"seed": seed, "steps": steps, "descent": "adam"}
     start = 4 * len(facts) // facts.d
     widest = fc.construct(facts, "trained", width=16 * start, strict=False, **options)
     if len(widest.lost):

@@ -98,7 +98,7 @@ def prepared(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def left_over(
-    attention: str, n_facts: int, d: int, run: int, seed: int, *, training: dict[str, int], device: str
+    attention: str, n_facts: int, d: int, run: int, seed: int, *, training: dict[str, Any], device: str
 ) -> dict[str, Any]:
     """The L2 error of what attention hands on, of the mean and of the worst of 4,096 sequences."""
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)

@@ -206,6 +206,7 @@ def _mark(ax: Axes, runs: pd.DataFrame, method: str, values: str, y: float) -> N
     look = method if method in figures.COLOURS else "hebbian"
     colour = "#7F7F7F" if values == "sphere" else figures.COLOURS[look]
     kept = runs.per_fact.dropna()
+    style: dict[str, Any]
     if len(kept):
         marker = "." if values == "sphere" else figures.MARKERS[look]
         style = {"marker": marker, "markerfacecolor": "white" if values == "whitened" else colour, "capsize": 2.5}
