@@ -39,7 +39,7 @@ Setting = tuple[str, dict[str, Any], float, float | None]  # method, options, no
 def series(profile: str) -> dict[str, dict[str, Setting]]:
     """Kind → name of a setting → the setting; whitening is of spiked values, None for spherical ones."""
     n, d = SIZES[profile]
-    gated: dict[str, Any] = {"encoder": "random-gates"}
+    gated = {"encoder": "random-gates"}
     bilinear = gated | {"gate": "identity"}
 
     def codes(options: dict[str, Any], fills: tuple[float, ...], lengths: tuple[int, ...]) -> dict[str, Setting]:
@@ -211,20 +211,28 @@ def losses(rows: pd.DataFrame) -> Figure:
         for kind, (colour, marker) in LOOK.items():
             by = rows[rows.kind == kind].groupby("setting", sort=False)[[column, "lost"]]
             low, middle, high = by.min(), by.median(), by.max()
-            bars = {f"{at}err": [middle[c] - low[c], high[c] - middle[c]] for at, c in (("x", column), ("y", "lost"))}
-            style = {"color": figures.COLOURS[colour], "marker": marker, "linestyle": "", "elinewidth": 0.7}
+            bars: dict[str, Any] = {
+                f"{at}err": [middle[c] - low[c], high[c] - middle[c]] for at, c in (("x", column), ("y", "lost"))
+            }
+            style: dict[str, Any] = {
+                "color": figures.COLOURS[colour],
+                "marker": marker,
+                "linestyle": "",
+                "elinewidth": 0.7,
+            }
             if len(middle):
                 axes.errorbar(middle[column], middle.lost, **bars, label=kind, **style)
         axes.axhline(100 * (1 - USABLE), color="grey", linestyle=":")
         axes.set(xscale="log", yscale="log")
     panels[0].set(xlabel="parameters per fact", ylabel="lost of what gets through attention [%]")
     panels[1].set(xlabel="angle that 95% of the keys tolerate [degrees]")
-    panels[0].set_xticks(costs := [5, 10, 20, 50, 100], list(map(str, costs)))
-    panels[1].set_xticks(angles := [0.1, 0.3, 1, 3, 10], ["≤ 0.1", *map(str, angles[1:])])
-    panels[0].set_yticks(lost := [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100], ["≤ 0.2", *map(str, lost[1:])])
+    panels[0].set_xticks(ticks := [5, 10, 20, 50, 100], list(map(str, ticks)))
+    panels[1].set_xticks([0.1, 0.3, 1, 3, 10], ["≤ 0.1", "0.3", "1", "3", "10"])
+    shares = [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
+    panels[0].set_yticks(shares, ["≤ 0.2", *(f"{share:g}" for share in shares[1:])])
     for axes in panels:
         axes.minorticks_off()
-    place = {"transform": panels[1].get_yaxis_transform(), "va": "top", "fontsize": 9}
+    place: dict[str, Any] = {"transform": panels[1].get_yaxis_transform(), "va": "top", "fontsize": 9}
     panels[1].text(0.01, 100 * (1 - USABLE) - 0.03, "usable below the line", color="#595959", **place)
     figures.legend_below(figure, panels[0])
     return figure

@@ -227,9 +227,13 @@ def losses(rows: pd.DataFrame) -> Figure:
         part = rows[(rows.method == method) & (rows.room == 1)]
         lost = 100 * (1 - part[[f"recall_{s}" for s in COARSE_FIRST]]).clip(lower=least / 100)
         middle = lost.median()
-        style: dict[str, Any] = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method]}
+        style: dict[str, Any] = {
+            "color": figures.COLOURS[method],
+            "marker": figures.MARKERS[method],
+            "label": _label(method),
+        }
         bars = [middle - lost.min(), lost.max() - middle]
-        axes.errorbar(range(len(COARSE_FIRST)), middle, yerr=bars, capsize=2, label=_label(method), **style)
+        axes.errorbar(range(len(COARSE_FIRST)), middle, yerr=bars, capsize=2, **style)
     axes.set_xticks(range(len(COARSE_FIRST)), COARSE_FIRST)
     axes.set(yscale="log", xlabel="format of the weights", ylabel="facts lost")
     axes.set_yticks(ticks := [least, 1, 10, 100], ["none", *(f"{tick}%" for tick in ticks[1:])])
