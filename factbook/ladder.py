@@ -255,7 +255,7 @@ def drawn(live: pd.DataFrame, profile: str) -> Figure:
     for ax, rows in zip(axes[0], panels):
         n = np.geomspace(rows.n_facts.min(), rows.n_facts.max(), 50)
         ax.plot(n, floor(n), color="grey", linestyle="--")
-        ends = {"floor": (float(n[-1]), float(floor(n[-1])))}
+        ends = {"floor": (float(n[-1]), float(floor(n[-1:])[0]))}
         for rung in DRAWN:
             of_rung = rows[rows.rung == rung].dropna()
             if of_rung.n_facts.nunique() < 2:
@@ -265,7 +265,7 @@ def drawn(live: pd.DataFrame, profile: str) -> Figure:
             within = n[n <= of_rung.n_facts.max() * 1.001]
             ax.plot(within, law(within), color=figures.COLOURS[rung], linewidth=1)
             last = of_rung[of_rung.n_facts == of_rung.n_facts.max()]
-            ends[rung] = (float(last.n_facts.iloc[0]), float(last.n_params.median()))
+            ends[rung] = (last.n_facts.iloc[0], last.n_params.median())
         ax.set(xscale="log", yscale="log", xlabel="facts n", ylabel="parameters at 100% recall (dense)")
         ax.set_title(f"d = {rows.d.iloc[0]}")
         ax.set_xticks(sorted(rows.n_facts.unique()), labels=[f"{n:,}" for n in sorted(rows.n_facts.unique())])

@@ -206,15 +206,23 @@ def _mark(ax: Axes, runs: pd.DataFrame, method: str, values: str, y: float) -> N
     look = method if method in figures.COLOURS else "hebbian"
     colour = "#7F7F7F" if values == "sphere" else figures.COLOURS[look]
     kept = runs.per_fact.dropna()
-    style: dict[str, Any]
     if len(kept):
         marker = "." if values == "sphere" else figures.MARKERS[look]
-        style = {"marker": marker, "markerfacecolor": "white" if values == "whitened" else colour, "capsize": 2.5}
+        style: dict[str, Any] = {
+            "marker": marker,
+            "markerfacecolor": "white" if values == "whitened" else colour,
+            "capsize": 2.5,
+        }
         bars = [[kept.median() - kept.min()], [kept.max() - kept.median()]]
         ax.errorbar(kept.median(), y, xerr=bars, color=colour, **style)
     if lost := len(runs) - len(kept):
         left = len(kept) > 0 and kept.max() > 1000  # the mark stands where the words would
         best = runs[runs.per_fact.isna()].recall.max()
         words = f"{values}: {lost} of {len(runs)} lost" + f", ≤ {100 * best:.1f}%" * math.isfinite(best)
-        style = {"va": "center", "fontsize": 8.5, "color": "#222222", "transform": ax.get_yaxis_transform()}
-        ax.text(0.7 if left else 0.985, y, words, ha="right", bbox={"fc": "white", "ec": "none", "pad": 0.5}, **style)
+        place: dict[str, Any] = {
+            "va": "center",
+            "fontsize": 8.5,
+            "color": "#222222",
+            "transform": ax.get_yaxis_transform(),
+        }
+        ax.text(0.7 if left else 0.985, y, words, ha="right", bbox={"fc": "white", "ec": "none", "pad": 0.5}, **place)

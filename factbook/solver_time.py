@@ -144,8 +144,8 @@ def drawn_growth(rows: pd.DataFrame, profile: str) -> Figure:
     for ax, (axis, other) in zip(axes, (("v", "d"), ("d", "v"))):
         kept, law = growth(rows, profile, axis)
         figures.plot_spread(ax, kept, axis, "solve", "separators", linestyle="none", label=None)
-        sizes = np.sort(kept[axis].unique())
-        ax.plot(sizes, law(sizes), color=figures.COLOURS["separators"], linewidth=1)
+        sizes = sorted(kept[axis].unique())
+        ax.plot(sizes, law(np.array(sizes)), color=figures.COLOURS["separators"], linewidth=1)
         words = f"${axis}^{{{law.exponent:.2f}}}$"
         ax.annotate(words, (sizes[-2], law(sizes[-2])), (-8, 8), textcoords="offset points", ha="right", fontsize=12)
         ax.set(xscale="log", yscale="log", title=f"{other} = {SIZES[profile]['at'][other]:,}")
