@@ -104,7 +104,8 @@ def alone(facts: fc.FactSet, method: str, seed: int) -> int:
 def cost(method: str, n_facts: int, d: int, seed: int, *, profile: str, device: str) -> dict[str, Any]:
     """Parameters that n facts cost behind either attention (NaN: more than the limit a fact) and alone."""
     facts, largest = fc.spherical_facts(n_facts, d, seed=seed).to(device), _largest(method, profile)
-    row, least = {"device": facts.keys.device}, alone(facts, method, seed)
+    row: dict[str, Any] = {"device": facts.keys.device}
+    least = alone(facts, method, seed)
     for kind, end in (("trained", ""), ("solved", "_solved")):
         arrived = _handed(kind, n_facts, d, seed, profile, device)
         row[f"through{end}"] = float(arrived.through.double().mean())

@@ -164,7 +164,12 @@ def _against_bound(axes: Axes, rows: pd.DataFrame, kind: str) -> None:
     rows = rows.assign(bound=bound(rows), short=rows[kind] <= rows.d / 2)
     by = rows.groupby(["geometry", "v", "d"])
     low, middle, high = (getattr(by[["bound", kind]], name)() for name in ("min", "median", "max"))
-    look = {"color": figures.COLOURS[kind], "marker": figures.MARKERS[kind], "linestyle": "", "elinewidth": 0.7}
+    look: dict[str, Any] = {
+        "color": figures.COLOURS[kind],
+        "marker": figures.MARKERS[kind],
+        "linestyle": "",
+        "elinewidth": 0.7,
+    }
     for within, filled in ((by.short.all(), "full"), (~by.short.all(), "none")):
         bars = [(middle - low)[within][kind], (high - middle)[within][kind]]
         axes.errorbar(middle[within].bound, middle[within][kind], yerr=bars, fillstyle=filled, alpha=0.8, **look)

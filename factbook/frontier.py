@@ -52,7 +52,7 @@ def series(profile: str) -> dict[str, dict[str, Setting]]:
     def widths(method: str, each: tuple[int, ...], degrees: float = 0, **options: Any) -> dict[str, Setting]:
         return {f"{p} a fact": (method, {"width": -(-int(p * n) // (3 * d))} | options, degrees, None) for p in each}
 
-    every = {
+    every: dict[str, dict[str, Setting]] = {
         "bilinear gates": codes(bilinear, (1.0, 0.7, 0.5, 0.35), (5, 6, 8, 12)),
         "SiLU gates": codes(gated, (1.0, 0.5), (6, 12)),
         "ReLU buckets": codes({"gate": "relu"}, (1.0, 0.5), (5, 10)),
@@ -211,8 +211,15 @@ def losses(rows: pd.DataFrame) -> Figure:
         for kind, (colour, marker) in LOOK.items():
             by = rows[rows.kind == kind].groupby("setting", sort=False)[[column, "lost"]]
             low, middle, high = by.min(), by.median(), by.max()
-            bars = {f"{at}err": [middle[c] - low[c], high[c] - middle[c]] for at, c in (("x", column), ("y", "lost"))}
-            style = {"color": figures.COLOURS[colour], "marker": marker, "linestyle": "", "elinewidth": 0.7}
+            bars: dict[str, Any] = {
+                f"{at}err": [middle[c] - low[c], high[c] - middle[c]] for at, c in (("x", column), ("y", "lost"))
+            }
+            style: dict[str, Any] = {
+                "color": figures.COLOURS[colour],
+                "marker": marker,
+                "linestyle": "",
+                "elinewidth": 0.7,
+            }
             if len(middle):
                 axes.errorbar(middle[column], middle.lost, **bars, label=kind, **style)
         axes.axhline(100 * (1 - USABLE), color="grey", linestyle=":")
@@ -220,11 +227,12 @@ def losses(rows: pd.DataFrame) -> Figure:
     panels[0].set(xlabel="parameters per fact", ylabel="lost of what gets through attention [%]")
     panels[1].set(xlabel="angle that 95% of the keys tolerate [degrees]")
     panels[0].set_xticks(ticks := [5, 10, 20, 50, 100], list(map(str, ticks)))
-    panels[1].set_xticks(ticks := [0.1, 0.3, 1, 3, 10], ["≤ 0.1", *map(str, ticks[1:])])
-    panels[0].set_yticks(ticks := [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100], ["≤ 0.2", *map(str, ticks[1:])])
+    panels[1].set_xticks([0.1, 0.3, 1, 3, 10], ["≤ 0.1", "0.3", "1", "3", "10"])
+    shares = [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
+    panels[0].set_yticks(shares, ["≤ 0.2", *(f"{share:g}" for share in shares[1:])])
     for axes in panels:
         axes.minorticks_off()
-    place = {"transform": panels[1].get_yaxis_transform(), "va": "top", "fontsize": 9}
+    place: dict[str, Any] = {"transform": panels[1].get_yaxis_transform(), "va": "top", "fontsize": 9}
     panels[1].text(0.01, 100 * (1 - USABLE) - 0.03, "usable below the line", color="#595959", **place)
     figures.legend_below(figure, panels[0])
     return figure

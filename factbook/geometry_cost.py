@@ -23,6 +23,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "laptop": {"d": 32, "n": [128, 256], "steps": 300},
     "paper": {"d": 64, "n": [512, 1024, 2048], "steps": 4000},
 }
+DRAWS = {"smoke": 2, "laptop": 3, "paper": 3}
 SMOKE = ["sphere", "spiked 4", "low-rank 0.1"]
 COSTS = {"encoder_decoder": "encoder-decoder", "trained": "trained"}
 TITLES = COSTS | {"optimised": "optimised D"}
@@ -53,7 +54,7 @@ def trained_cost(facts: fc.FactSet, seed: int, steps: int) -> float:
 
     Every width gets one training of the same number of steps, so that geometries alone differ.
     """
-    options = {"seed": seed, "steps": steps, "descent": "adam"}
+    options: dict[str, Any] = {"seed": seed, "steps": steps, "descent": "adam"}
     start = 4 * len(facts) // facts.d
     widest = fc.construct(facts, "trained", width=16 * start, strict=False, **options)
     if len(widest.lost):
@@ -99,7 +100,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
         for n in size["n"]
         for geometry in (SMOKE if profile == "smoke" else GEOMETRIES)
         for kind in ("raw", "whitened")
-        for s in range(seed, seed + 3)
+        for s in range(seed, seed + DRAWS[profile])
     ]
     run = partial(measure, steps=size["steps"], device=device)
     return with_columns(store.resume(store.results_file("geometry", profile), jobs, run, device=device))

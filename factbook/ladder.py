@@ -34,6 +34,7 @@ PROPORTIONAL = {  # n = α d², α from 1/4 to 4
 }
 GATES = {"smoke": [(16, 16)], "laptop": [(n, 64) for n in (256, 512, 1024)] + [(506, 90), (1012, 90)]}
 GATES["paper"] = GATES["laptop"] + [(2025, 90), (1024, 128), (2048, 128)]
+DRAWS = {"smoke": 1, "laptop": 3, "paper": 3}
 STEPS = {"smoke": 60, "laptop": 2000, "paper": 4000}
 DRAWN = ("ntk", "hebbian", "paper-codes", "encoder-decoder", "block-convex", "trained")  # the others: the comparison
 BETWEEN = ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex")  # between NTK and training
@@ -110,7 +111,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
         {"rung": rung, "n_facts": n, "d": d, "seed": s}
         for n, d in dict.fromkeys(SIZES[profile] + PROPORTIONAL[profile])
         for rung in methods(profile)
-        for s in range(seed, seed + 3)
+        for s in range(seed, seed + DRAWS[profile])
         if not left_out(rung, n, d, profile)
     ]
     run = partial(cost, profile=profile, device=device)
@@ -128,7 +129,7 @@ def ntk_gates(profile: str, seed: int, device: str) -> pd.DataFrame:
     jobs = [
         {"gate": gate, "n_facts": n, "d": d, "seed": s}
         for n, d in GATES[profile]
-        for s in range(seed, seed + 3)
+        for s in range(seed, seed + DRAWS[profile])
         for gate in ("identity", "relu")
     ]
     rows = store.resume(store.results_file("ntk_gates", profile), jobs, units, device=device)
@@ -255,7 +256,7 @@ def drawn(live: pd.DataFrame, profile: str) -> Figure:
     for ax, rows in zip(axes[0], panels):
         n = np.geomspace(rows.n_facts.min(), rows.n_facts.max(), 50)
         ax.plot(n, floor(n), color="grey", linestyle="--")
-        ends = {"floor": (n[-1], floor(n[-1]))}
+        ends = {"floor": (float(n[-1]), float(floor(n[-1:])[0]))}
         for rung in DRAWN:
             of_rung = rows[rows.rung == rung].dropna()
             if of_rung.n_facts.nunique() < 2:

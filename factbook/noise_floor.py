@@ -98,7 +98,7 @@ def prepared(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def left_over(
-    attention: str, n_facts: int, d: int, run: int, seed: int, *, training: dict[str, int], device: str
+    attention: str, n_facts: int, d: int, run: int, seed: int, *, training: dict[str, Any], device: str
 ) -> dict[str, Any]:
     """The L2 error of what attention hands on, of the mean and of the worst of 4,096 sequences."""
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
@@ -205,7 +205,7 @@ def by_form(rows: pd.DataFrame) -> Figure:
     for axes, rule, title in zip(panels, (USUAL, FIXED), ("4 × the smallest width", "16 d units")):
         for (d, part), marker in zip(white[white.width == rule].groupby("d"), "os^"):
             for column, dash, filled in (("random", "-", "full"), ("worst", "--", "none")):
-                style = {"color": colours[d], "marker": marker, "fillstyle": filled, "linestyle": dash}
+                style: dict[str, Any] = {"color": colours[d], "marker": marker, "fillstyle": filled, "linestyle": dash}
                 figures.plot_spread(axes, part, "share", column, "hebbian", label=f"d = {d}, {column}", **style)
         axes.plot(line, np.sqrt(line), color="black", linewidth=1, label="claimed form")
         axes.set(xscale="log", yscale="log", xlabel="d / (n ln n)", title=title)
@@ -233,7 +233,7 @@ def by_parameters(rows: pd.DataFrame) -> Figure:
             by = met[met.memory == name].groupby("width")
             x, floor = by.per_fact.median(), by[column].agg(["min", "median", "max"]).clip(lower=1e-3)
             bars = [floor["median"] - floor["min"], floor["max"] - floor["median"]]
-            style = {"color": colours[name], "marker": figures.MARKERS.get(name, "X"), "capsize": 2}
+            style: dict[str, Any] = {"color": colours[name], "marker": figures.MARKERS.get(name, "X"), "capsize": 2}
             axes.errorbar(x, floor["median"], yerr=bars, label=NAMES.get(name, name), **style)
         axes.set(xscale="log", yscale="log", xlabel="parameters per fact", title=f"{column} directions")
         axes.set_xticks(ticks := [5, 10, 20, 50, 100, 200, 500], list(map(str, ticks)))

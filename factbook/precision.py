@@ -227,7 +227,11 @@ def losses(rows: pd.DataFrame) -> Figure:
         part = rows[(rows.method == method) & (rows.room == 1)]
         lost = 100 * (1 - part[[f"recall_{s}" for s in COARSE_FIRST]]).clip(lower=least / 100)
         middle = lost.median()
-        style = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method], "label": _label(method)}
+        style: dict[str, Any] = {
+            "color": figures.COLOURS[method],
+            "marker": figures.MARKERS[method],
+            "label": _label(method),
+        }
         bars = [middle - lost.min(), lost.max() - middle]
         axes.errorbar(range(len(COARSE_FIRST)), middle, yerr=bars, capsize=2, **style)
     axes.set_xticks(range(len(COARSE_FIRST)), COARSE_FIRST)
@@ -249,7 +253,7 @@ def bits(rows: pd.DataFrame) -> Figure:
         y = names.index(method) + (0 if method == "one-hot" else dict(zip(ROOMS, (-0.27, 0, 0.27)))[room])
         bars = [[kept.median() - kept.min()], [kept.max() - kept.median()]]
         base = method.split(",")[0]
-        style = {"color": figures.COLOURS[base], "marker": figures.MARKERS[base], "markersize": 4.5}
+        style: dict[str, Any] = {"color": figures.COLOURS[base], "marker": figures.MARKERS[base], "markersize": 4.5}
         axes.errorbar(kept.median(), y, xerr=bars, capsize=2, **style)
         words = f"{room:g} ×: " + "/".join(s for s in COARSE_FIRST if (part.scheme == s).any())
         words += f", {len(part) - len(kept)} lose facts" * (len(kept) < len(part))

@@ -20,6 +20,7 @@ from factbook import figures, geometries, store
 
 SIZES = {"smoke": {"n": 24, "d": 8}, "laptop": {"n": 256, "d": 32}, "paper": {"n": 3072, "d": 384}}
 WHOLE = {"smoke": SIZES["smoke"], "laptop": {"n": 1024, "d": 384}, "paper": {"n": 4096, "d": 384}}
+DRAWS = {"smoke": 1, "laptop": 3, "paper": 3}
 STEPS = {"smoke": 60, "laptop": 500, "paper": 4000}
 DATA = ["airports", "MLP layer"]
 VALUES = ["sphere", "raw", "whitened"]
@@ -107,7 +108,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     """Every method on both data sets and their spheres, three samples; the missing runs are done first."""
     jobs = [
         {"method": method, "data": data, "values": values, **SIZES[profile], "seed": s}
-        for s in range(seed, seed + 3)
+        for s in range(seed, seed + DRAWS[profile])
         for method in (SMOKE if profile == "smoke" else METHODS)
         for data in DATA
         for values in VALUES
@@ -125,7 +126,7 @@ def uncut(profile: str, seed: int, device: str) -> pd.DataFrame:
         row = {"width": mlp.width, "per_fact": mlp.n_params / n, "recall": 1 - len(mlp.lost) / n}
         return row | {"device": facts.keys.device}
 
-    jobs = [{"values": v, **WHOLE[profile], "seed": s} for s in range(seed, seed + 3) for v in VALUES]
+    jobs = [{"values": v, **WHOLE[profile], "seed": s} for s in range(seed, seed + DRAWS[profile]) for v in VALUES]
     return store.resume(store.results_file("real_full", profile), jobs, run, device=device)
 
 
@@ -208,12 +209,21 @@ def _mark(ax: Axes, runs: pd.DataFrame, method: str, values: str, y: float) -> N
     kept = runs.per_fact.dropna()
     if len(kept):
         marker = "." if values == "sphere" else figures.MARKERS[look]
-        style = {"marker": marker, "markerfacecolor": "white" if values == "whitened" else colour, "capsize": 2.5}
+        style: dict[str, Any] = {
+            "marker": marker,
+            "markerfacecolor": "white" if values == "whitened" else colour,
+            "capsize": 2.5,
+        }
         bars = [[kept.median() - kept.min()], [kept.max() - kept.median()]]
         ax.errorbar(kept.median(), y, xerr=bars, color=colour, **style)
     if lost := len(runs) - len(kept):
         left = len(kept) > 0 and kept.max() > 1000  # the mark stands where the words would
         best = runs[runs.per_fact.isna()].recall.max()
         words = f"{values}: {lost} of {len(runs)} lost" + f", ≤ {100 * best:.1f}%" * math.isfinite(best)
-        style = {"va": "center", "fontsize": 8.5, "color": "#222222", "transform": ax.get_yaxis_transform()}
-        ax.text(0.7 if left else 0.985, y, words, ha="right", bbox={"fc": "white", "ec": "none", "pad": 0.5}, **style)
+        place: dict[str, Any] = {
+            "va": "center",
+            "fontsize": 8.5,
+            "color": "#222222",
+            "transform": ax.get_yaxis_transform(),
+        }
+        ax.text(0.7 if left else 0.985, y, words, ha="right", bbox={"fc": "white", "ec": "none", "pad": 0.5}, **place)

@@ -41,7 +41,7 @@ def facts_about(values: torch.Tensor, seed: int) -> fc.FactSet:
     """Random keys and a random permutation onto the values, centred and scaled to a mean square of 1."""
     centred = values - values.mean(0)
     scaled = centred / centred.square().sum(1).mean().sqrt()
-    random = fc.spherical_facts(*values.shape, seed=seed, dtype=torch.float64)
+    random = fc.spherical_facts(*values.shape, seed=seed, dtype=torch.float64).to(values.device)
     return fc.FactSet(random.keys, scaled, random.targets)
 
 

@@ -7,6 +7,7 @@ growth`` measured them in one go, on one machine.
 import time
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
@@ -144,7 +145,7 @@ def drawn_growth(rows: pd.DataFrame, profile: str) -> Figure:
         kept, law = growth(rows, profile, axis)
         figures.plot_spread(ax, kept, axis, "solve", "separators", linestyle="none", label=None)
         sizes = sorted(kept[axis].unique())
-        ax.plot(sizes, law(sizes), color=figures.COLOURS["separators"], linewidth=1)
+        ax.plot(sizes, law(np.array(sizes)), color=figures.COLOURS["separators"], linewidth=1)
         words = f"${axis}^{{{law.exponent:.2f}}}$"
         ax.annotate(words, (sizes[-2], law(sizes[-2])), (-8, 8), textcoords="offset points", ha="right", fontsize=12)
         ax.set(xscale="log", yscale="log", title=f"{other} = {SIZES[profile]['at'][other]:,}")

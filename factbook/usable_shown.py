@@ -1,5 +1,7 @@
 """What the page on constructed MLPs inside a transformer shows: findings, figures and tables of `factbook.usable`."""
 
+from typing import Any
+
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
@@ -138,7 +140,12 @@ def losses(rows: pd.DataFrame) -> Figure:
         lost = rows.assign(lost=100 * (1 - rows[column]).clip(lower=5e-4), at=rows.memory.map(names.index) + shift)
         by = lost.groupby("at").lost
         middle = by.median()
-        style = {"color": figures.COLOURS[look], "marker": figures.MARKERS[look], "label": label, "capsize": 2}
+        style: dict[str, Any] = {
+            "color": figures.COLOURS[look],
+            "marker": figures.MARKERS[look],
+            "label": label,
+            "capsize": 2,
+        }
         bars = [middle - by.min(), by.max() - middle]
         axes.errorbar(middle, middle.index, xerr=bars, linestyle="", **style)
     axes.set_yticks(range(len(names)), labels=names)
@@ -157,8 +164,10 @@ def tolerance(rows: pd.DataFrame) -> Figure:
     for method in dict.fromkeys(rows.memory.map(_method)):
         by = rows[rows.memory.map(_method) == method].groupby("memory", sort=False)[["angle", "lost"]]
         low, middle, high = by.min(), by.median(), by.max()
-        bars = {f"{axis}err": [middle[c] - low[c], high[c] - middle[c]] for axis, c in (("x", "angle"), ("y", "lost"))}
-        style = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method]}
+        bars: dict[str, Any] = {
+            f"{axis}err": [middle[c] - low[c], high[c] - middle[c]] for axis, c in (("x", "angle"), ("y", "lost"))
+        }
+        style: dict[str, Any] = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method]}
         style["label"] = figures.LABELS[method].split(",")[0]
         axes.errorbar(middle.angle, middle.lost, **bars, linestyle="", elinewidth=0.8, **style)
     axes.axvspan(rows.noise_50.min(), rows.noise_95.max(), color="grey", alpha=0.2, label="noise of the sequences")
@@ -179,7 +188,7 @@ def learning(rows: pd.DataFrame, profile: str) -> Figure:
         for (memory, schedule), part in rows.groupby(["memory", "schedule"], sort=False):
             drawn = part[[f"{column}_{step}" for step in moments]]
             method = "trained" if memory == usable.IN_PLACE else _method(memory)
-            style = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method], "capsize": 2}
+            style: dict[str, Any] = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method], "capsize": 2}
             style["linestyle"] = "-" if schedule == "attention-first" else "--"
             label = memory if memory == usable.IN_PLACE else f"{memory}, {schedule}"
             bars = [drawn.median() - drawn.min(), drawn.max() - drawn.median()]

@@ -1,6 +1,5 @@
 """The memorisation challenge: two-token look-ups by linear systems, and the study that compares them with training."""
 
-from factbook.challenge.findings import findings
 from factbook.challenge.pairs import count_right, named_pairs, pair_tables, pairs_network
 from factbook.challenge.study import (
     FITS,
@@ -18,6 +17,7 @@ from factbook.challenge.study import (
     shares,
     train,
 )
+from factbook.challenge.words import findings
 
 __all__ = [
     "FITS",

@@ -82,7 +82,8 @@ def edit_row(
         report, setting, tried = best_edit(model, new_facts, method, seed=seed, tune=tune, fixed=fixed)
     kept = {name: round(value, 5) for name, value in report._asdict().items() if name not in ("seconds", "peak_mb")}
     no_edit = evaluate_edit(model, new_facts, method="no_op", seed=seed, quick=True)
-    before = {"stored": round(no_edit.specificity, 5), "solves": len(model.facts["city"].solves)}
+    mlp: Any = model.facts["city"]
+    before = {"stored": round(no_edit.specificity, 5), "solves": len(mlp.solves)}
     how = {"setting": in_words(setting), "tried": tried, "device": model.device}
     return {"width": width, "edited": len(new_facts)} | kept | before | how
 

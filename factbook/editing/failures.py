@@ -70,7 +70,8 @@ def misrouted(model: FactLanguageModel, shifts: Iterable[float]) -> pd.DataFrame
     found = {}
     for shift in shifts:
         turned = copy.deepcopy(model)
-        turned.router[-1].bias.data[1] += shift
+        bias: Any = turned.router[-1].bias
+        bias.data[1] += shift
         turned.seen.clear()  # what the router said before
         routed = float(fact_positions(turned, "city", True).routed.double().mean())
         found[shift] = [routed, float(fact_accuracy(turned, "city", held_out=True).mean()), perplexity(turned)]

@@ -115,7 +115,8 @@ def edit_row(
     rounded = {name: round(value, 5) for name, value in report._asdict().items()}
     rounded["edit_seconds"] = rounded.pop("seconds")
     how = {"setting": in_words(setting), "tried": max(1, tried), "device": model.device}
-    return {"edited": len(new_facts)} | rounded | {"solves": len(model.facts["city"].solves)} | how
+    mlp: Any = model.facts["city"]
+    return {"edited": len(new_facts)} | rounded | {"solves": len(mlp.solves)} | how
 
 
 def sequence_row(

@@ -303,3 +303,13 @@ def test_every_figure_of_the_book_can_be_downloaded_and_is_in_the_gallery():
             for kind, data in figure.data.items():
                 (link,) = re.findall(rf'href="(\.\./_downloads/\w+/{figure.stem}\.{kind})"', text)
                 assert (BOOK / "notebooks" / link).read_bytes() == data
+
+
+def test_tables_are_found_in_the_modules_that_a_page_imports():
+    code = nbformat.v4.new_code_cell(
+        "from factbook import figures, ladder\ntable = ladder.table(profile, seed, device)"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[code])
+    assert pages.tables_named(notebook, "results_file")[:2] == ["capacity", "ntk_gates"]
+    code.source = "from factbook import figures"
+    assert pages.tables_named(notebook, "results_file") == []

@@ -117,7 +117,7 @@ def test_the_encoder_s_numbers_are_those_of_the_tables():
 
 
 def test_listed_shares_name_their_d():
-    from factbook.challenge.findings import listed
+    from factbook.challenge.words import listed
 
     assert listed(pd.Series({16: 0.5, 32: 1.25})) == "50% (d = 16), 125% (32)"
 
