@@ -1,7 +1,5 @@
 """Figures of the editing pages: medians over models and draws of edits as lines, smallest to largest as bars."""
 
-from collections.abc import Iterable
-
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -13,13 +11,13 @@ from factbook.editing.study import STYLE
 MEASURES = ("score", "efficacy", "specificity")
 
 
-def lines(ax: Axes, table: pd.DataFrame, x: str, y: str, methods: Iterable[str] = STYLE) -> None:
-    """``y`` against ``x``, one line a method that ``table`` holds."""
-    for method in methods:
+def lines(ax: Axes, table: pd.DataFrame, x: str, y: str, *, apart: float = 0.0) -> None:
+    """``y`` against ``x``, one line a method that ``table`` holds, moved ``apart`` in x where they would coincide."""
+    for number, method in enumerate(STYLE):
         grouped = table[table.method == method].groupby(x)[y]
         if len(middle := grouped.median()):
             bars = [middle - grouped.min(), grouped.max() - middle]
-            ax.errorbar(middle.index, middle, yerr=bars, capsize=3, **STYLE[method])
+            ax.errorbar(middle.index + apart * (number - 2), middle, yerr=bars, capsize=3, **STYLE[method])
 
 
 def crowds(table: pd.DataFrame) -> Figure:
@@ -30,7 +28,7 @@ def crowds(table: pd.DataFrame) -> Figure:
     for ax, measure in zip(axes.flat, MEASURES):
         lines(ax, table, "per_unit", measure)
         ax.set(title=measure, ylim=(0, 1.03))
-    lines(axes[1, 1], table, "per_unit", "change")
+    lines(axes[1, 1], table, "per_unit", "change", apart=0.4)
     reach = max(0.05, 1.1 * float(table.change.abs().max()))
     axes[1, 1].set(title="perplexity of other words, change [%]", ylim=(-reach, reach))
     axes[1, 1].axhline(0, color="0.5", linewidth=0.8, zorder=0)

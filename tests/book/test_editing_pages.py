@@ -1,0 +1,77 @@
+"""What the editing pages say holds in their tables, and what breaks a swap is measured as it is told."""
+
+import pandas as pd
+import pytest
+import torch
+
+import factcore as fc
+from factbook import store
+from factbook.editing import crowded, drawing, failures, words
+from factbook.editing.study import EDITORS, WEIGHT_EDITORS
+from factbook.editing.training import load_language_model
+from factcore.mlp import GatedMLP
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return {n: store.stored(f"editing{n}", "laptop") for n in ("", "_crowded", "_sequential", "_time")}
+
+
+def test_updates_fall_with_the_crowd_and_swaps_do_not(tables):
+    theirs = tables["_crowded"].query("values_of == 'permuted' and told == 'one'")
+    score = theirs.pivot_table(index="per_unit", columns="method", values="score", aggfunc="median")
+    assert list(score.index) == [8, 12, 16, 24, 32] and (theirs.groupby(["per_unit", "method"]).size() == 3).all()
+    assert all(score[name].is_monotonic_decreasing for name in WEIGHT_EDITORS)
+    assert score.swap.min() > 0.97 and score[list(WEIGHT_EDITORS)].loc[32].max() < 0.25
+    assert "(" in words.ratios().iloc[0, 0] and "5.4 times" in words.editing()
+
+
+def test_what_is_said_of_edits_at_eight_facts_a_unit(tables):
+    edits, sequence = tables[""], tables["_sequential"]
+    one = edits[(edits.edited == 1) & edits.method.isin(WEIGHT_EDITORS)]
+    assert one.groupby("method").score.median().min() > 0.97
+    assert (edits[edits.method.isin(["no_op", "chance"])].score <= 0.1).all()
+    kept = sequence.groupby("method").after_20.median()
+    assert set(kept.index) == set(EDITORS) and kept[list(WEIGHT_EDITORS)].max() < 0.5
+    assert kept.swap > 0.95 and kept["finetune with replay"] > 0.9
+
+
+def test_numbers_in_the_sentences_are_those_of_the_table(monkeypatch):
+    rows = [("swap", 1.0), ("memit", 0.5), ("rome", 0.2), ("alphaedit", 0.1), ("finetune", 0.9)]
+    packed = pd.DataFrame(
+        [
+            {
+                "method": m,
+                "score": s,
+                "per_unit": 32,
+                "values_of": "permuted",
+                "told": "one",
+                "seed": seed,
+                "share": 0.1,
+            }
+            for m, s in rows
+            for seed in range(2)
+        ]
+    ).assign(setting="tol=1.01")
+    monkeypatch.setattr(words, "_laptop", lambda name: packed)
+    assert "2.0 at 32" in words.crowds() and "AlphaEdit did best in 2 of 2" in words.crowds()
+    found = words.ratios()
+    assert found.loc[("permuted", "one", 32)].tolist() == ["2.00 (2.00 to 2.00)", "1.11 (1.11 to 1.11)"]
+    assert found.loc[("table", "all", 8)].tolist() == found.loc[("permuted", "one", 32)].tolist()  # beside it
+
+
+def test_the_figure_has_every_method_in_every_panel(tables):
+    figure = drawing.crowds(tables["_crowded"])
+    assert [len(ax.containers) for ax in figure.axes] == [len(crowded.METHODS)] * 4
+
+
+def test_a_slope_is_a_share_of_what_the_outputs_are_long():
+    model = load_language_model()
+    eye = torch.eye(model.d)
+    plain = GatedMLP(eye, None, eye, gate="relu")  # x where it is positive: slope 1 at the most
+    found = failures.right(model, plain)
+    assert 0 <= max(found) < 0.05 and fc.lipschitz(plain, model.fact_set("city")) == pytest.approx(1, rel=1e-3)
+    table = failures.steep(model, {"one-hot": {}, "hebbian": {"width": 512}}, 0)
+    assert table.slope["one-hot"] == 0 < table.slope["hebbian"] and (table["the MLP alone"] == 1).all()
+    away = failures.noise(model)
+    assert away.is_monotonic_increasing and away[0.5] < 1e-3 < 1 < away[1.0]
