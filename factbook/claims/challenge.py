@@ -12,6 +12,8 @@ from factbook.claims.judging import Finding, NoTable, Tables, claim, holds, sign
     "{cite:p}`handcoding2026`.",
     rule="our linear systems store fewer than the best training there, published or run here",
     page="challenge",
+    protocol="theirs: pairs, labels, widths and score of the post; its training by its description",
+    needs="networks of ours and trained ones at d = 128",
 )
 def hand_coded_against_training(tables: Tables) -> Finding:
     best = largest(tables("challenge"))
