@@ -32,7 +32,8 @@ ORIGINS: dict[str, Origin] = {
     "hebbian": Origin("drawn", "drawn", "linear solve"),
     "encoder-decoder": Origin("drawn", "linear solve", "linear solve", "certified convex"),
     "max-margin": Origin("drawn", "certified convex", "drawn"),
-    "block-convex": Origin(*["averaged, linear solve, prox-linear"] * 3),
+    "block-convex": Origin(*["drawn, linear solve, prox-linear"] * 3),
+    "pairs": Origin("drawn, linear solve", "", "linear solve"),
     "trained": Origin(*["linear solve, gradient training"] * 3),
 }
 OPTIONS: dict[str, Origin] = {  # the same methods with an option, and what has no name in the table of methods
@@ -41,7 +42,6 @@ OPTIONS: dict[str, Origin] = {  # the same methods with an option, and what has 
     "encoder-decoder, codes='projected' (the paper's)": Origin("drawn", "linear solve", "drawn", "certified convex"),
     "encoder-decoder, projection='optimised'": Origin("drawn", "linear solve", "gradient training", "certified convex"),
     "encoder-decoder, values affinely independent": Origin("drawn", "linear solve", "linear solve", "certified convex"),
-    "pairs (the memory challenge)": Origin("drawn", "linear solve", "linear solve"),
 }
 ATTENTION = {"solved for": "certified convex", "trained": "gradient training"}  # of the transformer's key projection
 

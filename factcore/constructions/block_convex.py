@@ -1,6 +1,6 @@
 """`block-convex`: fact-storing MLPs from a stated number of convex solves (ours, not in the papers).
 
-From a start by averages and linear least squares, prox-linear (Gauss–Newton-like) steps on the log loss: all matrices
+From a start by linear least squares, prox-linear (Gauss–Newton-like) steps on the log loss: all matrices
 move at once, with the outputs linearised where the weights stand and the step kept short, which makes each step a
 strongly convex problem.
 """
@@ -32,7 +32,7 @@ def block_convex(
 ) -> GatedMLP:
     """At most ``solves`` convex problems, fewer if every fact decodes before.
 
-    The first weights are averaged, then found by linear solves (`least_squares_start`). Steps are prox-linear, for all
+    The first weights are drawn, then found by linear solves (`least_squares_start`). Steps are prox-linear, for all
     matrices together: with the outputs linearised at the current weights, the step minimises the log loss
     Σ_i log Σ_j exp⟨F_i, v_j − v_f(i)⟩ plus (κ/2)‖step‖², and the share of it that lowers the true loss most is taken.
     It stops when its duality gap is at most ``tol`` times the objective, or after `MOST` iterations of L-BFGS;

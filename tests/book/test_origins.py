@@ -18,7 +18,7 @@ def test_every_method_has_a_row_and_every_word_a_meaning():
     assert list(origins.ORIGINS) == sorted(METHODS, key=list(origins.ORIGINS).index)
     for name, origin in (origins.ORIGINS | origins.OPTIONS).items():
         assert origins.kinds(origin) <= set(origins.KINDS), name
-        assert name.split(",")[0].split(" (")[0] in {*METHODS, "pairs"}
+        assert name.split(",")[0].split(" (")[0] in METHODS
 
 
 @pytest.mark.parametrize("name", METHODS)
