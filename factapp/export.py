@@ -18,6 +18,7 @@ SUFFIXES = (".pt", ".safetensors", ".onnx")
 _GATED = {  # as the reader of an export would write it in torch
     "step": "({z} > 0)",
     "relu": "relu({z})",
+    "gelu": "gelu({z})",
     "silu": "silu({z})",
     "identity": "{z}",
 }
@@ -85,6 +86,11 @@ def onnx_graph(memory: Memory) -> Any:
         hidden = node("Relu", z, out="gate")
     elif mlp.gate == "silu":
         hidden = node("Mul", z, node("Sigmoid", z, out="sigmoid"), out="gate")
+    elif mlp.gate == "gelu":  # z (1 + erf(z / √2)) / 2, erf in float32: runtimes have no other
+        single = node("Cast", node("Mul", z, number("root", 0.5**0.5), out="z_r"), out="z_32", to=TensorProto.FLOAT)
+        bent = node("Cast", node("Erf", single, out="erf_32"), out="erf", to=kind)
+        share = node("Mul", node("Add", bent, number("one", 1.0), out="lifted_erf"), number("half", 0.5), out="normal")
+        hidden = node("Mul", z, share, out="gate")
     if mlp.up is not None:
         constants["up"] = mlp.up.T
         hidden = node("Mul", hidden, node("MatMul", "query", "up", out="lifted"), out="hidden")

@@ -43,7 +43,7 @@ def pairs(facts: FactSet, width: int | None, seed: int, *, systems: int = 60, sp
 
     Keys (n, t_a + t_b) have a one for a token of each of two positions; the columns up to ``split`` (default: half) are
     the first position's. Values are affinely independent, as one-hot labels are. Every entry of W_gate is drawn,
-    then free: each linear solve of `refined_tables` is a ridge system, at most ``systems`` until all are read right. The
+    then free: a linear solve of `refined_tables` is a ridge system, at most ``systems`` until all are read right. The
     network stores about 3/4 · width facts per token (an unlucky seed less); width=None begins above that and adds a
     quarter until all are stored. Thousands of labels need float64. Answers the challenge of "Hand coding weights for
     efficient sequence memorisation" (2026).

@@ -102,7 +102,7 @@ def test_memories_with_slack_have_larger_margins_than_the_smallest():
 def test_the_formula_of_an_export_is_torch_that_gives_its_scores(gate, bias, gated):
     memory = memory_with(gate, bias=bias, gated=gated)
     x = torch.randn(6, generator=torch.Generator().manual_seed(0))
-    told = dict(memory.mlp.state_dict(), values=memory.values, x=x, relu=torch.relu, silu=torch.nn.functional.silu)
+    told = dict(memory.mlp.state_dict(), values=memory.values, x=x, **GATES)
     exec(formula(memory.mlp), told)
     torch.testing.assert_close(told["scores"], memory.values @ memory.mlp(x))
 

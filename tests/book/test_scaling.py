@@ -37,6 +37,7 @@ def test_a_cost_is_that_of_a_network_that_stores_and_infinite_where_none_does(mo
     row = scaling.cost("paper-codes", 1 / 4, 16, True, 0)
     facts = scaling.facts_at(1 / 4, 16, 0)
     mlp = fc.construct(facts, codes="projected", seed=0)
+    assert row.pop("device") == torch.device("cpu")
     assert row == {"n_facts": 64, "width": mlp.width, "n_params": float(mlp.n_params), "recall": 1.0}
     full = scaling.cost("hebbian", 1.0, 8, True, 0)  # 64 facts, 36 dimensions of features
     assert full["n_params"] == np.inf and np.isnan(full["recall"])
