@@ -426,7 +426,7 @@ def test_tables_begun_before_a_column_was_measured_go_on_without(tmp_path, measu
 
 
 def test_every_committed_table_is_valid():
-    tables = sorted((Path(store.__file__).parent.parent / "results").rglob("*.csv"))
+    tables = sorted((Path(store.__file__).parent.parent / "results").glob("*/*.csv"))
     if not tables:
         pytest.skip("not in a checkout")
     for path in tables:
