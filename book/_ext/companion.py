@@ -104,6 +104,16 @@ def drop_thebe(app, pagename, templatename, context, doctree) -> None:
     context["script_files"] = kept
 
 
+def name_toggles(app, pagename, templatename, context, doctree) -> None:
+    """What unfolds the pages under a page has no name in the theme: screen readers would read nothing."""
+    if made := context.get("generate_toctree_html"):
+        context["generate_toctree_html"] = lambda *words, **options: named(made(*words, **options))
+
+
+def named(tree) -> str:
+    return str(tree).replace("<summary>", '<summary aria-label="Pages under this one">')
+
+
 def mend_citation_list(app, pagename, templatename, context, doctree) -> None:
     """docutils calls a bibliography a list, but its entries are no list items: screen readers stumble."""
     if "body" in context:
@@ -126,6 +136,7 @@ def setup(app) -> dict[str, bool]:
     app.connect("build-finished", trim_icons)
     app.connect("html-page-context", mend_colab_links, priority=900)  # after the theme has made its buttons
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", name_toggles, priority=900)
     app.connect("html-page-context", mend_citation_list, priority=900)
     app.connect("html-page-context", link_figures)
     app.connect("html-page-context", load_figures_late)

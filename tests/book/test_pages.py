@@ -64,6 +64,14 @@ def test_figures_of_notebooks_open_alone():
         assert context["body"] == f"<p>{expected}</p>"
 
 
+def test_what_unfolds_pages_has_a_name():
+    companion = pytest.importorskip("companion")
+    context = {"generate_toctree_html": lambda kind, depth=1: f"<ul>{kind}{depth}<summary><i></i></summary></ul>"}
+    companion.name_toggles(None, "notebooks/x", "page.html", context, None)
+    made = context["generate_toctree_html"]("sidebar", depth=2)
+    assert made == '<ul>sidebar2<summary aria-label="Pages under this one"><i></i></summary></ul>'
+
+
 @pytest.mark.parametrize("builder, late", [("html", True), ("singlehtml", False)])
 def test_figures_of_a_page_are_loaded_late(builder, late):
     companion, app = pytest.importorskip("companion"), SimpleNamespace(builder=SimpleNamespace(name=builder))
