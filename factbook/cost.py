@@ -30,10 +30,11 @@ def build_cost(
     device: str = "cpu",
     *,
     width: int | None = None,
+    n_values: int | None = None,
     fresh: bool = True,
     **options: Any,
 ) -> dict[str, Any]:
-    """Build a network for n random facts and check its recall over all values, in a fresh process.
+    """Build a network for n random facts, with ``n_values`` values or as many, and check recall, in a fresh process.
 
     A width too small loses facts, which recall tells. Returns device, width, parameters, recall, build_s (with the
     verification by `construct`) and verify_s (of recall, wall seconds both), cpu_s (of both, all threads), peak_mb (the
@@ -44,7 +45,7 @@ def build_cost(
     process's last line where it fails.
     """
     job: dict[str, Any] = {"method": method, "n": n, "d": d, "seed": seed, "device": device, "options": options}
-    job |= {"threads": torch.get_num_threads(), "width": width}
+    job |= {"threads": torch.get_num_threads(), "width": width, "n_values": n_values}
     if not fresh:
         return _measure(**job)
     command = [sys.executable, "-m", "factbook.cost", json.dumps(job)]
@@ -55,14 +56,24 @@ def build_cost(
 
 
 def _measure(
-    method: str, n: int, d: int, seed: int, device: str, threads: int, width: int | None, options: dict[str, Any]
+    method: str,
+    n: int,
+    d: int,
+    seed: int,
+    device: str,
+    *,
+    threads: int,
+    width: int | None,
+    n_values: int | None,
+    options: dict[str, Any],
 ) -> dict[str, Any]:
     from factcore.build import construct
     from factcore.facts import spherical_facts
     from factcore.scoring import recall
 
     torch.set_num_threads(threads)
-    facts, width = spherical_facts(n, d, seed=seed).to(device), width or comfortable_width(method, n, d)
+    facts = spherical_facts(n, d, n_values=n_values, seed=seed).to(device)
+    width = width or comfortable_width(method, n, d)
     few = comfortable_width(method, 32, 8)
     loads = spherical_facts(32, 8).to(device)  # what torch loads at first use
     construct(loads, method, width=few, strict=False, **options)

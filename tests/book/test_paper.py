@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = {  # every study of the list, at a size that takes seconds
     "smallest": (paper.smallest, {"method": "block-convex", "alpha": 0.25, "d": 12}),
     "stored": (paper.stored, {"method": "trained", "per_fact": 9.0, "alpha": 0.25, "d": 12}),
-    "built": (paper.built, {"method": "encoder-decoder", "n": 24, "d": 12}),
+    "built": (paper.built, {"method": "encoder-decoder", "n": 24, "n_values": 24, "d": 12}),
     "taught": (paper.taught, {"n_facts": 16, "d": 16, "steps": 20, "batch": 16, "lr": 3e-3}),
     "edited": (paper.edited, {"method": "swap", "n_facts": 16, "d": 16, "steps": 2}),
     "told_apart": (paper.told_apart, {"v": 24, "d": 8}),
@@ -88,7 +88,9 @@ def test_the_list_keeps_its_promises():
 @pytest.mark.parametrize("study", TINY)
 def test_a_study_works_on_the_device_it_is_asked_to_use(study, results, monkeypatch):
     run, job = TINY[study]
-    monkeypatch.setattr(paper, "build_cost", lambda *given: build_cost(*given, fresh=False))  # the pretence is of here
+    monkeypatch.setattr(
+        paper, "build_cost", lambda *given, **more: build_cost(*given, fresh=False, **more)
+    )  # the pretence is of here
     with pretend_cuda():
         one = paper.Chunk(study, study, [{**job, "seed": 0}], run)
         assert paper.work([one], 600, device="cuda", say=print) == []
