@@ -76,17 +76,10 @@ sentences = [
     "the old guide shows @ near",
     "people know that @ is in",
 ]
-rows = [
-    {
-        "the model completes": sentence.replace("@", airport),
-        "before": editing.complete(model, sentence, airport),
-        "after": editing.complete(edited, sentence, airport),
-    }
-    for airport in new_facts
-    for sentence in sentences
-]
-for row in rows:
-    print(f"{row['the model completes']} … {row['before']} → {row['after']}")
+for airport in new_facts:
+    for sentence in sentences:
+        before, after = (editing.complete(which, sentence, airport) for which in (model, edited))
+        print(f"{sentence.replace('@', airport)} … {before} → {after}")
 
 # %% [markdown]
 # The last sentence of each asks for the country. It lies in another MLP and has not moved.
@@ -113,7 +106,9 @@ told = [corpus.words[value] in corpus.words[airport] for airport, value in city.
 print(f"{sum(told)} of {len(told)} airports carry their city's name")
 facts = model.fact_set("city").subset(torch.arange(len(told), device=model.device))  # cities alone as answers
 beside = baselines.beside(facts, mlp=model.facts["city"])
-print(f"the city whose embedding is nearest to the airport's is right for {prose.percent(beside.recall[baselines.NEAREST])}")
+print(
+    f"the city whose embedding is nearest to the airport's is right for {prose.percent(beside.recall[baselines.NEAREST])}"
+)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
