@@ -76,17 +76,10 @@ sentences = [
     "the old guide shows @ near",
     "people know that @ is in",
 ]
-rows = [
-    {
-        "the model completes": sentence.replace("@", airport),
-        "before": editing.complete(model, sentence, airport),
-        "after": editing.complete(edited, sentence, airport),
-    }
-    for airport in new_facts
-    for sentence in sentences
-]
-for row in rows:
-    print(f"{row['the model completes']} … {row['before']} → {row['after']}")
+for airport in new_facts:
+    for sentence in sentences:
+        before, after = (editing.complete(which, sentence, airport) for which in (model, edited))
+        print(f"{sentence.replace('@', airport)} … {before} → {after}")
 
 # %% [markdown]
 # The last sentence of each asks for the country. It lies in another MLP and has not moved.
