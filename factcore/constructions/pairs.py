@@ -68,10 +68,8 @@ def network_of(facts: FactSet, tables: PairTables) -> GatedMLP:
     down = torch.linalg.pinv(values) @ logits  # (e, h)
     if not torch.allclose(values @ down, logits, rtol=1e-6, atol=1e-6 * float(logits.abs().max())):
         raise ValueError(f"the {facts.n_values} values must be affinely independent for the method 'pairs'")
-    gate_weight = torch.cat([tables.first, tables.second]).T / float(facts.keys.max())
-    return GatedMLP(gate_weight, None, down, gate="relu", n_solved=tables.n_solved).to(
-        facts.keys.device, facts.keys.dtype
-    )
+    gate_weight = (torch.cat([tables.first, tables.second]).T / float(facts.keys.max())).to(facts.keys)
+    return GatedMLP(gate_weight, None, down.to(facts.keys), gate="relu", n_solved=tables.n_solved)
 
 
 def pairs_of(keys: Tensor, split: int | None = None) -> tuple[Tensor, tuple[int, int]]:
