@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -53,6 +54,7 @@ GEOMETRY_COLOURS = {
 }
 GEOMETRY_MARKERS = dict(zip(GEOMETRY_COLOURS, "os^DvPX*h><"))
 NOT_STORED = "*The findings are read from the stored tables of the laptop profile, which are not here.*"
+GAP = 0.062  # of the axes' height, between two labels
 
 
 def use_style() -> None:
@@ -88,3 +90,17 @@ def legend_below(figure: Figure, ax: Axes, columns: int = 3) -> None:
     """One legend for the whole figure, under it."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
+
+
+def label_ends(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    """Names to the right of the axes, each beside the end (x, y) of its line and no two on top of each other."""
+    height = ax.transAxes.inverted().transform(ax.transData.transform([(x, y) for x, y, *_ in ends]))[:, 1]
+    places, last = {}, -np.inf
+    for at in np.argsort(height):
+        places[at] = last = max(height[at], last + GAP)
+    shift = max(0.0, last - 1)
+    for at, place in places.items():
+        x, y, name, colour = ends[at]
+        line: dict[str, Any] = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4}
+        spot: dict[str, Any] = {"xy": (x, y), "xytext": (1.07, place - shift), "textcoords": "axes fraction"}
+        ax.annotate(name, **spot, color=colour, fontsize=9, va="center", arrowprops=line)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import factcore as fc
@@ -256,7 +255,7 @@ def drawn(live: pd.DataFrame, profile: str) -> Figure:
     for ax, rows in zip(axes[0], panels):
         n = np.geomspace(rows.n_facts.min(), rows.n_facts.max(), 50)
         ax.plot(n, floor(n), color="grey", linestyle="--")
-        ends = {"floor": (float(n[-1]), float(floor(n[-1:])[0]))}
+        ends = [(float(n[-1]), float(floor(n[-1:])[0]), "floor", "#555555")]
         for rung in DRAWN:
             of_rung = rows[rows.rung == rung].dropna()
             if of_rung.n_facts.nunique() < 2:
@@ -266,24 +265,11 @@ def drawn(live: pd.DataFrame, profile: str) -> Figure:
             within = n[n <= of_rung.n_facts.max() * 1.001]
             ax.plot(within, law(within), color=figures.COLOURS[rung], linewidth=1)
             last = of_rung[of_rung.n_facts == of_rung.n_facts.max()]
-            ends[rung] = (last.n_facts.iloc[0], last.n_params.median())
+            name = SHORT.get(rung, rung)
+            ends.append((last.n_facts.iloc[0], last.n_params.median(), name, figures.COLOURS[rung]))
         ax.set(xscale="log", yscale="log", xlabel="facts n", ylabel="parameters at 100% recall (dense)")
         ax.set_title(f"d = {rows.d.iloc[0]}")
         ax.set_xticks(sorted(rows.n_facts.unique()), labels=[f"{n:,}" for n in sorted(rows.n_facts.unique())])
         ax.minorticks_off()
-        _label(ax, ends)
+        figures.label_ends(ax, ends)
     return figure
-
-
-def _label(ax: Axes, ends: dict[str, tuple[float, float]]) -> None:
-    """Each line's name at its right end, moved up where two would meet."""
-    names = SHORT | {"floor": "floor", "trained": "trained"}
-    above = 0.0
-    for name, (x, y) in sorted(ends.items(), key=lambda end: end[1][1]):
-        place = max(y, 1.28 * above)
-        above = place
-        colour = figures.COLOURS.get(name, "#555555") if name != "floor" else "#555555"
-        ax.annotate(names[name], (x, place), (8, 0), textcoords="offset points", color=colour, va="center", fontsize=9)
-    ax.margins(x=0.05)
-    low, high = ax.get_xlim()
-    ax.set_xlim(low, high * (high / low) ** 0.2)

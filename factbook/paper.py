@@ -12,8 +12,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 import factcore as fc
 from factbook import noise, store
 from factbook.attended import attended
@@ -23,6 +21,8 @@ from factbook.editing.measure import evaluate_edit
 from factbook.editing.model import FactLanguageModel, fact_mlp, insert
 from factbook.editing.text import airport_corpus
 from factbook.editing.training import train_language_model
+from factbook.scaling import cost, facts_at
+from factbook.solver_time import solve_time
 from factcore import transformer as tf
 
 LONGEST = 8  # minutes of a chunk
@@ -97,23 +97,9 @@ def limited(seconds: float) -> Iterator[None]:
 # --- the studies: one row each ----------------------------------------------------------------------------------------
 
 
-def tied_facts(alpha: float, d: int, seed: int) -> fc.FactSet:
-    """⌊α d²⌋ facts whose keys and values are one table of embeddings, as published; the map is a permutation."""
-    facts = fc.spherical_facts(int(alpha * d * d), d, seed=seed)
-    return fc.FactSet(facts.keys, facts.keys, facts.targets)
-
-
-def smallest(method: str, alpha: float, d: int, seed: int, *, device: str) -> dict[str, Any]:
-    """Fewest units of ``method`` for n = α d² facts, searched around what smaller n needed."""
-    facts = tied_facts(alpha, d, seed).to(device)
-    found = fc.smallest_width(facts, method, seed=seed, tries=1, resolution=0.04)
-    row = {"n_facts": len(facts), "width": found.width, "n_params": found.n_params, "recall": found.recall}
-    return row | {"device": facts.keys.device}
-
-
 def stored(method: str, per_fact: float, alpha: float, d: int, seed: int, *, device: str) -> dict[str, Any]:
     """Recall of one network with ``per_fact`` parameters a fact: where a whole search takes too long."""
-    facts = tied_facts(alpha, d, seed).to(device)
+    facts = facts_at(alpha, d, seed).to(device)
     width = math.ceil(per_fact * len(facts) / (3 * d))
     mlp = fc.construct(facts, method, width=width, seed=seed, strict=False)
     row = {"n_facts": len(facts), "width": width, "n_params": mlp.n_params, "recall": 1 - len(mlp.lost) / len(facts)}
@@ -166,16 +152,6 @@ def _units(n_facts: int, d: int) -> int:
     return max(1, 8 * n_facts // d)  # 24 parameters a fact, as published
 
 
-def told_apart(v: int, d: int, seed: int, *, device: str) -> dict[str, Any]:
-    """Seconds of ρ of v random values, and its largest gap: a row of the solver page's table."""
-    values = torch.randn(v, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    values = (values / values.norm(dim=1, keepdim=True)).to(device)
-    begun = time.perf_counter()
-    result = fc.decodability(values)
-    row = {"rho": result.rho, "gap": result.gap, "solve": round(time.perf_counter() - begun, 5)}
-    return row | {"device": result.separators.device}
-
-
 # --- the list ---------------------------------------------------------------------------------------------------------
 
 
@@ -186,9 +162,9 @@ def _chunk(name: str, table: str, run: Callable[..., dict[str, Any]], minutes: f
 
 
 def chunks() -> list[Chunk]:
-    """The whole list, most valuable first; seven tables."""
+    """The whole list, most valuable first."""
     found = [
-        _chunk(f"trained, n = {d * d // 4:,}", "scaling_paper", smallest, 6, method="trained", alpha=0.25, d=d)
+        _chunk(f"trained, n = {d * d // 4:,}", "scaling", cost, 6, method="trained", alpha=0.25, d=d, tied=True)
         for d in (32, 64, 90, 128)
     ]
     for per_fact in (4.5, 4.25, 4.0, 3.75):
@@ -214,5 +190,5 @@ def chunks() -> list[Chunk]:
         name = f"editing 16,384 facts, {method}"
         found.append(_chunk(name, "editing_large", edited, LONGEST, method=method, **size, seed=0))
     for v in (16_384, 65_536):
-        found.append(_chunk(f"decodability, v = {v:,}", "solver", told_apart, LONGEST, v=v, d=128, seed=0))
+        found.append(_chunk(f"decodability, v = {v:,}", "solver", solve_time, LONGEST, v=v, d=128, seed=0))
     return found

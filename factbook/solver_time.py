@@ -5,6 +5,7 @@ growth`` measured them in one go, on one machine.
 """
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,22 +41,24 @@ def unit_vectors(v: int, d: int, seed: int = 0) -> Tensor:
     return x / x.norm(dim=1, keepdim=True)
 
 
+def solve_time(v: int, d: int, seed: int, *, device: str) -> dict[str, Any]:
+    """Seconds of one solution (read back, so that a GPU has finished), ρ and the largest gap."""
+    values = unit_vectors(v, d, seed).to(device)
+    begun = time.perf_counter()
+    result = fc.decodability(values)
+    rho = result.rho
+    seconds = round(time.perf_counter() - begun, 5)
+    return {"rho": rho, "gap": result.gap, "solve": seconds, "device": result.separators.device}
+
+
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:
-    """Seconds of one solution (read back, so that a GPU has finished) and its largest gap, three draws a size."""
-
-    def solve_time(v: int, d: int, seed: int) -> dict[str, Any]:
-        values = unit_vectors(v, d, seed).to(device)
-        begun = time.perf_counter()
-        result = fc.decodability(values)
-        rho = result.rho
-        seconds = round(time.perf_counter() - begun, 5)
-        return {"rho": rho, "gap": result.gap, "solve": seconds, "device": result.separators.device}
-
+    """`solve_time` of three draws a size."""
     size = SIZES[profile]
     grid = {(v, size["at"]["d"]) for v in size["v"]} | {(size["at"]["v"], d) for d in size["d"]}
     jobs = [{"v": v, "d": d, "seed": s} for v, d in sorted(grid) for s in range(seed, seed + 3)]
-    solve_time(64, 8, seed)  # the first call loads libraries
-    return store.resume(store.results_file("solver", profile), jobs, solve_time, device=device)
+    run = partial(solve_time, device=device)
+    run(64, 8, seed)  # the first call loads libraries
+    return store.resume(store.results_file("solver", profile), jobs, run, device=device)
 
 
 def growth(rows: pd.DataFrame, profile: str, axis: str) -> tuple[pd.DataFrame, fit.PowerLaw]:

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from factbook import figures
 from factbook.challenge.study import FITS, LABELS, PUBLISHED, fit, largest
 
 SIZES = (16, 32, 64, 128, 256)
@@ -22,7 +22,6 @@ LOOKS = {  # colour and marker of each rung
     "random": ("#CC79A7", "v"),
 }
 GREY = "#6B6B6B"  # what is published
-GAP = 0.062  # of the axes' height, between two labels
 
 
 def idea(net: tuple[Tensor, Tensor, Tensor]) -> Figure:
@@ -76,22 +75,8 @@ def capacities(table: pd.DataFrame) -> Figure:
         ax.set_yticks((0.03, 0.1, 0.3, 1, 2, 3), labels=["0.03", "0.1", "0.3", "1", "2", "3"])
         ax.minorticks_off()
     axes[0].set(ylabel="facts stored / d²")
-    label_ends(axes[1], ends)
+    figures.label_ends(axes[1], ends)
     return figure
-
-
-def label_ends(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
-    """Names to the right of the axes, each beside the end (x, y) of its line and no two on top of each other."""
-    height = ax.transAxes.inverted().transform(ax.transData.transform([(x, y) for x, y, *_ in ends]))[:, 1]
-    places, last = {}, -np.inf
-    for at in np.argsort(height):
-        places[at] = last = max(height[at], last + GAP)
-    shift = max(0.0, last - 1)
-    for at, place in places.items():
-        x, y, name, colour = ends[at]
-        line: dict[str, Any] = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4}
-        spot: dict[str, Any] = {"xy": (x, y), "xytext": (1.07, place - shift), "textcoords": "axes fraction"}
-        ax.annotate(name, **spot, color=colour, fontsize=9, va="center", arrowprops=line)
 
 
 def weights(nets: dict[str, tuple[Tensor, ...]], tokens: Tensor) -> Figure:
@@ -121,5 +106,5 @@ def bits(fewest: pd.DataFrame) -> Figure:
     ax.set_ylim(0, 1.15 * fewest.bits_per_fact.max())
     ax.set_xticks(sizes, labels=[str(size) for size in sizes])
     ax.minorticks_off()
-    label_ends(ax, [*ends, (sizes[-1], np.log2(sizes[-1]), "log₂ d, a label", GREY)])
+    figures.label_ends(ax, [*ends, (sizes[-1], np.log2(sizes[-1]), "log₂ d, a label", GREY)])
     return figure

@@ -14,16 +14,16 @@ import torch
 from pretend_cuda import NAME, pretend_cuda
 
 import factcore as fc
-from factbook import paper, store
+from factbook import paper, scaling, solver_time, store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = {  # every study of the list, at a size that takes seconds
-    "smallest": (paper.smallest, {"method": "block-convex", "alpha": 0.25, "d": 12}),
+    "smallest": (scaling.cost, {"method": "block-convex", "alpha": 0.25, "d": 12, "tied": True}),
     "stored": (paper.stored, {"method": "trained", "per_fact": 9.0, "alpha": 0.25, "d": 12}),
     "built": (paper.built, {"method": "encoder-decoder", "n": 24, "n_values": 24, "d": 12}),
     "taught": (paper.taught, {"n_facts": 16, "d": 16, "steps": 20, "batch": 16, "lr": 3e-3}),
     "edited": (paper.edited, {"method": "swap", "n_facts": 16, "d": 16, "steps": 2}),
-    "told_apart": (paper.told_apart, {"v": 24, "d": 8}),
+    "told_apart": (solver_time.solve_time, {"v": 24, "d": 8}),
 }
 
 
@@ -107,7 +107,7 @@ build_cost = paper.build_cost
 
 
 def test_tied_facts_are_one_table_of_embeddings():
-    facts = paper.tied_facts(0.25, 12, 3)
+    facts = scaling.facts_at(0.25, 12, 3)
     assert len(facts) == 36 and facts.keys is facts.values or torch.equal(facts.keys, facts.values)
     assert sorted(facts.targets.tolist()) == list(range(36)) and isinstance(facts, fc.FactSet)
 
