@@ -124,7 +124,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     jobs = [
         {"method": method, "n_facts": n, "d": d, "seed": s}
         for n, d in sizes
-        for s in range(seed, seed + 3)
+        for s in store.draws(profile, seed)
         for method in methods
         if (method not in ("max-margin", "trained") or n <= SLOW) and (method not in DEARER or d == widest)
     ]

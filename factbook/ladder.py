@@ -33,7 +33,6 @@ PROPORTIONAL = {  # n = α d², α from 1/4 to 4
 }
 GATES = {"smoke": [(16, 16)], "laptop": [(n, 64) for n in (256, 512, 1024)] + [(506, 90), (1012, 90)]}
 GATES["paper"] = GATES["laptop"] + [(2025, 90), (1024, 128), (2048, 128)]
-DRAWS = {"smoke": 1, "laptop": 3, "paper": 3}
 STEPS = {"smoke": 60, "laptop": 2000, "paper": 4000}
 DRAWN = ("ntk", "hebbian", "paper-codes", "encoder-decoder", "block-convex", "trained")  # the others: the comparison
 BETWEEN = ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex")  # between NTK and training
@@ -110,7 +109,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
         {"rung": rung, "n_facts": n, "d": d, "seed": s}
         for n, d in dict.fromkeys(SIZES[profile] + PROPORTIONAL[profile])
         for rung in methods(profile)
-        for s in range(seed, seed + DRAWS[profile])
+        for s in store.draws(profile, seed)
         if not left_out(rung, n, d, profile)
     ]
     run = partial(cost, profile=profile, device=device)
@@ -128,7 +127,7 @@ def ntk_gates(profile: str, seed: int, device: str) -> pd.DataFrame:
     jobs = [
         {"gate": gate, "n_facts": n, "d": d, "seed": s}
         for n, d in GATES[profile]
-        for s in range(seed, seed + DRAWS[profile])
+        for s in store.draws(profile, seed)
         for gate in ("identity", "relu")
     ]
     rows = store.resume(store.results_file("ntk_gates", profile), jobs, units, device=device)

@@ -84,7 +84,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     runs += [(name, rule, *MEETING[profile]) for name in memories for rule in MULTIPLES]
     jobs = [
         {"memory": name, "width": rule, "n_facts": n, "d": d, "seed": s}
-        for s in range(seed, seed + 3)
+        for s in store.draws(profile, seed)
         for name, rule, n, d in dict.fromkeys(runs)
     ]
     run = partial(floors, queries=512 if smoke else 4096, device=device)
@@ -120,7 +120,7 @@ def junk(profile: str, seed: int, device: str) -> pd.DataFrame:
         for how, sizes in (("solved", scales), ("trained", scales[:1]))
         for n, d in sizes
         for length in lengths[how]
-        for s in range(seed, seed + 3)
+        for s in store.draws(profile, seed)
     ]
     training = {"steps": 20, "batch": 32} if smoke else {"steps": 500, "batch": 256}
     run = partial(left_over, training=training, device=device)

@@ -156,7 +156,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     n, d = SIZES[profile]
     jobs = [
         {"method": m, "room": room, "n": n, "d": d, "seed": s}
-        for s in range(seed, seed + 3)
+        for s in store.draws(profile, seed)
         for m in methods(profile)
         for room in ((1,) if m == "one-hot" else ROOMS)
     ]

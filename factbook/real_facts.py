@@ -20,7 +20,6 @@ from factbook import figures, geometries, store
 
 SIZES = {"smoke": {"n": 24, "d": 8}, "laptop": {"n": 256, "d": 32}, "paper": {"n": 3072, "d": 384}}
 WHOLE = {"smoke": SIZES["smoke"], "laptop": {"n": 1024, "d": 384}, "paper": {"n": 4096, "d": 384}}
-DRAWS = {"smoke": 1, "laptop": 3, "paper": 3}
 STEPS = {"smoke": 60, "laptop": 500, "paper": 4000}
 DATA = ["airports", "MLP layer"]
 VALUES = ["sphere", "raw", "whitened"]
@@ -108,7 +107,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     """Every method on both data sets and their spheres, three samples; the missing runs are done first."""
     jobs = [
         {"method": method, "data": data, "values": values, **SIZES[profile], "seed": s}
-        for s in range(seed, seed + DRAWS[profile])
+        for s in store.draws(profile, seed)
         for method in (SMOKE if profile == "smoke" else METHODS)
         for data in DATA
         for values in VALUES
@@ -126,7 +125,7 @@ def uncut(profile: str, seed: int, device: str) -> pd.DataFrame:
         row = {"width": mlp.width, "per_fact": mlp.n_params / n, "recall": 1 - len(mlp.lost) / n}
         return row | {"device": facts.keys.device}
 
-    jobs = [{"values": v, **WHOLE[profile], "seed": s} for s in range(seed, seed + DRAWS[profile]) for v in VALUES]
+    jobs = [{"values": v, **WHOLE[profile], "seed": s} for s in store.draws(profile, seed) for v in VALUES]
     return store.resume(store.results_file("real_full", profile), jobs, run, device=device)
 
 

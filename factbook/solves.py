@@ -54,7 +54,11 @@ def cost(
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     """The page's own run: every number of solves, three draws."""
     n, d = SIZES[profile]
-    jobs = [{"solves": k, "n_facts": n, "d": d, "seed": seed + s} for k in (0, *COUNTS[profile]) for s in range(3)]
+    jobs = [
+        {"solves": k, "n_facts": n, "d": d, "seed": s}
+        for k in (0, *COUNTS[profile])
+        for s in store.draws(profile, seed)
+    ]
     run = partial(cost, steps=100 if profile == "smoke" else 2000, device=device)
     return store.resume(store.results_file("solves", profile), jobs, run, device=device)
 

@@ -43,6 +43,11 @@ def results_file(name: str, profile: str) -> Path:
     return beside / (os.environ.get("FACTCORE_RESULTS") or "results") / profile / f"{name}.csv"
 
 
+def draws(profile: str, seed: int = 0) -> range:
+    """The seeds of a study's draws from ``seed`` on: three, and one in the smoke profile, which is to run the code."""
+    return range(seed, seed + (1 if profile == "smoke" else 3))
+
+
 def resume(
     path: Path, jobs: Iterable[dict[str, Any]], run: Callable[..., dict[str, Any]], *, device: str = "cpu"
 ) -> pd.DataFrame:

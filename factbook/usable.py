@@ -130,7 +130,7 @@ def inserted(memory: str, n_facts: int, d: int, seed: int, *, profile: str, devi
 
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     """Every memory in the transformer, three draws of facts."""
-    jobs = [{"memory": m, **_size(profile), "seed": s} for s in range(seed, seed + 3) for m in memories(profile)]
+    jobs = [{"memory": m, **_size(profile), "seed": s} for s in store.draws(profile, seed) for m in memories(profile)]
     run = partial(inserted, profile=profile, device=device)
     return store.resume(store.results_file("usable", profile), jobs, run, device=device)
 
@@ -155,7 +155,7 @@ def fairness(profile: str, seed: int, device: str) -> pd.DataFrame:
     ways = [(name, sharper) for name in settings for sharper in (False, True)] + [("solved for", False)]
     jobs = [
         {"setting": name, "sharpened": sharper, **_size(profile), "seed": s}
-        for s in range(seed, seed + 3)
+        for s in store.draws(profile, seed)
         for name, sharper in ways
     ]
     run = partial(left_of_keys, profile=profile, device=device)
@@ -192,7 +192,7 @@ def curves(profile: str, seed: int, device: str) -> pd.DataFrame:
     runs = [(name, schedule) for name in watched for schedule in ("attention-first", "insert-first")]
     jobs = [
         {"memory": name, "schedule": schedule, **_size(profile), "seed": s}
-        for s in range(seed, seed + 3)
+        for s in store.draws(profile, seed)
         for name, schedule in [*runs, (IN_PLACE, "insert-first")]
     ]
     run = partial(learned, profile=profile, device=device)
@@ -226,7 +226,7 @@ def ablation(profile: str, seed: int, device: str) -> pd.DataFrame:
         {"variant": name, "schedule": schedule, "n_facts": n, "d": d, "seed": s}
         for name in (["the recipe", "untied embeddings and head"] if smoke else VARIANTS)
         for schedule in ("attention-first", "insert-first")
-        for s in range(seed, seed + 3)
+        for s in store.draws(profile, seed)
     ]
     run = partial(ablated, steps=20 if smoke else 500, device=device)
     return store.resume(store.results_file("usable_ablation", profile), jobs, run, device=device)

@@ -13,19 +13,13 @@ from factbook.editing import crowded, study
 WIDTH = 32  # 24 parameters a fact, as in the published study (16,384 facts, d = 256, h = 512); 8 facts a unit, not 32
 SHARES = (1 / 256, 0.1)  # of the facts
 SIZES = (64, 128, 256, 512)  # facts
-SEEDS = 3
 CONTROLS = ("no_op", "chance")
 FIRST = ("swap", "memit")  # the editors of the smoke profile, where all of them take too long
 
 
-def seeds(profile: str, seed: int = 0) -> range:
-    """Models and draws of edits: one in the smoke profile, `SEEDS` else."""
-    return range(seed, seed + (1 if profile == "smoke" else SEEDS))
-
-
 def edits(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
     """Edits of every share in `SHARES`, at every editor's best, and the controls at a tenth."""
-    shares, draws = (0.1,) if profile == "smoke" else SHARES, seeds(profile, seed)
+    shares, draws = (0.1,) if profile == "smoke" else SHARES, store.draws(profile, seed)
     jobs = study.edit_jobs(study.EDITORS, [WIDTH], [0.1], draws, "block-convex")
     jobs += study.edit_jobs(CONTROLS, [WIDTH], [0.1], draws, "block-convex")
     rest = [share for share in shares if share != 0.1]
@@ -38,7 +32,7 @@ def crowds(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
     if profile == "smoke":
         few = [job for job in crowded.jobs(1, {("permuted", "one"): (32,)}) if job["method"] in FIRST]
         return _resumed("editing_crowded", few, crowded.edit_row, profile, device, tune=False)
-    return _resumed("editing_crowded", crowded.jobs(len(seeds(profile, seed))), crowded.edit_row, profile, device)
+    return _resumed("editing_crowded", crowded.jobs(len(store.draws(profile, seed))), crowded.edit_row, profile, device)
 
 
 def sequences(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
@@ -46,7 +40,7 @@ def sequences(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
     smoke = profile == "smoke"
     jobs = [
         {"method": method, "width": WIDTH, "seed": s}
-        for s in seeds(profile, seed)
+        for s in store.draws(profile, seed)
         for method in (FIRST if smoke else study.EDITORS)
     ]
     batches = 2 if smoke else study.BATCHES
@@ -57,7 +51,10 @@ def times(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
     """Processor seconds and memory of an edit of n / 10 facts."""
     sizes, editors = ((32,), FIRST) if profile == "smoke" else (SIZES, study.EDITORS)
     jobs = [
-        {"method": method, "n_facts": n, "seed": s} for n in sizes for s in seeds(profile, seed) for method in editors
+        {"method": method, "n_facts": n, "seed": s}
+        for n in sizes
+        for s in store.draws(profile, seed)
+        for method in editors
     ]
     return _resumed("editing_time", jobs, study.time_row, profile, device)
 
