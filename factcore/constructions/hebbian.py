@@ -105,7 +105,7 @@ def conjugate_gradients(
     From ``start`` (0). Stops at a residual of `RESIDUAL` relative to ``right``, or after ``steps`` steps.
     """
     solution = torch.zeros_like(right) if start is None else start.clone()
-    residual = right - apply(solution)
+    residual = right.clone() if start is None else right - apply(start)
     scaled = residual / diagonal
     direction, product = scaled.clone(), (residual * scaled).sum()
     for _ in range(steps):

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from factcore.constructions.hebbian import conjugate_gradients
 from factcore.constructions.problem import Problem, Weights, log_loss
-from factcore.mlp import gate_and_slope
+from factcore.mlp import GATES
 
 ROUNDS, STEPS = 100, 20  # of least squares, and of conjugate gradients in one of them
 SCALES = [2.0**power for power in range(-2, 8)]  # of the outputs: the log loss chooses
@@ -19,32 +19,32 @@ def least_squares_start(problem: Problem, w: Weights) -> Weights:
     plain form. At the end the outputs get the scale of smallest log loss.
     """
     gated, bilinear = len(w.up) > 0, problem.gate == "identity"
+    wanted, gate = problem.values[problem.targets], GATES[problem.gate]
     for _ in range(ROUNDS if gated else 1):
-        opened = gate_and_slope(problem.gate, problem.keys @ w.gates.T)[0]
+        opened = gate(problem.keys @ w.gates.T)
         if gated:
-            w = w._replace(up=_refit(problem, opened, w.down, w.up))
+            w = w._replace(up=_refit(problem.keys, wanted, opened, w.down, w.up))
         if gated and bilinear:
-            w = w._replace(gates=_refit(problem, problem.keys @ w.up.T, w.down, w.gates))
+            w = w._replace(gates=_refit(problem.keys, wanted, problem.keys @ w.up.T, w.down, w.gates))
             opened = problem.keys @ w.gates.T
         phi = opened * (problem.keys @ w.up.T) if gated else opened
         gram = phi.T @ phi
         gram.diagonal().add_(RIDGE * len(phi))
-        w = w._replace(down=torch.linalg.solve(gram, phi.T @ problem.values[problem.targets]).T)
+        w = w._replace(down=torch.linalg.solve(gram, phi.T @ wanted).T)
         w = balanced(w, problem.gate)
-    outputs, losses = problem.outputs(w), {}
-    for scale in SCALES:
-        losses[scale] = float(log_loss(outputs * scale, problem.values, problem.targets)[0])
+    outputs = problem.outputs(w)
+    losses = {scale: float(log_loss(outputs * scale, problem.values, problem.targets)[0]) for scale in SCALES}
     return balanced(w._replace(down=w.down * min(losses, key=losses.__getitem__)), problem.gate)
 
 
-def _refit(problem: Problem, other: Tensor, down: Tensor, at: Tensor) -> Tensor:
+def _refit(keys: Tensor, wanted: Tensor, other: Tensor, down: Tensor, at: Tensor) -> Tensor:
     """`STEPS` of conjugate gradients from ``at`` for the factor whose products with ``other`` (n, h) D reads."""
-    keys, spread = problem.keys, down.T @ down
+    spread = down.T @ down
 
     def apply(factor: Tensor) -> Tensor:
         return (other * ((other * (keys @ factor.T)) @ spread)).T @ keys + RIDGE * len(keys) * factor
 
-    right = (other * (problem.values[problem.targets] @ down)).T @ keys
+    right = (other * (wanted @ down)).T @ keys
     return conjugate_gradients(apply, right, steps=STEPS, start=at)
 
 
