@@ -10,8 +10,8 @@ from matplotlib import pyplot as plt
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
+from factbook import figures
 from factbook.challenge import study as challenge
-from factbook.challenge.drawing import GAP, label_ends
 from factbook.challenge.pairs import bent_places, count_right, pair_tables, pairs_network
 from factbook.challenge.system import dealt_gates, gates, solve_code
 from factcore.constructions.pairs import label_places, network_of, pairs_of
@@ -157,9 +157,9 @@ def test_names_at_the_ends_of_lines_do_not_meet():
     figure, ax = plt.subplots()
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ends = [(1.0, y, f"line {y}", "#000000") for y in (0.97, 0.98, 0.5, 0.51, 0.99)]
-    label_ends(ax, ends)
+    figures.label_ends(ax, ends)
     heights = sorted((text.xyann[1], text.get_text()) for text in ax.texts)
-    assert np.diff([height for height, _ in heights]).min() > 0.99 * GAP
+    assert np.diff([height for height, _ in heights]).min() > 0.99 * figures.GAP
     assert heights[-1][0] <= 1.0001 and [name for _, name in heights] == [
         f"line {y}" for y in (0.5, 0.51, 0.97, 0.98, 0.99)
     ]
