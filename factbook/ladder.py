@@ -35,6 +35,8 @@ GATES = {"smoke": [(16, 16)], "laptop": [(n, 64) for n in (256, 512, 1024)] + [(
 GATES["paper"] = GATES["laptop"] + [(2025, 90), (1024, 128), (2048, 128)]
 STEPS = {"smoke": 60, "laptop": 2000, "paper": 4000}
 DRAWN = ("ntk", "hebbian", "paper-codes", "encoder-decoder", "block-convex", "trained")  # the others: the comparison
+COMPARED = ("paper-codes", "encoder-decoder", "block-convex")  # in the findings, exponent by exponent
+LEAVE = ("none of the three leaves", "one of the three leaves", "two of the three leave", "all three leave")
 BETWEEN = ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex")  # between NTK and training
 SHORT = {
     "ntk": "NTK",
@@ -171,33 +173,33 @@ def in_proportion(rows: pd.DataFrame, profile: str) -> pd.DataFrame:
     wide = wide.pivot_table(index=["α", "d"], columns="rung", values="per_fact", aggfunc="median")
     names = {rung: SHORT[rung] for rung in ("hebbian", "paper-codes", "encoder-decoder", "block-convex")}
     names |= {"trained": "trained", "trained, SiLU": "trained, SiLU"}
-    return written(wide.reindex(columns=list(names)).rename(columns=names))
+    wide = wide.reindex(columns=list(names)).rename(columns=names).rename_axis(columns=None)
+    return written(wide.set_axis([f"α = {α:g}, d = {d}" for α, d in wide.index]))
 
 
-FINDINGS = """\
-- **Training is cheapest, and a few convex solves come near it.** For {n} facts at *d* = {d} training takes {trained} parameters per fact,
-  block-convex with five solves {block} ({block_times} times as many), with two {block_two}.
-- **The constructions of the literature are far above.** The paper's codes take {paper} per fact, {paper_times} times what training takes; ours,
-  shorter, {ours}. The NTK memory takes {ntk} at {ntk_n} facts, the most that it stored.
-- **Do they scale as training does?** From {larger} facts on, the exponent minus that of training is {paper_apart} for the paper's codes,
-  {ours_apart} for ours and {block_apart} for block-convex: {unlike} of the three intervals leave out zero.
-"""  # noqa: E501
-
-
-def findings() -> dict[str, str]:
-    """The numbers of `FINDINGS`, from the committed laptop table."""
-    live = fixed_d(store.read_table(store.results_file("capacity", "laptop")), "laptop")
-    cost_of, apart = per_fact(live), beside_training(live[live.n_facts >= LARGER["laptop"]])
+def findings(capacity: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the table capacity."""
+    live = fixed_d(capacity, "laptop")
+    larger = LARGER["laptop"]
+    cost_of, apart = per_fact(live), beside_training(live[live.n_facts >= larger])
     n = int(cost_of.loc["trained"].last_valid_index())
     at, ntk = cost_of[n], cost_of.loc["ntk"].dropna()
-    found = {"n": f"{n:,}", "d": f"{live.d.iloc[0]}", "trained": f"{at['trained']:.1f}"}
-    found |= {"block": f"{at['block-convex']:.1f}", "block_times": f"{at['block-convex'] / at['trained']:.1f}"}
-    found |= {"block_two": f"{at['block-convex-2']:.1f}", "paper": f"{at['paper-codes']:.0f}"}
-    found |= {"paper_times": f"{at['paper-codes'] / at['trained']:.0f}", "ours": f"{at['encoder-decoder']:.0f}"}
-    found |= {"ntk": f"{ntk.iloc[-1]:.0f}", "ntk_n": f"{ntk.index[-1]:,}", "larger": f"{LARGER['laptop']}"}
-    names = {"paper": "paper-codes", "ours": "encoder-decoder", "block": "block-convex"}
-    found["unlike"] = ("none", "one", "two", "all")[sum(not apart.low[r] <= 0 <= apart.high[r] for r in names.values())]
-    return found | {f"{short}_apart": spelled(*apart.loc[rung]) for short, rung in names.items()}
+    times = at / at["trained"]
+    cheapest = "training" if at.idxmin() == "trained" else SHORT.get(str(at.idxmin()), str(at.idxmin()))
+    published = times[["hebbian", "data-dependent", "paper-codes"]]
+    each = [f"{spelled(*apart.loc[rung])} for {SHORT[rung]}" for rung in COMPARED]
+    unlike = sum(not apart.low[rung] <= 0 <= apart.high[rung] for rung in COMPARED)
+    return [
+        f"**For {n:,} facts at *d* = {live.d.iloc[0]} {cheapest} is cheapest, and a few convex solves come near what "
+        f"training takes**: {at['trained']:.1f} parameters per fact, block-convex with five solves "
+        f"{at['block-convex']:.1f} ({times['block-convex']:.1f} times as many), with two {at['block-convex-2']:.1f}.",
+        f"**The constructions of the literature take {published.min():.0f} to {published.max():.0f} times as many as "
+        f"training**: the paper's codes {at['paper-codes']:.0f} per fact, the data-dependent Hebbian memory "
+        f"{at['data-dependent']:.0f}. Our shorter codes take {at['encoder-decoder']:.0f}; the NTK memory "
+        f"{ntk.iloc[-1]:.0f} at {ntk.index[-1]:,} facts, the most that it stored.",
+        f"**Do they scale as training does?** From {larger} facts on, the exponent minus that of training is "
+        f"{each[0]}, {each[1]} and {each[2]} (95% intervals): {LEAVE[unlike]} out zero.",
+    ]
 
 
 def spelled(value: float, low: float, high: float) -> str:
@@ -214,7 +216,8 @@ def costs(live: pd.DataFrame) -> pd.DataFrame:
     """`per_fact` of the fixed d as it is read: labels of the methods, the floor in the last row."""
     found = per_fact(live).rename(index=figures.LABELS)
     found.loc["floor"] = floor(found.columns.to_numpy()) / found.columns
-    return written(found).rename_axis(index="parameters per fact", columns="facts")
+    found.columns = [f"n = {n:,}" for n in found.columns]
+    return written(found.rename_axis(None))
 
 
 def scales(live: pd.DataFrame, profile: str) -> pd.DataFrame:
@@ -233,14 +236,18 @@ def gate_table(gates: pd.DataFrame) -> pd.DataFrame:
     found.columns = ["units, identity", "units, ReLU"]
     share = grouped.share.agg(["median", "min", "max"])
     found["identity over ReLU"] = [f"{middle:.2f} ({low:.2f} to {high:.2f})" for middle, low, high in share.to_numpy()]
-    return found.rename_axis(index=["d", "facts"])
+    return found.set_axis([f"d = {d}, n = {n:,}" for d, n in found.index])
 
 
 def settings() -> pd.DataFrame:
     """Mean recall of Adam at a width under each setting of the grid, in %: ``benchmarks/training_grid.py --width``."""
     grid = store.read_table(store.results_file("training_grid_width", "laptop"))
     recall = (100 * grid.pivot_table(index="setting", columns="width", values="recall")).sort_values(20)
-    return written(recall.iloc[::-1]).rename_axis(index="recall [%]", columns="units")
+    return (
+        written(recall.iloc[::-1])
+        .set_axis([f"recall [%], {units} units" for units in recall], axis=1)
+        .rename_axis(None)
+    )
 
 
 def drawn(live: pd.DataFrame, profile: str) -> Figure:

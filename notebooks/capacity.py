@@ -46,20 +46,17 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["remove-input"] mystnb={"markdown_format": "myst"}
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-from IPython.display import Markdown
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factbook import figures, ladder
+from factbook import figures, ladder, prose
 
 figures.use_style()
-Markdown(ladder.FINDINGS.format(**ladder.findings()))
+prose.findings(ladder.findings, "capacity")
 
 # %% [markdown]
-# Brackets are 95% intervals.
-#
 # ## The ladder
 #
 # A fact set has $n$ keys and $n$ values, all uniform on the unit sphere of $\mathbb{R}^d$, and a random permutation between them. From the naive way
@@ -80,7 +77,8 @@ Markdown(ladder.FINDINGS.format(**ladder.findings()))
 facts = fc.spherical_facts(64, 32, seed=seed)
 for method in ("ntk", "hebbian", "encoder-decoder"):
     found = fc.smallest_width(facts, method, seed=seed, tries=1, resolution=0.04)
-    print(f"{method}: {found.width} units, {found.n_params / len(facts):.1f} parameters per fact")
+    per_fact = found.n_params / len(facts)
+    print(f"{method}: {found.width} units, {per_fact:.1f} parameters per fact")
 
 # %% [markdown]
 # *How this was run:* [`factbook.ladder`](https://github.com/factcore/factcore/blob/main/factbook/ladder.py) holds the sizes, what is left out where
@@ -98,8 +96,8 @@ figure = ladder.drawn(live, profile)
 plt.show()
 
 # %% [markdown]
-# **The order is the paper's: training is cheapest, its construction follows, the NTK memory is far behind; a few convex solves close most of the gap
-# between.** Points are medians over three draws of the facts, bars reach from the smallest to the largest, lines are power laws fitted to all runs.
+# **The order is the paper's: training is cheapest, its construction takes more, the NTK memory most; a few convex solves close nearly all of the
+# gap.** Points are medians over three draws of the facts, bars reach from the smallest to the largest, lines are power laws fitted to all runs.
 # The dashed floor is what to expect: $n \log_2 v$ bits must be stored, and trained language models are known to hold about two bits a parameter.
 # Trained networks may dip under it. All methods, to switch on and off:
 #
@@ -130,7 +128,7 @@ ladder.scales(live, profile)
 #
 # ## Facts in proportion to d²
 #
-# A fixed $d$ asks a network to hold more facts in the same space. The other way to grow is $n = \alpha d^2$.
+# A fixed $d$ asks a network to hold more facts in the same space. The other way to grow is $n = \alpha d^2$. Parameters per fact:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -139,7 +137,7 @@ ladder.in_proportion(table, profile)
 # %% [markdown]
 # Bilinear networks end at some $\alpha$. Each of their $d$ outputs is a quadratic form of the key, whatever the width: $d^2(d+1)/2$ numbers in all.
 # At $d = 16$ the floor $n \log_2(v)/2$ passes that number at $\alpha = 2$, at larger $d$ later, so beyond it "–" is final. Hebbian readouts end
-# sooner, as they regress the values on $d(d+1)/2$ features. SiLU gates have no such end; they are the bar there.
+# sooner, as they regress the values on $d(d+1)/2$ features. SiLU gates have no such end; they are the bar there (run at $d = 16$, up to 512 facts).
 #
 # ## The NTK memory with two gates
 #
