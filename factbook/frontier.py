@@ -13,6 +13,7 @@ import factcore as fc
 from factbook import figures, geometries, store
 from factbook import noise as us
 from factbook.attended import attended
+from factbook.prose import percent
 from factbook.steepness import relative_lipschitz
 
 SIZES = {"smoke": (32, 32), "laptop": (256, 64), "paper": (4096, 512)}  # facts, dimensions
@@ -137,31 +138,31 @@ def prepared(rows: pd.DataFrame) -> pd.DataFrame:
 # --- what the page shows ----------------------------------------------------------------------------------------------
 
 
-def findings() -> str:
-    """The findings in Markdown, their numbers from the stored laptop table."""
-    rows = store.stored("frontier", "laptop")
-    if rows is None:
-        return figures.NOT_STORED
+def findings(rows: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the table frontier."""
     rows = prepared(rows)
     costs = cheapest(rows, "kept")
     plain, block, noisy = (costs.loc[kind] for kind in ("plain", "block-convex", "block-convex, noisy copies"))
+    exact = cheapest(rows, "solved_kept").loc["plain"].median()
     stored = rows[rows.recall_alone == 1]
-    exact = cheapest(rows, "solved_kept").loc["plain"]
     white = rows[rows.kind == WHITENED].groupby("setting")[["per_fact", "kept"]].median()
-    return f"""
-- **Behind trained attention tight codes and full buckets cost usability**: the cheapest encoder-decoder that keeps
-  99% of what gets through takes {plain.min():.0f} to {plain.max():.0f} parameters per fact, where
-  {exact.median():.0f} store it.
-- **Block-convex networks move that frontier** to {block.min():.1f} to {block.max():.1f} parameters per fact,
-  {(block / plain).min():.0%} to {(block / plain).max():.0%} of the encoder-decoder's for the same draw; with noisy
-  copies of the keys to {(noisy / plain).min():.0%} to {(noisy / plain).max():.0%}.
-- **Behind attention that is solved for the trade-off does not show**: of {len(stored)} memories that store all their
-  facts, the worst keeps {stored.solved_kept.min():.1%}, down to the shortest codes. Here the conflict is one with
-  noise.
-- **Whitening does not cost usability on these values**: unwhitened the memory keeps {white.kept["t = 0.0"]:.1%} at
-  {white.per_fact["t = 0.0"]:.0f} parameters per fact, wholly whitened {white.kept["t = 1.0"]:.1%} at
-  {white.per_fact["t = 1.0"]:.0f}.
-"""
+    raw, whole = white.loc["t = 0.0"], white.loc["t = 1.0"]
+    hurts = whole.kept < raw.kept - 0.005
+    shows = stored.solved_kept.min() < USABLE
+    return [
+        f"**Behind trained attention tight codes and full buckets {'' if plain.min() > exact else 'do not '}cost "
+        f"usability**: the cheapest encoder-decoder that keeps {USABLE:.0%} of what gets through takes "
+        f"{_span(plain, '.0f')} parameters per fact, where {exact:.0f} store it.",
+        f"**Block-convex networks {'move' if block.max() < plain.min() else 'do not move'} that frontier**: they take "
+        f"{_span(block, '.1f')} parameters per fact, {_span(block / plain, '.0%')} of the encoder-decoder's for the "
+        f"same draw; with noisy copies of the keys {_span(noisy / plain, '.0%')}.",
+        f"**Behind attention that is solved for the trade-off {'shows, too' if shows else 'does not show'}**: of "
+        f"{len(stored)} memories that store all their facts, down to the shortest codes, the worst keeps "
+        f"{percent(stored.solved_kept.min())}. Here the conflict is {'not ' if shows else ''}one with noise.",
+        f"**Whitening {'costs' if hurts else 'does not cost'} usability on these values**: unwhitened the memory keeps "
+        f"{raw.kept:.1%} at {raw.per_fact:.0f} parameters per fact, wholly whitened {whole.kept:.1%} at "
+        f"{whole.per_fact:.0f}.",
+    ]
 
 
 def cheapest(rows: pd.DataFrame, share: str) -> pd.DataFrame:
@@ -205,7 +206,7 @@ def ladder(rows: pd.DataFrame) -> pd.DataFrame:
 
 def losses(rows: pd.DataFrame) -> Figure:
     """What memories lose behind trained attention, against their cost and against the angle they take."""
-    figure, panels = plt.subplots(1, 2, figsize=(9.4, 4.8), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(8.2, 4.8), sharey=True)
     rows = rows.assign(lost=100 * (1 - rows.kept).clip(lower=2e-3), tolerance_5=rows.tolerance_5.clip(lower=0.1))
     for axes, column in zip(panels, ("per_fact", "tolerance_5")):
         for kind, (colour, marker) in LOOK.items():

