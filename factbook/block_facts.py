@@ -35,6 +35,12 @@ BUILT: dict[str, tuple[str, dict[str, Any], int]] = {
     "trained": ("trained", {}, 0),
 }
 WHERE = {"n_params_alone": "alone", "n_params_solved": "attention solved for", "n_params": "attention trained"}
+SHOWN = {
+    "three constructions": ["encoder-decoder", "max-margin", "block-convex"],
+    "Hebbian and trained": ["data-dependent", "trained"],
+}
+NAMES = {"data-dependent": "data-dependent\nHebbian"}
+MANY = 128  # facts from which on the Hebbian paper's factors are asked for
 PAIRS = (("data-dependent", "trained"), ("encoder-decoder", "data-dependent"))
 
 
@@ -139,43 +145,47 @@ def _wide(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.d == rows.d.max()]
 
 
-def findings() -> str:
-    """The findings in Markdown, their numbers from the stored laptop table."""
-    rows = store.stored("block_facts", "laptop")
-    if rows is None:
-        return figures.NOT_STORED
-    wide, price = _wide(rows), prices(rows)
-    whole = wide.groupby("n_facts").through_solved.min()
-    n, last = whole[whole == 1].index.max(), whole.index.max()
-    free = price["attention solved for"].drop(index=figures.LABELS["max-margin"])[
-        [f"{k:,}" for k in whole[whole == 1].index]
+def findings(rows: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the table block_facts."""
+    wide, d = _wide(rows), rows.d.max()
+    solved, trained = (_times(rows, column) for column in ("n_params_solved", "n_params"))
+    whole = wide.groupby("n_facts").through_solved.min() == 1
+    free = solved.drop(index="max-margin")[whole[whole].index].stack()
+    last = wide[wide.n_facts == wide.n_facts.max()]
+    small = rows[(rows.d == rows.d.min()) & (rows.n_facts == rows[rows.d == rows.d.min()].n_facts.max())]
+    many, over = (ratios(rows, *pair).query(f"n_facts >= {MANY}") for pair in PAIRS)
+    return [
+        "**Behind attention that is solved for, usability costs next to nothing while every sequence gets through**: "
+        f"up to {whole[whole].index.max()} facts at d = {d} a memory costs {_range(free)} times what its facts cost "
+        "alone (max-margin more, for its larger ridge).",
+        f"**Behind trained attention usability has a price**: {_range(trained.stack())} times the cost alone.",
+        f"**Attention has a ceiling of its own**: of {last.n_facts.iloc[0]} facts at d = {d} trained "
+        f"attention lets {last.through.median():.1%} of the sequences through, solved-for attention "
+        f"{last.through_solved.median():.1%}; of {small.n_facts.iloc[0]} at d = {rows.d.min()} "
+        f"{small.through.median():.1%} and {small.through_solved.median():.1%}.",
+        f"**The Hebbian paper's factors**: from {MANY} facts on a data-dependent memory behind trained attention takes "
+        f"{_range(many[WHERE['n_params']])} times the parameters of trained MLPs (published: at most 3), and "
+        f"{_range(many[WHERE['n_params_solved']])} times where attention is solved for. The encoder-decoder, with our "
+        f"short codes, takes {_range(over[WHERE['n_params']])} times those of the data-dependent memory (published: "
+        "63).",
     ]
-    free, dear = (part.replace("–", None).astype(float).stack() for part in (free, price["attention trained"]))
-    many, over = (ratios(rows, *pair) for pair in PAIRS)
-    many, over = (found[found.index.get_level_values("n_facts") >= 128] for found in (many, over))
-    return f"""
-- **Behind attention that is solved for, usability is free as long as every sequence gets through**: up to {n} facts
-  at d = {wide.d.iloc[0]} a memory costs {free.min():.1f} to {free.max():.1f} times what its facts cost alone
-  (max-margin more, for its larger ridge).
-- **Behind trained attention usability has a price**: {dear.min():.1f} to {dear.max():.1f} times the cost alone.
-- **Attention has a ceiling of its own**: of {last} facts trained attention lets
-  {wide[wide.n_facts == last].through.median():.1%} of the sequences through, solved-for attention
-  {wide[wide.n_facts == last].through_solved.median():.1%}; at d = {rows.d.min()} it falls much sooner.
-- **The Hebbian paper's factors**: from 128 facts on a data-dependent memory behind trained attention takes
-  {many["attention trained"].min():.1f} to {many["attention trained"].max():.1f} times the parameters of trained MLPs
-  (published: at most 3), and {many["attention solved for"].min():.1f} to {many["attention solved for"].max():.1f} times
-  where attention is solved for. The encoder-decoder takes {over["attention trained"].min():.1f} to
-  {over["attention trained"].max():.1f} times those of the data-dependent memory (published: 63), with our short codes.
-"""
+
+
+def _times(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Parameters in ``column`` over those of the same facts alone, at the larger dimension: medians of the draws."""
+    wide = _wide(rows)
+    times = wide.assign(times=wide[column] / wide.n_params_alone)
+    return times.pivot_table(index="method", columns="n_facts", values="times", aggfunc="median")
+
+
+def _range(column: pd.Series) -> str:
+    return f"{column.min():.1f} to {column.max():.1f}"
 
 
 def prices(rows: pd.DataFrame) -> pd.DataFrame:
     """Parameters over those of the same facts alone, at the larger dimension: medians of the draws."""
-    wide, found = _wide(rows), {}
-    for column in ("n_params_solved", "n_params"):
-        times = wide.assign(times=wide[column] / wide.n_params_alone)
-        found[WHERE[column]] = times.pivot_table(index="method", columns="n_facts", values="times", aggfunc="median")
-    whole = pd.concat(found, axis=1).loc[[m for m in METHODS if (wide.method == m).any()]]
+    found = {WHERE[column]: _times(rows, column) for column in ("n_params_solved", "n_params")}
+    whole = pd.concat(found, axis=1).loc[[m for m in METHODS if (rows.method == m).any()]]
     whole.columns = whole.columns.map(lambda at: (at[0], f"{at[1]:,}"))
     return (
         whole.rename(index=figures.LABELS)
@@ -204,7 +214,7 @@ def beside(rows: pd.DataFrame) -> pd.DataFrame:
     found = {}
     for over, under in PAIRS:
         for n, part in ratios(rows, over, under).groupby("n_facts"):
-            found[f"{over} over {under}", n] = part.agg(lambda c: f"{c.min():.1f} to {c.max():.1f}")
+            found[f"{over} over {under}", n] = part.agg(_range)
     return pd.DataFrame(found).T.rename_axis(["parameters of", "facts"]) if found else pd.DataFrame()
 
 
@@ -221,30 +231,47 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs(rows: pd.DataFrame) -> Figure:
-    """Parameters per fact against facts at the larger dimension: alone, and behind either attention."""
+    """Parameters per fact against facts, the larger dimension: alone (dashed), behind trained attention (solid)."""
     wide = _wide(rows)
-    figure, panels = plt.subplots(1, 3, figsize=(10, 4.4), sharey=True)
-    for axes, (column, title) in zip(panels, WHERE.items()):
-        for method in dict.fromkeys(wide.method):
-            part = wide[wide.method == method].dropna(subset=column)
-            figures.plot_spread(axes, part.assign(each=part[column] / part.n_facts), "n_facts", "each", str(method))
+    figure, panels = plt.subplots(1, 2, figsize=(8.6, 4.6), sharey=True)
+    for axes, (title, methods) in zip(panels, SHOWN.items()):
+        for method in (m for m in methods if (wide.method == m).any()):
+            part = wide[wide.method == method]
+            alone = part.assign(each=part.n_params_alone / part.n_facts).groupby("n_facts").each.median()
+            look: dict[str, Any] = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method]}
+            axes.plot(alone.index, alone, linestyle="--", linewidth=1, fillstyle="none", **look)
+            usable = part.dropna(subset="n_params")
+            figures.plot_spread(axes, usable.assign(each=usable.n_params / usable.n_facts), "n_facts", "each", method)
         axes.set(xscale="log", yscale="log", xlabel="facts", title=title)
         axes.set_xticks(counts := sorted(wide.n_facts.unique()), labels=list(map(str, counts)))
         axes.set_yticks(ticks := [5, 10, 20, 50, 100, 200], labels=list(map(str, ticks)))
         axes.minorticks_off()
     panels[0].set_ylabel(f"parameters per fact, d = {wide.d.iloc[0]}")
-    figures.legend_below(figure, panels[0])
+    lines = [panels[0].plot([], [], dash, color="#595959")[0] for dash in ("-", "--")]
+    panels[0].legend(lines, ["behind trained attention", "alone"], loc="upper right", fontsize=9)
+    for axes, methods in zip(panels, SHOWN.values()):  # once the panels share their final height
+        if ends := [end for method in methods if (end := _end(wide, method))]:
+            figures.label_ends(axes, ends)
     return figure
+
+
+def _end(wide: pd.DataFrame, method: str) -> tuple[float, float, str, str] | None:
+    """Where the line of a method behind trained attention ends, its name and its colour."""
+    usable = wide[wide.method == method].dropna(subset="n_params")
+    each = (usable.n_params / usable.n_facts).groupby(usable.n_facts).median()
+    name = NAMES.get(method, method)
+    return (float(each.index[-1]), float(each.iloc[-1]), name, figures.COLOURS[method]) if len(each) else None
 
 
 def ceiling(rows: pd.DataFrame) -> Figure:
     """The share of sequences whose key gets through attention, trained and solved for, at both dimensions."""
     figure, axes = plt.subplots(figsize=(7, 4))
-    for (d, part), look in zip(rows.groupby("d"), ("trained", "encoder-decoder")):
-        for column, dash, where in (("through", "-", "trained"), ("through_solved", "--", "solved for")):
-            label = f"d = {d}, {where}"
-            figures.plot_spread(axes, part.assign(percent=100 * part[column]), "n_facts", "percent", look,
-                                linestyle=dash, label=label)  # fmt: skip
+    ways = (("through", "trained", "-", "^"), ("through_solved", "solved for", "--", "o"))
+    for (d, part), colour in zip(rows.groupby("d"), ("#7F7F7F", "#000000")):
+        for column, where, dash, mark in ways:
+            shown = part.assign(percent=100 * part[column])
+            look = {"linestyle": dash, "label": f"d = {d}, {where}", "color": colour, "marker": mark}
+            figures.plot_spread(axes, shown, "n_facts", "percent", "trained", **look)
     axes.set(xscale="log", xlabel="facts", ylabel="sequences that get through attention [%]")
     axes.set_xticks(counts := sorted(rows.n_facts.unique()), labels=list(map(str, counts)))
     axes.minorticks_off()

@@ -46,14 +46,14 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["remove-input"]
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-from IPython.display import Markdown
-
-from factbook import block_facts, figures
+import factcore as fc
+from factbook import block_facts, figures, noise, prose
+from factbook.attended import attended
 
 figures.use_style()
-Markdown(block_facts.findings())
+prose.findings(block_facts.findings, "block_facts")
 
 # %% [markdown]
 # ## What is measured
@@ -64,16 +64,12 @@ Markdown(block_facts.findings())
 # decodes 99% of the sequences that get through:
 
 # %%
-import factcore as fc
-from factbook import noise
-from factbook.attended import attended
-
 facts = fc.spherical_facts(128, 64, seed=seed).to(device)
 arrived = noise.arrivals(attended("solved", len(facts), facts.d, seed, device))
 for width in (3, 4, 5, 6):
     mlp = fc.construct(facts, "block-convex", width=width, seed=seed, strict=False)
-    kept = noise.kept(mlp, facts, arrived)
-    print(f"{mlp.n_params / len(facts):.1f} parameters per fact: usable {kept >= block_facts.USABLE}")
+    usable = noise.kept(mlp, facts, arrived) >= block_facts.USABLE
+    print(f"{mlp.n_params / len(facts):.1f} parameters per fact: usable {usable}")
 
 # %% [markdown]
 # For each method the smallest usable memory is searched, and the smallest that stores the same facts *alone*:
@@ -86,14 +82,14 @@ for width in (3, 4, 5, 6):
 #
 # ## What facts cost
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Parameters per fact against number of facts for four constructions and trained MLPs, three panels. Alone and behind attention solved for they nearly coincide; behind trained attention all but the block-convex networks rise to tens of parameters per fact, trained MLPs the most against their cost alone."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Parameters per fact against the number of facts, dashed alone and solid behind trained attention, two panels. Left the encoder-decoder and max-margin lie at tens of parameters per fact, block-convex networks lowest. Right data-dependent Hebbian memories begin far above their cost alone and come down to it, trained MLPs stay above theirs."}}
 table = block_facts.table(profile, seed, device)
 figure = block_facts.costs(table)
 
 # %% [markdown]
-# **Behind attention that is solved for facts cost what they cost alone; behind trained attention block-convex networks stay cheapest.**
-# Medians of three draws of facts, bars from the smallest to the largest. Max-margin and training were searched up to 256 facts. How many
-# times the cost alone, medians:
+# **Behind trained attention most memories cost more than alone, the gap between the lines; block-convex networks stay cheapest.** Medians of
+# three draws of facts, bars from the smallest to the largest. Max-margin and training were searched up to 256 facts. How many
+# times the cost alone behind either attention, medians:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -117,9 +113,9 @@ figure = block_facts.ceiling(table)
 
 # %% [markdown]
 # **Attention must tell every key from 16 kinds of junk by one linear map, which is possible while there are only a few times more keys than
-# dimensions.** Medians of three draws, bars from the smallest to the largest. Beyond that size solving is no better than training, and
-# at 32 dimensions worse: the convex problem bounds every key at once, its minimum is not sharp for any, and the solver stops at its limit of
-# iterations. What gets through there is noisier. Draws, of three, in which a usable memory was found at the smaller dimension:
+# dimensions.** Medians of three draws, bars from the smallest to the largest. Beyond that size solving need not be better than training: the
+# convex problem bounds every key at once, its minimum is not sharp for any, and the solver stops at its limit of iterations. What gets
+# through there is noisier. Draws, of three, in which a usable memory was found at the smaller dimension:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -127,7 +123,7 @@ block_facts.served(table)
 
 # %% [markdown]
 # Codes on many random gates and wide max-margin networks mostly still serve behind trained attention from 64 facts on, at a high price.
-# Block-convex networks serve in no draw of 128 facts, whatever their width: they stop at the first solve that stores the facts, so width
+# Block-convex networks serve least at the most facts, whatever their width: they stop at the first solve that stores the facts, so width
 # beyond it buys little tolerance. [Noisy copies](frontier.ipynb) are the remedy to try.
 #
 # ## Hebbian memories against training
@@ -140,10 +136,10 @@ block_facts.served(table)
 block_facts.beside(table)
 
 # %% [markdown]
-# **Behind trained attention the factor of 3 holds from 128 facts on**: the data-dependent memory is about as large as alone, and trained MLPs
-# must be several times larger, since training stops as soon as all facts are stored and leaves keys little room. At few facts, as many as
-# dimensions, and behind attention that is solved for it does not hold. We do not see the factor of 63 over the encoder-decoder, which here
-# has short codes and its calmest layout.
+# **Behind trained attention the factor between the two shrinks**: from 128 facts on the data-dependent memory is about as large as alone, and
+# trained MLPs must be several times larger, since training stops as soon as all facts are stored and leaves keys little room. At few facts,
+# as many as dimensions, and behind attention that is solved for it stays large. We do not see the factor of 63 over the encoder-decoder,
+# which here has short codes and its calmest layout.
 #
 # *How this was run*: [`factbook/block_facts.py`](https://github.com/factcore/factcore/blob/main/factbook/block_facts.py).
 #

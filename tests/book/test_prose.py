@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from factbook import airports, baselines, buckets, build_times, challenge, frontier, ladder, prose, store
+from factbook import airports, baselines, block_facts, buckets, build_times, challenge, frontier, ladder, prose, store
 
 WRITERS = {
     "facts": (baselines.findings, ["baselines"]),
@@ -13,6 +13,7 @@ WRITERS = {
     "build_cost": (build_times.findings, ["build_cost", "build_cost_large"]),
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
     "capacity": (ladder.findings, ["capacity"]),
+    "block_facts": (block_facts.findings, ["block_facts"]),
     "frontier": (frontier.findings, ["frontier"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
