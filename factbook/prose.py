@@ -12,10 +12,19 @@ def findings(write: Callable[..., list[str]], *tables: str) -> Markdown:
 
     Where a table is missing, a line says which.
     """
+    return _written(write, tables, "- ", "\n")
+
+
+def caption(write: Callable[..., list[str]], *tables: str) -> Markdown:
+    """The same sentences as one paragraph, under a figure or a table."""
+    return _written(write, tables, "", " ")
+
+
+def _written(write: Callable[..., list[str]], tables: tuple[str, ...], before: str, between: str) -> Markdown:
     found = {name: stored(name, "laptop") for name in tables}
     if missing := [name for name, table in found.items() if table is None]:
         return Markdown(f"The findings come from results/laptop/{missing[0]}.csv, which is not here.")
-    return Markdown("\n".join(f"- {sentence}" for sentence in write(*found.values())))
+    return Markdown(between.join(before + sentence for sentence in write(*found.values())))
 
 
 def percent(share: float) -> str:

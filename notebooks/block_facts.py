@@ -137,7 +137,7 @@ block_facts.beside(table)
 
 # %% [markdown]
 # **Behind trained attention the factor between the two shrinks**: from 128 facts on the data-dependent memory is about as large as alone, and
-# trained MLPs must be several times larger, since training stops as soon as all facts are stored and leaves keys little room. At few facts,
+# trained MLPs must be larger, since training stops as soon as all facts are stored and leaves keys little room. At few facts,
 # as many as dimensions, and behind attention that is solved for it stays large. We do not see the factor of 63 over the encoder-decoder,
 # which here has short codes and its calmest layout.
 #

@@ -19,25 +19,6 @@ SHARE = 0.1  # of the facts, edited
 METHODS = ("swap", "finetune", "memit", "rome", "alphaedit")
 # new values, sentences a fact that editors are told, and facts per hidden unit: theirs, ours (8 a unit: editing.csv)
 PROTOCOLS = {("permuted", "one"): PER_UNIT, ("table", "all"): (32,)}
-PROTOCOL = pd.DataFrame(
-    [
-        ("facts", "16,384, books and their authors", "256, airports and their cities"),
-        ("phrasings of a fact", "16", "24, and 12 unseen ones"),
-        ("dimension, hidden units", "256, 512", "64, 8 to 32"),
-        ("facts per hidden unit", "32", "8, 12, 16, 24, 32"),
-        ("parameters a fact", "24", "24 to 6"),
-        ("fact MLP", "trained to a mean square error, swish gates", "block-convex, identity gates"),
-        ("edited", "2, 5, 10%", "10%, and one fact"),
-        ("new values", "permuted among the edited facts", "permuted; from the whole table in our own protocol"),
-        ("sentences an editor is told", "one a fact", "one; all 24 in our own protocol"),
-        ("MEMIT", "clipped to 1 or less, λ absolute", "with and without clip, λ in facts (C is their mean)"),
-        ("ROME", "residuals aimed once", "aimed once and each time, the better"),
-        ("AlphaEdit", "tolerances 0.01, 1, 10", "tolerances to 1.01 of the largest eigenvalue, ridge to 10"),
-        ("settings chosen", "not stated", "on the very edit that is reported, which favours the editors"),
-        ("draws", "1", "3"),
-    ],
-    columns=["", "theirs", "ours"],
-).set_index("")
 
 
 def jobs(seeds: int = 3, protocols: Mapping[tuple[str, str], tuple[int, ...]] = PROTOCOLS) -> list[dict[str, Any]]:

@@ -21,21 +21,15 @@ def lines(ax: Axes, table: pd.DataFrame, x: str, y: str, *, apart: float = 0.0) 
 
 
 def crowds(table: pd.DataFrame) -> Figure:
-    """Score, efficacy, specificity and the change of perplexity against facts per hidden unit, published protocol."""
+    """Score, efficacy and specificity against facts per hidden unit, published protocol."""
     table = table[(table.values_of == "permuted") & (table.told == "one")]
-    table = table.assign(change=100 * (table.perplexity_ratio - 1))
-    figure, axes = plt.subplots(2, 2, figsize=(8.6, 6.6), sharex=True)
+    figure, axes = plt.subplots(2, 2, figsize=(8.2, 6.2), sharex=True, sharey=True)
     for ax, measure in zip(axes.flat, MEASURES):
         lines(ax, table, "per_unit", measure)
-        ax.set(title=measure, ylim=(0, 1.03))
-    lines(axes[1, 1], table, "per_unit", "change", apart=0.4)
-    reach = max(0.05, 1.1 * float(table.change.abs().max()))
-    axes[1, 1].set(title="perplexity of other words, change [%]", ylim=(-reach, reach))
-    axes[1, 1].axhline(0, color="0.5", linewidth=0.8, zorder=0)
-    axes[1, 1].set_xticks(sorted(table.per_unit.unique()))
-    for ax in axes[1]:
-        ax.set_xlabel("facts per hidden unit")
-    figures.legend_below(figure, axes[0, 0])
+        ax.set(title=measure, ylim=(0, 1.03), xticks=sorted(table.per_unit.unique()), xlabel="facts per hidden unit")
+        ax.tick_params(labelbottom=True)
+    axes[1, 1].set_axis_off()  # the names stand where a fourth measure would
+    axes[1, 1].legend(*axes[0, 0].get_legend_handles_labels(), loc="center", fontsize=11)
     return figure
 
 

@@ -1,33 +1,71 @@
-"""What the editing pages found, in Markdown: every number is read from the laptop's tables."""
+"""What the editing pages found, in sentences for `factbook.prose` and in tables for readers."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from factbook import fit, store
+from factbook import fit
 from factbook.editing import crowded
+from factbook.editing.model import FactLanguageModel, fact_accuracy
 from factbook.editing.study import STYLE, WEIGHT_EDITORS
 
 PUBLISHED = ("memit", "alphaedit", "rome")  # the weight updates of the published comparison
+SHORT = {"swap": "swap", "memit": "MEMIT", "alphaedit": "AlphaEdit", "rome": "ROME", "finetune": "fine-tuning"}
+SHORT |= {"finetune with replay": "fine-tuning, all facts"}
+PROTOCOL = ["values_of", "told", "per_unit"]
 NAMES = {name: str(look["label"]) for name, look in STYLE.items()} | {"swap": "the swap"}
 
 
-def ratios() -> pd.DataFrame:
+def known(model: FactLanguageModel) -> pd.DataFrame:
+    """Facts of either relation that the model states, in the training templates and in paraphrases."""
+    seen = {"in training templates": False, "in paraphrases": True}
+    return pd.DataFrame(
+        {
+            title: {
+                f"{relation} right [%]": round(100 * float(fact_accuracy(model, relation, held_out=unseen).mean()), 1)
+                for relation in ("city", "country")
+            }
+            for title, unseen in seen.items()
+        }
+    ).T
+
+
+def scores(packed: pd.DataFrame, edits: pd.DataFrame) -> pd.DataFrame:
+    """Median scores of a tenth edited, a row a protocol and crowd, a column an editor."""
+    both = crowded.beside(packed, edits)
+    found = both.pivot_table(index=PROTOCOL, columns="method", values="score", aggfunc="median").round(2)
+    columns = {method: SHORT[method] for method in SHORT if method in found}
+    return _named(found[list(columns)].rename(columns=columns).rename_axis(columns=None))
+
+
+def measures(edits: pd.DataFrame) -> pd.DataFrame:
+    """Medians of what makes up the score, a tenth edited, a row an editor."""
+    tenth = edits[(edits.share == crowded.SHARE) & edits.method.isin(list(SHORT))]
+    found = tenth.groupby("method")[["efficacy", "paraphrase", "specificity", "score"]].median().round(3)
+    return found.loc[[method for method in SHORT if method in found.index]].rename(index=SHORT).rename_axis(None)
+
+
+def ratios(packed: pd.DataFrame, edits: pd.DataFrame) -> pd.DataFrame:
     """Swap over the best weight update by protocol and crowd, geometric means with their intervals."""
     found: dict[tuple, dict[str, str]] = {}
-    packed = crowded.beside(_laptop("editing_crowded"), _laptop("editing"))
-    for key, rows in packed.groupby(["values_of", "told", "per_unit"]):
+    packed = crowded.beside(packed, edits)
+    for key, rows in packed.groupby(PROTOCOL):
         score = rows.pivot_table(index="seed", columns="method", values="score")
         for title, against in (("over the published three", PUBLISHED), ("over all four", WEIGHT_EDITORS)):
             if {"swap", *against} <= set(score) and len(score) > 1:
                 each = score.swap / score[list(against)].max(axis=1)
                 found.setdefault(key, {})[title] = _times(fit.mean_ratio(each))
-    return pd.DataFrame(found).T.rename_axis(["new values", "sentences told", "facts per unit"])
+    return _named(pd.DataFrame(found).T) if found else pd.DataFrame()
 
 
-def editing() -> str:
-    """The findings of the page on editors."""
-    packed, table = _laptop("editing_crowded"), _laptop("editing")
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """A row's protocol and crowd in words: "published, 8 facts a unit"."""
+    theirs = {("permuted", "one"): "published", ("table", "all"): "ours"}
+    return table.set_axis([f"{theirs[values, told]}, {crowd} facts a unit" for values, told, crowd in table.index])
+
+
+def editing(packed: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """The findings of the page on editors, from the tables editing_crowded and editing."""
     theirs = _theirs(packed)
     most, least = int(theirs.per_unit.max()), int(theirs.per_unit.min())
     full, easy = theirs[theirs.per_unit == most], theirs[theirs.per_unit == least]
@@ -35,12 +73,12 @@ def editing() -> str:
     tenth, one = table[table.share == 0.1], table[table.edited == 1]
     edited = pd.concat([packed, table[~table.method.isin(["no_op", "chance"])]])
     move = 100 * (edited.perplexity_ratio - 1).abs().max()
-    lines = [
+    return [
         f"**The gap is a matter of crowding.** By the published protocol and at its {most} facts per hidden unit a "
         f"swap scores {_median(full, 'swap'):.2f}, the best of the published three {_best(full)}: {_ratio(full)} "
         f"times, where the paper has about two. At {least} facts a unit the best is {_best(easy)}: {_ratio(easy)} "
         "times.",
-        f"**Twice is no constant.** The published memory has {most} facts a unit and 24 parameters a fact. At $d = 64$ "
+        f"**Twice is no constant.** The published memory has {most} facts a unit and 24 parameters a fact. At *d* = 64 "
         f"ours can have one or the other: {_ratio(full)} times at as many facts a unit, {_ratio(easy)} times at as "
         "many parameters a fact.",
         "**By our own protocol**, all sentences of an edited fact told and values from the whole table, the picture is "
@@ -54,7 +92,6 @@ def editing() -> str:
         f"**Perplexity** moves by at most {move:.2f}% in {len(edited)} edits: the router sends ordinary words "
         "elsewhere.",
     ]
-    return "\n".join(f"- {line}" for line in lines)
 
 
 def _theirs(packed: pd.DataFrame) -> pd.DataFrame:
@@ -62,23 +99,15 @@ def _theirs(packed: pd.DataFrame) -> pd.DataFrame:
     return packed[(packed.values_of == "permuted") & (packed.told == "one")]
 
 
-def _laptop(name: str) -> pd.DataFrame:
-    table = store.stored(name, "laptop")
-    if table is None:
-        raise ValueError(f"no table results/laptop/{name}.csv: python -m factbook.editing.tables")
-    return table
-
-
-def time() -> str:
-    """The findings of the page on time and many edits."""
-    timed, sequence = _laptop("editing_time"), _laptop("editing_sequential")
+def time(timed: pd.DataFrame, sequence: pd.DataFrame) -> list[str]:
+    """The findings of the page on time and many edits, from the tables editing_time and editing_sequential."""
     n = timed.n_facts.max()
     seconds = timed[timed.n_facts == n].groupby("method").cpu_s.median()
     update, replay = seconds[list(WEIGHT_EDITORS)].median(), seconds["finetune with replay"]
     last = [name for name in sequence.columns if name.startswith("after_")][-1]
     kept, first = (sequence.groupby("method")[name].median() for name in (last, "after_1"))
     told = kept[list(WEIGHT_EDITORS)]
-    lines = [
+    return [
         f"A swap of {n} facts takes {seconds.swap:.1f} processor seconds, {seconds.swap / update:.0f} times as many as "
         f"a weight update and {seconds.swap / replay:.1f} times as many as fine-tuning on all facts: it solves for the "
         "whole table, whatever the number of edited facts.",
@@ -87,23 +116,23 @@ def time() -> str:
         f"editors that are told the edited facts alone end between {told.min():.0%} and {told.max():.0%}: each edit "
         "adds an error to the last one's.",
     ]
-    return "\n".join(f"- {line}" for line in lines)
 
 
-def crowds() -> str:
+def crowds(packed: pd.DataFrame) -> list[str]:
     """Caption: how the scores fall with the crowd, and how often AlphaEdit did best without a null space."""
-    theirs = _theirs(_laptop("editing_crowded"))
+    theirs = _theirs(packed)
     ratio = ", ".join(f"{_ratio(rows)} at {int(crowd)}" for crowd, rows in theirs.groupby("per_unit"))
     lowest = theirs[theirs.method == "swap"].score.min()
     alpha = theirs[theirs.method == "alphaedit"].setting
     whole = int(alpha.str.contains("tol=1.01").sum())
-    return (
+    return [
         "**The more facts a unit holds, the worse every weight update does; a swap never scores less than "
-        f"{lowest:.2f}.** Its score over the best of MEMIT, AlphaEdit and ROME, by facts per unit: {ratio}. Lines are "
-        "medians over three models and draws of edits, bars reach from the smallest to the largest. AlphaEdit did "
-        f"best in {whole} of {len(alpha)} edits at a tolerance of 1.01, where every direction counts as null and "
-        "nothing is projected away: it is then MEMIT with the identity in the place of C."
-    )
+        f"{lowest:.2f}.**",
+        f"Its score over the best of MEMIT, AlphaEdit and ROME, by facts per unit: {ratio}. Lines are medians over "
+        "three models and draws of edits, bars reach from the smallest to the largest.",
+        f"AlphaEdit did best in {whole} of {len(alpha)} edits at a tolerance of 1.01, where every direction counts as "
+        "null and nothing is projected away: it is then MEMIT with the identity in the place of C.",
+    ]
 
 
 def _scores(rows: pd.DataFrame, methods: Sequence[str] = PUBLISHED) -> pd.Series:

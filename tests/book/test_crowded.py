@@ -74,4 +74,3 @@ def test_jobs_begin_with_the_published_crowd_and_name_every_editor():
     crowds = sum(map(len, crowded.PROTOCOLS.values()))
     assert len(jobs) == len({tuple(job.values()) for job in jobs}) == 2 * crowds * len(crowded.METHODS)
     assert crowds == 6 and set(crowded.PROTOCOLS["permuted", "one"]) == {8, 12, 16, 24, 32}
-    assert set(crowded.PROTOCOL.columns) == {"theirs", "ours"} and crowded.PROTOCOL.notna().all().all()

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from factbook import airports, baselines, block_facts, buckets, build_times, challenge, frontier, ladder, prose, store
+from factbook.editing import words
 
 WRITERS = {
     "facts": (baselines.findings, ["baselines"]),
@@ -15,6 +16,8 @@ WRITERS = {
     "capacity": (ladder.findings, ["capacity"]),
     "block_facts": (block_facts.findings, ["block_facts"]),
     "frontier": (frontier.findings, ["frontier"]),
+    "editing": (words.editing, ["editing_crowded", "editing"]),
+    "editing_time": (words.time, ["editing_time", "editing_sequential"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
 
