@@ -119,11 +119,42 @@ def findings(table: pd.DataFrame, training: pd.DataFrame, beside: pd.DataFrame) 
     ]
 
 
+def ways(beside: pd.DataFrame) -> pd.DataFrame:
+    """What each map in the memory's place answers of the countries, from the tour's table `baselines`."""
+    rows = beside[beside.relation == "country"].set_index("way").loc[list(baselines.WAYS)]
+    shown = {"right": rows.recall.map(percent), "parameters": rows.n_params.map("{:,}".format)}
+    return pd.DataFrame(shown | {"per airport": (rows.n_params / rows.n_facts).round(2)}).rename_axis(None)
+
+
+def proved(table: pd.DataFrame) -> pd.DataFrame:
+    """Per number of airports, over the draws: the least recall and proof, the angles, median seconds of the solves."""
+    by = table.groupby("n_facts")
+    found = {
+        "right": by.recall.min().map(percent),
+        "after a swap": by.adaptive_recall.min().map(percent),
+        "proved": by.certified.min().map(percent),
+        "angle left [°]": by.noise_largest.max().map("{:.0e}".format),
+        "angle taken [°]": by.tolerance_smallest.min().map("{:.0e}".format),
+        "memory [s]": by.seconds_mlp.median().round(1),
+        "attention [s]": by.seconds_attention.median().round(1),
+    }
+    return pd.DataFrame(found).rename(index="{:,} airports".format).rename_axis(None)
+
+
+def by_rate(training: pd.DataFrame) -> pd.DataFrame:
+    """Per learning rate, medians over the draws: the angle that training leaves, and what memories make of it."""
+    by = training.groupby("lr")
+    found = {"angle left [°]": by.noise.median().round(1)}
+    names = {"shortest codes": "recall", "larger memory": "recall_larger", "shortest, sharpened": "sharp_recall"}
+    found |= {name: by[column].median().map(percent) for name, column in names.items()}
+    return pd.DataFrame(found).rename(index="rate {:g}".format).rename_axis(None)
+
+
 def figure(
     table: pd.DataFrame, training: pd.DataFrame, model: tf.FactTransformer, mlp: fc.GatedMLP, facts: fc.FactSet
 ) -> Figure:
     """Left recall against the angle that attention leaves; right, for one transformer, the angle the memory takes."""
-    drawn, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+    drawn, (left, right) = plt.subplots(1, 2, figsize=(8.8, 4.2))
     blue, orange = figures.COLOURS["encoder-decoder"], figures.COLOURS["trained"]
     green = figures.COLOURS["block-convex"]
     left.plot(table.noise_largest, table.recall, "P", color=green, label="solved for, all sizes (countries)")

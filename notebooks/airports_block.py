@@ -53,7 +53,6 @@ import textwrap
 from functools import partial
 
 import torch
-from IPython.display import display
 from matplotlib import pyplot as plt
 
 import factcore as fc
@@ -98,22 +97,20 @@ for row, answer in zip(tokens.tolist(), model(tokens).argmax(dim=1).tolist()):
 # %%
 print(f"nearest country right: {baselines.nearest(facts):.0%} of {len(facts)} airports")
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 several = store.stored("baselines", "laptop")
-if several is not None:
-    countries = several[several.relation == "country"].set_index("way")[["n_facts", "recall", "n_params"]]
-    display(countries.assign(per_fact=countries.n_params / countries.n_facts).round(3))
+several if several is None else airports.ways(several)
 
 # %% [markdown]
-# **Of 7,007 airports, only the constructed memory answers for all, and it is the smallest of the maps.**
+# **Of 7,007 airports neither likeness nor a linear map answers for all; the constructed memory does, with fewer parameters than a linear map.**
 #
 # ## The run
 #
 # For growing numbers of airports: recall as built, after a swap to a memory of another map (every airport moved to the next one's country),
 # and the share of keys for which recall is proved. Three draws of junk, of the query projection and of the construction.
 
-# %%
+# %% tags=["hide-input"]
 samples = 256 if profile == "smoke" else 2048
 run = partial(airports.placed, samples=samples, device=device)
 rows = store.results_file("airports_block", profile)
@@ -125,7 +122,7 @@ print(f"{len(table)} transformers of up to {table.n_facts.max():,} airports")
 # of the airports' cities: the shortest codes in buckets, and a larger encoder-decoder (bilinear gates, half full). A short
 # training; then the same attention [sharpened](usable.ipynb).
 
-# %%
+# %% tags=["hide-input"]
 run = partial(airports.trained, profile=profile, samples=samples, device=device)
 rows = store.results_file("airports_training", profile)
 training = store.resume(rows, airports.training_jobs(profile, seed), run, device=device)
@@ -142,21 +139,40 @@ plt.show()
 # largest angle that attention leaves in any sequence; recall is proved for all keys that lie to the right of the line.
 #
 # ## The numbers behind it
+#
+# Solved for, the worst of three draws (seconds: medians); and trained, medians of three draws:
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-table.groupby("n_facts").median(numeric_only=True).drop(columns=["seed", "seconds", "threads"]).transpose()
+airports.proved(table)
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-training.groupby("lr")[["noise", "through", "recall", "recall_larger", "sharp_recall"]].median().round(3)
+airports.by_rate(training)
 
 # %% [markdown]
+# *How this was run:* [`factbook/airports.py`](https://github.com/factcore/factcore/blob/main/factbook/airports.py).
+#
 # ## What to remember
 #
 # - Real embeddings are easy for attention that is solved for: in 384 dimensions one linear map sets all keys apart from the junk, so that
 #   what arrives is the key, to within less than the memory with the shortest codes takes.
-# - A short training to return the key leaves every key nearest to itself, but at an angle that grows with the learning rate, and memories lose
-#   from a few sequences in a hundred to nearly all; room in the memory does not help here. Sharpened, without further training, the same attention
-#   loses nothing: the damage was done by its temperature and its norm.
+# - A short training to return the key leaves every key nearest to itself, but at an angle at which memories lose sequences, with room in them
+#   or without. Sharpened, without further training, the same attention loses nothing: the damage was done by its temperature and its norm.
 # - The proof is for exact arithmetic and for this task's junk; the sampled recall is what float32 gives.
+#
+# ## Exercises
+#
+# **1.** In the right panel, where would the dotted line have to lie for the proof to fail for half of the airports?
+#
+# :::{dropdown} Solution
+# At the angle where the curve crosses one half: keys that take less than attention leaves at most are not proved.
+# :::
+#
+# **2.** The memory is swapped for one in which every airport has the next one's country. Why need attention not be solved again?
+#
+# :::{dropdown} Solution
+# Its problem holds keys and junk only: it hands on the key that is asked for, whatever the memory makes of it.
+# :::
+#
+# **What next?** [Edit a fact yourself](edit_yourself.ipynb).

@@ -42,11 +42,11 @@ profile = "laptop"  # smoke, laptop or paper
 device = "cpu"
 seed = 0
 
-# %%
-import pandas as pd
+# %% tags=["hide-input"]
 import torch
 
 from factbook import baselines, editing, prose
+from factbook.editing import words
 
 width = 32
 model = editing.load_language_model(seed, width=width, device=device)
@@ -86,13 +86,14 @@ for airport in new_facts:
 #
 # ## What happened
 #
-# `edit` took the whole table of facts, put the new city in, and solved for a new MLP of 32 hidden units: a few convex problems, each with a
-# certificate, and no gradient through the model. Nothing else of the model changed. How well did it go, over all sentences?
+# `edit` took the whole table of facts, put the new city in, and solved for a new MLP of 32 hidden units: by least squares and, where these
+# lose a fact, by convex problems with a certificate each; no gradient went through the model. Nothing else of the model changed. How well did
+# it go, over all sentences?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 report = editing.evaluate_edit(model, new_facts, width=width)
-pd.Series(report._asdict()).round(3).to_frame("swap")
+words.reported(report)
 
 # %% [markdown]
 # ## Does a name give its city away?
@@ -100,22 +101,22 @@ pd.Series(report._asdict()).round(3).to_frame("swap")
 # To a reader, often: many an airport carries its city's name. To the model, never: its tokens have drawn embeddings, so that no
 # answer above comes from a likeness of names. Beside the MLP, what a map without a hidden layer makes of the same facts:
 
-# %%
+# %% tags=["hide-input"]
 city = dict(zip(corpus.airports.tolist(), corpus.targets["city"].tolist()))
 told = [corpus.words[value] in corpus.words[airport] for airport, value in city.items()]
 print(f"{sum(told)} of {len(told)} airports carry their city's name")
 facts = model.fact_set("city").subset(torch.arange(len(told), device=model.device))  # cities alone as answers
-beside = baselines.beside(facts, mlp=model.facts["city"])
-print(
-    f"the city whose embedding is nearest to the airport's is right for {prose.percent(beside.recall[baselines.NEAREST])}"
-)
+beside = baselines.beside(facts, **{"the MLP": model.facts["city"]})
+near = prose.percent(beside.recall[baselines.NEAREST])
+print(f"the city whose embedding is nearest to the airport's is right for {near}")
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-beside.assign(recall=beside.recall.map(prose.percent)).round(1)
+names = {"recall": "right", "n_params": "parameters", "per_fact": "per fact"}
+beside.assign(recall=beside.recall.map(prose.percent)).rename(columns=names).rename_axis(None).round(1)
 
 # %% [markdown]
-# Two hundred and fifty-six facts are few for 64 dimensions: the linear map of least log loss would hold these, too. What the study needs
+# Two hundred and fifty-six facts are few for 64 dimensions: the linear map of least log loss comes near the MLP. What the study needs
 # of a memory is that one fact changes and no other does; [Editing facts](editing.ipynb) asks how well swaps and editors do that.
 #
 # The old MLP is still there. Put it back, and every score of every word is what it was, to the last bit:
@@ -137,6 +138,9 @@ except ValueError as error:
 # %% [markdown]
 # ## Airports and cities to choose from
 
-# %%
+# %% tags=["hide-input"]
 print("airports:", ", ".join(sorted(airports)[:60]), "…")
 print("cities:", ", ".join(cities[:80]), "…")
+
+# %% [markdown]
+# **What next?** [Editing facts](editing.ipynb): the swap against editors of weights.

@@ -41,45 +41,43 @@ profile = "laptop"  # smoke, laptop or paper
 device = "cpu"
 seed = 0
 
-# %%
-import torch
-from IPython.display import Markdown
-from matplotlib import pyplot as plt
-
-from factbook import editing, figures
-from factbook.editing import drawing, failures, tables, words
-from factbook.editing import study as editing_study
-
-figures.use_style()
-width = tables.WIDTH
-timed = tables.times(profile, seed, device)
-sequence = tables.sequences(profile, seed, device)
-model = editing_study.base_model("block-convex", width, seed, device)
-
 # %% [markdown]
 # ## What we found
 
 # %% tags=["hide-input"]
-Markdown(words.time())  # every number from the tables of the laptop profile
+# NBVAL_IGNORE_OUTPUT
+import torch
+from IPython.display import Markdown
+from matplotlib import pyplot as plt
+
+from factbook import editing, figures, prose
+from factbook.editing import drawing, failures, study, tables, words
+
+figures.use_style()
+prose.findings(words.time, "editing_time", "editing_sequential")
 
 # %% [markdown]
-# - Undoing is exact, bit for bit.
-# - A swap fails for reasons that can be measured beforehand, without sentences: recall of the MLP alone, its smallest margin at
-#   the keys, and the share of questions that the router sends on. Its slope there goes with the recall too, but costs little
-#   where attention returns the keys themselves, as it does in most sentences of this model.
+# Undoing is exact, bit for bit. And a swap fails for reasons that can be measured beforehand, without sentences: recall of the MLP alone,
+# its smallest margin at the keys, and the share of questions that the router sends on.
 #
 # ## Seconds per edit
 #
 # A tenth of $n$ facts is edited in an MLP of 24 parameters per fact, $h = n/8$. A swap solves for all $n$ facts, whatever
 # the edit. Processor seconds hardly depend on what else the machine does; memory is what the edit added to the process.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Seconds per edit against the number of facts on logarithmic axes, one line per editor. Swapping and fine-tuning on all facts take about ten times as long as the others."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Seconds per edit against the number of facts on logarithmic axes, one line per editor. Swapping and fine-tuning on all facts take longest, the four weight updates lie together far below."}}
+timed = tables.times(profile, seed, device)
 figure = drawing.times(timed)
+print(f"{len(timed)} edits timed")
 plt.show()
 
-# %%
+# %% [markdown]
+# **Who looks at the whole table pays for it: the swap and fine-tuning on all facts.** Medians of three draws, bars from the smallest to the
+# largest. The same in numbers, and the memory added at the most facts:
+
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-timed.pivot_table(index="method", columns="n_facts", values=["cpu_s", "peak_mb"], aggfunc="median").round(2)
+words.costs(timed)
 
 # %% [markdown]
 # ## A hundred edits in a row
@@ -88,13 +86,18 @@ timed.pivot_table(index="method", columns="n_facts", values=["cpu_s", "peak_mb"]
 # get right. The setting of each editor is the best for the first batch.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Share of all facts that are right in paraphrases against the number of edits made one after another. Swapping and fine-tuning on all facts stay level; the other editors decay."}}
+sequence = tables.sequences(profile, seed, device)
 figure = drawing.sequences(sequence)
+print(f"{len(sequence)} sequences of edits")
 plt.show()
 
-# %%
+# %% [markdown]
+# **Errors of edits add up, unless each edit starts from the table.** Medians of three models, bars from the smallest to the largest. The same
+# in numbers, after so many batches of five:
+
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-looks = [name for name in sequence.columns if name.startswith("after_")]
-sequence.groupby("method")[looks].median().round(3)
+words.kept(sequence)
 
 # %% [markdown]
 # ## Undo
@@ -102,14 +105,17 @@ sequence.groupby("method")[looks].median().round(3)
 # An edit returns a new model that shares all but one MLP with the old. Undoing it is putting the old MLP back, or writing the old
 # facts again: the same facts and the same seed give the same bits.
 
-# %%
+# %% tags=["hide-input"]
+model = study.base_model("block-convex", tables.WIDTH, seed, device)
 corpus, new_facts = model.corpus, editing.draw_edits(model, 26, seed=seed)
 row_of = {corpus.words[token]: row for row, token in enumerate(corpus.airports.tolist())}
 old_facts = {airport: corpus.words[model.targets["city"][row_of[airport]]] for airport in new_facts}
 rows = torch.arange(len(corpus))
 tokens = corpus.sentences("city", model.targets["city"], rows, rows % 24)[0]
-edited = editing.edit(model, new_facts, width=width, seed=seed)
-again = editing.edit(edited, old_facts, width=width, seed=seed)
+
+# %%
+edited = editing.edit(model, new_facts, width=tables.WIDTH, seed=seed)
+again = editing.edit(edited, old_facts, width=tables.WIDTH, seed=seed)
 print("written again, bit for bit the same logits:", torch.equal(again(tokens), model(tokens)))
 back = editing.insert(editing.edit(edited, old_facts, method="no_op"), "city", model.facts["city"])
 print("put back, bit for bit the same logits:     ", torch.equal(back(tokens), model(tokens)))
@@ -120,13 +126,10 @@ print("put back, bit for bit the same logits:     ", torch.equal(back(tokens), m
 # Below a certain width the new facts do not fit, and the construction says so before anything is swapped: it refuses with the number
 # of facts that it lost. Here it is made to go on (`strict=False`), to see what they cost. The cure is more units.
 
-# %%
-small = failures.narrow(model, (4, 32) if profile == "smoke" else (4, 6, 8, 12, 16, 32), seed)
-print("32 units store everything, 4 do not:", small.iloc[-1, 0] == 1 and small.iloc[0, 0] < 1)
-
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-small.round(3)
+small = failures.narrow(model, (4, 32) if profile == "smoke" else (4, 6, 8, 12, 16, 32), seed)
+failures.read(small)
 
 # %% [markdown]
 # ## What breaks a swap: an MLP that cannot be used
@@ -136,38 +139,40 @@ small.round(3)
 # constant there), for outputs that are as long as keys on average. A network of step gates is flat between its jumps, so
 # the slope 0 of `one-hot` says nothing about how near a jump is; the smallest margin does.
 
-# %%
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
 written = {"hebbian": {"width": 512}} if profile == "smoke" else failures.WRITTEN
 usable = failures.steep(model, written, seed)
-print("each of them stores every fact at the exact keys:", bool((usable["the MLP alone"] == 1).all()))
+failures.read(usable)
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-print(
-    "paraphrases right against",
-    usable[["slope", "smallest margin"]].corrwith(usable.paraphrases, method="spearman").round(2).to_dict(),
-)
-print("how far off the key the input of the MLP is, as a share of the key:", failures.noise(model).round(4).to_dict())
-usable.round(3)
+Markdown(words.steepness(usable, failures.noise(model)))
 
 # %% [markdown]
-# Steeper memories do get fewer paraphrases right, in nearly the same order, but a slope fifty times as large costs a few percent only:
-# in nine of ten paraphrases the input is off its key by a hundredth of it or less, and where it is off by more than the whole key no
-# memory answers. The cure is a construction whose outputs vary slowly between keys: longer codes, more units, or larger margins.
+# Where the input is off by more than the whole key no memory answers. The cure for the rest is a construction whose outputs vary slowly between keys: longer codes, more units, or larger margins.
 #
 # ## What breaks a swap: a router that misses
 #
 # A sentence whose last word the router does not take for a question never reaches the new MLP. Here one number of the router, its
 # bias towards the city MLP, is turned down and up, with the same swapped MLP behind it.
 
-# %%
-missed = failures.misrouted(edited, (-16.0, 0.0) if profile == "smoke" else failures.SHIFTS)
-print("a router turned down misses facts:", bool(missed.loc[-16.0, "facts right"] < missed.loc[0.0, "facts right"]))
-
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-missed.round(3)
+missed = failures.misrouted(edited, (-16.0, 0.0) if profile == "smoke" else failures.SHIFTS)
+failures.read(missed)
 
 # %% [markdown]
 # The cure costs one number, the router's bias, and is paid in perplexity: words that follow no question are then taken for facts. The better
 # cure is training sentences in which facts stand behind other text, as in half of those that this model saw.
+#
+# *How this was run:* [`factbook/editing`](https://github.com/factcore/factcore/tree/main/factbook/editing): the tables in `tables.py`, what
+# breaks a swap in `failures.py`.
+#
+# ## What to remember
+#
+# - A swap costs what building costs, however few facts change. Many edits at once cost it no more than one.
+# - It starts from the table each time, so that errors do not add up.
+# - Before swapping, look at the recall and the smallest margin of the new MLP alone.
+#
+# **What next?** [Your own facts](own_facts.ipynb).

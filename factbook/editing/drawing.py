@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from factbook import figures
-from factbook.editing.study import STYLE
+from factbook.editing.study import BATCH, STYLE
 
 MEASURES = ("score", "efficacy", "specificity")
 
@@ -40,18 +40,20 @@ def times(table: pd.DataFrame) -> Figure:
     ax.set(xscale="log", yscale="log", xlabel="facts n, a tenth of them edited", ylabel="processor seconds per edit")
     sizes = sorted(table.n_facts.unique())
     ax.set_xticks(sizes, [str(n) for n in sizes])
+    ax.set_yticks(ticks := [0.02, 0.05, 0.1, 0.2, 0.5, 1], [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
     figures.legend_below(figure, ax)
     return figure
 
 
 def sequences(table: pd.DataFrame) -> Figure:
-    """Share of all facts that paraphrases get right against the batches of edits made one after another."""
+    """Share of all facts that paraphrases get right against the edits made, five at a time."""
     looks = [name for name in table.columns if name.startswith("after_")]
     long = table.melt(id_vars=["method", "seed"], value_vars=looks, var_name="batches", value_name="right")
-    long["batches"] = long.batches.str.removeprefix("after_").astype(int)
+    long["edits"] = BATCH * long.batches.str.removeprefix("after_").astype(int)
     figure, ax = plt.subplots()
-    lines(ax, long, "batches", "right")
-    ax.set(xlabel="batches of five edits, one after another", ylabel="facts right in paraphrases", ylim=(0, 1.03))
+    lines(ax, long, "edits", "right")
+    ax.set(xlabel="edits, five at a time", ylabel="facts right in paraphrases", ylim=(0, 1.03))
+    ax.set_xticks(sorted(long.edits.unique()))
     figures.legend_below(figure, ax)
     return figure

@@ -10,6 +10,7 @@ import factcore as fc
 from factbook.editing.model import FactLanguageModel, fact_accuracy, fact_mlp, fact_positions, insert, perplexity
 from factcore.mlp import GatedMLP
 
+ROUTED = "paraphrases routed to the MLP"
 RECALLS = ["the MLP alone", "training templates", "paraphrases"]
 WRITTEN: dict[str, dict[str, Any]] = {  # options of `fact_mlp`; what stands before the comma is the construction
     "one-hot": {},
@@ -58,6 +59,13 @@ def steep(model: FactLanguageModel, written: Mapping[str, dict[str, Any]], seed:
     return pd.DataFrame(found, index=["hidden units", "slope", "smallest margin", *RECALLS]).T
 
 
+def read(table: pd.DataFrame) -> pd.DataFrame:
+    """One of the tables here as it is read: shares in per cent, units whole, the rest to two places."""
+    forms = dict.fromkeys((*RECALLS, ROUTED, "facts right"), "{:.1%}") | {"hidden units": "{:.0f}"}
+    written = {name: table[name].map(forms.get(str(name), "{:.2f}").format) for name in table.columns}
+    return pd.DataFrame(written).rename(columns={"training templates": "templates"})
+
+
 def noise(model: FactLanguageModel) -> pd.Series:
     """‖input − key‖ / ‖key‖ of the city MLP in paraphrases: median, 90th and 99th percentile, and the largest."""
     keys = model.fact_set("city").keys[:, None]
@@ -75,5 +83,4 @@ def misrouted(model: FactLanguageModel, shifts: Iterable[float]) -> pd.DataFrame
         turned.seen.clear()  # what the router said before
         routed = float(fact_positions(turned, "city", True).routed.double().mean())
         found[shift] = [routed, float(fact_accuracy(turned, "city", held_out=True).mean()), perplexity(turned)]
-    columns = ["paraphrases routed to the MLP", "facts right", "perplexity"]
-    return pd.DataFrame(found, index=columns).T.rename_axis("bias towards facts")
+    return pd.DataFrame(found, index=[ROUTED, "facts right", "perplexity"]).T.rename_axis("bias moved by")

@@ -6,8 +6,10 @@ import pandas as pd
 
 from factbook import fit
 from factbook.editing import crowded
+from factbook.editing.measure import EditReport
 from factbook.editing.model import FactLanguageModel, fact_accuracy
 from factbook.editing.study import STYLE, WEIGHT_EDITORS
+from factbook.prose import percent
 
 PUBLISHED = ("memit", "alphaedit", "rome")  # the weight updates of the published comparison
 SHORT = {"swap": "swap", "memit": "MEMIT", "alphaedit": "AlphaEdit", "rome": "ROME", "finetune": "fine-tuning"}
@@ -30,6 +32,54 @@ def known(model: FactLanguageModel) -> pd.DataFrame:
     ).T
 
 
+def reported(report: EditReport) -> pd.DataFrame:
+    """How one edit went, a row a measure."""
+    said = {
+        "edited facts right in training templates": percent(report.efficacy),
+        "edited facts right in paraphrases": percent(report.paraphrase),
+        "other facts right": percent(report.specificity),
+        "score, the harmonic mean": f"{report.score:.3f}",
+        "perplexity of other words, after over before": f"{report.perplexity_ratio:.3f}",
+        "seconds": f"{report.seconds:.1f}",
+    }
+    return pd.Series(said).to_frame("swap")
+
+
+def costs(timed: pd.DataFrame) -> pd.DataFrame:
+    """Median processor seconds of an edit by the number of facts, and the memory it adds at the most facts."""
+    found = timed.pivot_table(index="method", columns="n_facts", values="cpu_s", aggfunc="median")
+    largest = timed.n_facts.max()
+    found.columns = [f"s, n = {n}" for n in found.columns]
+    memory = timed[timed.n_facts == largest].groupby("method").peak_mb.median()
+    return _by_editor(found.round(2).assign(**{f"MB, n = {largest}": memory.round(0).astype(int)}))
+
+
+def kept(sequence: pd.DataFrame) -> pd.DataFrame:
+    """Median share of all facts that paraphrases get right after so many batches in a row."""
+    looks = {name: name.removeprefix("after_") for name in sequence.columns if name.startswith("after_")}
+    found = sequence.groupby("method")[list(looks)].median().map("{:.1%}".format)
+    return _by_editor(found.rename(columns={name: f"after {batches}" for name, batches in looks.items()}))
+
+
+def _by_editor(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of the editors, by the names that readers know."""
+    return table.loc[[method for method in SHORT if method in table.index]].rename(index=SHORT).rename_axis(None)
+
+
+def steepness(steep: pd.DataFrame, away: pd.Series) -> str:
+    """What steepness costs in paraphrases, from the tables of `failures.steep` and `failures.noise`."""
+    rank = steep[["slope", "smallest margin"]].corrwith(steep.paraphrases, method="spearman")
+    slopes = steep.slope[steep.slope > 0]
+    lost = steep.paraphrases[slopes.idxmin()] - steep.paraphrases[slopes.idxmax()]
+    found = "Steeper memories get fewer paraphrases right" if rank["slope"] < -0.5 else "Steepness does not order them"
+    return (
+        f"**{found}.** Rank correlation of what paraphrases get right with the slope: {rank['slope']:.2f}, with the "
+        f"smallest margin: {rank['smallest margin']:.2f}. A slope {slopes.max() / slopes.min():.0f} times as large "
+        f"costs {100 * lost:.1f} points of a hundred. In nine of ten paraphrases the MLP's input is off its key by at "
+        f"most {away[0.9]:.1%} of the key; the furthest is off by {away[1.0]:.0%}."
+    ).replace("-", "−")
+
+
 def scores(packed: pd.DataFrame, edits: pd.DataFrame) -> pd.DataFrame:
     """Median scores of a tenth edited, a row a protocol and crowd, a column an editor."""
     both = crowded.beside(packed, edits)
@@ -42,7 +92,7 @@ def measures(edits: pd.DataFrame) -> pd.DataFrame:
     """Medians of what makes up the score, a tenth edited, a row an editor."""
     tenth = edits[(edits.share == crowded.SHARE) & edits.method.isin(list(SHORT))]
     found = tenth.groupby("method")[["efficacy", "paraphrase", "specificity", "score"]].median().round(3)
-    return found.loc[[method for method in SHORT if method in found.index]].rename(index=SHORT).rename_axis(None)
+    return _by_editor(found)
 
 
 def ratios(packed: pd.DataFrame, edits: pd.DataFrame) -> pd.DataFrame:

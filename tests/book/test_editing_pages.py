@@ -82,3 +82,27 @@ def test_a_slope_is_a_share_of_what_the_outputs_are_long():
     assert table.slope["one-hot"] == 0 < table.slope["hebbian"] and (table["the MLP alone"] == 1).all()
     away = failures.noise(model)
     assert away.is_monotonic_increasing and away[0.5] < 1e-3 < 1 < away[1.0]
+
+
+def test_too_few_units_lose_facts_and_a_router_turned_down_misses_them():
+    model = load_language_model()
+    small = failures.narrow(model, (4, 32), 0)
+    assert small.loc[4].max() < small.loc[32].min() and small.loc[32, "the MLP alone"] == 1
+    missed = failures.misrouted(model, (-16.0, 0.0))
+    assert (missed.loc[-16.0] < missed.loc[0.0]).all()  # fewer routed, fewer right, and less perplexity
+    assert failures.read(missed).loc[0.0, "facts right"].endswith("%")
+    known = words.known(model)
+    assert (known.loc["in paraphrases"] <= known.loc["in training templates"]).all() and known.min(axis=None) > 90
+
+
+def test_tables_and_captions_for_readers_have_the_tables_numbers(tables):
+    steep = pd.DataFrame({"slope": [0, 2, 10], "smallest margin": [3, 2, 1], "paraphrases": [0.95, 0.9, 0.8]})
+    said = words.steepness(steep, pd.Series({0.9: 0.01, 1.0: 1.5}))
+    assert said.startswith("**Steeper memories get fewer") and "−1.00" in said and "5 times as large costs 10.0" in said
+    assert words.steepness(steep.assign(slope=[3, 2, 1]), pd.Series({0.9: 0, 1.0: 0})).startswith(
+        "**Steepness does not"
+    )
+    costs, kept = words.costs(tables["_time"]), words.kept(tables["_sequential"])
+    assert list(costs.index) == list(kept.index) == [words.SHORT[method] for method in EDITORS]
+    swaps = tables["_time"].query("method == 'swap' and n_facts == 64").cpu_s
+    assert costs.loc["swap", "s, n = 64"] == round(swaps.median(), 2)
