@@ -47,14 +47,19 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["remove-input"]
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-from IPython.display import Markdown
+import torch
 
-from factbook import code_dimension, figures
+import factcore as fc
+from factbook import code_dimension, figures, prose
+from factbook.geometries import value_geometry
+from factcore.constructions.decoder import projection_basis
+from factcore.constructions.projection import short_projection
+from factcore.support.streams import stream
 
 figures.use_style()
-Markdown(code_dimension.findings())
+prose.findings(code_dimension.findings, "code_dimension")
 
 # %% [markdown]
 # ## Four decoders
@@ -81,19 +86,12 @@ Markdown(code_dimension.findings())
 # then the codes are thrown away and the separators for this $D$ are taken. No key and no fact enters, and what came out is
 # certified like every other $D$: each $w_i$ has a clear margin, by `decodability`. While that succeeds, the column along which
 # the projected values vary least is taken away and the fit goes on from there.
-
+#
 # The whole way of the last row, on a small set: shorten $D$, take the separators of what it leaves, decode.
 
 # %%
-import torch
-
-import factcore as fc
-from factbook.geometries import value_geometry
-from factcore.constructions.decoder import projection_basis
-from factcore.constructions.projection import short_projection
-from factcore.support.streams import stream
-
-values, everything = value_geometry("sphere", 128, 48, seed=seed).to(device), torch.arange(128, device=device)
+values = value_geometry("sphere", 128, 48, seed=seed).to(device)
+everything = torch.arange(128, device=device)
 start = projection_basis(48, stream(seed, "projection")).to(values)
 projected = values @ short_projection(values, everything, start, "optimised")
 codes = fc.decodability(projected).separators
@@ -122,7 +120,7 @@ code_dimension.examples(table)
 
 # %% [markdown]
 # A $D$ that knows the values has $dm$ entries to place them where few hide behind others, which is why more dimensions $d$ make its codes
-# *shorter*, while projected ones get longer. Shorter codes have smaller margins (last column).
+# *shorter*, while projected ones get longer. The shortest codes have the smallest margins (last column).
 #
 # ## Does the law hold?
 #
@@ -164,8 +162,7 @@ code_dimension.laws(table)
 # **2.** In the code above, ask for `"random"` and `"equal-norms"` in place of `"optimised"`. Which step saves more?
 #
 # :::{dropdown} Solution
-# Equal norms do: points on a sphere are vertices of their hull, however many there are. Fitting $D$ to the values then saves at most a
-# column or two.
+# Equal norms do: points on a sphere are vertices of their hull, however many there are. Fitting $D$ to these values then saves little more.
 # :::
 #
 # **What next?** [What a network costs](capacity.ipynb), where codes become parameters.

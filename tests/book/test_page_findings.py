@@ -155,7 +155,7 @@ def test_precision_says_what_its_table_holds():
     assert (tight.recall_fp8 <= tight.recall_int8)[tight.method != "encoder-decoder"].all()
 
 
-@pytest.mark.parametrize("page", [usable_shown, noise_floor, code_dimension, precision])
+@pytest.mark.parametrize("page", [usable_shown, noise_floor, precision])
 def test_findings_are_numbers_and_without_tables_say_so(page, monkeypatch):
     if "not here" not in page.findings():
         assert len(said(page)) > 5 and "nan" not in page.findings()

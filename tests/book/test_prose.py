@@ -5,7 +5,19 @@ import re
 import pandas as pd
 import pytest
 
-from factbook import airports, baselines, block_facts, buckets, build_times, challenge, frontier, ladder, prose, store
+from factbook import (
+    airports,
+    baselines,
+    block_facts,
+    buckets,
+    build_times,
+    challenge,
+    code_dimension,
+    frontier,
+    ladder,
+    prose,
+    store,
+)
 from factbook.editing import words
 
 WRITERS = {
@@ -16,6 +28,7 @@ WRITERS = {
     "capacity": (ladder.findings, ["capacity"]),
     "block_facts": (block_facts.findings, ["block_facts"]),
     "frontier": (frontier.findings, ["frontier"]),
+    "code_dimension": (code_dimension.findings, ["code_dimension"]),
     "editing": (words.editing, ["editing_crowded", "editing"]),
     "editing_time": (words.time, ["editing_time", "editing_sequential"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
