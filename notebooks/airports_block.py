@@ -68,12 +68,12 @@ prose.findings(airports.findings, "airports_block", "airports_training", "baseli
 # Attention that reads only directions wants keys of one norm, so the embeddings are normalised. Three calls make the transformer:
 
 # %%
-facts = airports.unit_facts({"smoke": 64, "laptop": 512, "paper": 512}[profile], "country", device)
+facts = airports.unit_facts(64 if profile == "smoke" else 512, "country", device)
 model = tf.FactTransformer(facts, seed=seed)
 solve = tf.solve_attention(model)
 mlp = fc.construct(facts, seed=seed)
 tf.insert(model, mlp)
-print(f"attention: one convex problem in {model.key.numel():,} unknowns, converged: {solve.converged}")
+print(f"one convex problem in {model.key.numel():,} unknowns, converged: {solve.converged}")
 print(f"recall on sampled sequences: {tf.transformer_recall(model, facts.targets):.1%}")
 proved = round(tf.certified_recall(model, facts.targets) * len(facts))
 print(f"keys proved to be answered right in every sequence: {proved:,} of {len(facts):,}")
@@ -81,7 +81,7 @@ print(f"keys proved to be answered right in every sequence: {proved:,} of {len(f
 # %% [markdown]
 # Three sequences, and what the transformer says:
 
-# %%
+# %% tags=["hide-input"]
 tokens = tf.recall_batch(len(facts), 3, torch.Generator().manual_seed(seed), device)
 word = lambda token: facts.key_names[token] if token < len(facts) else f"j{token - len(facts)}"  # noqa: E731
 for row, answer in zip(tokens.tolist(), model(tokens).argmax(dim=1).tolist()):

@@ -96,7 +96,8 @@ start = projection_basis(48, stream(seed, "projection")).to(values)
 projected = values @ short_projection(values, everything, start, "optimised")
 codes = fc.decodability(projected).separators
 picked = (codes @ projected.T).argmax(dim=1)
-print(f"codes of {codes.shape[1]} numbers pick {int((picked == everything).sum())} of 128 values")
+right = int((picked == everything).sum())
+print(f"codes of {codes.shape[1]} numbers pick {right} of 128 values")
 
 # %% [markdown]
 # ## How long codes get

@@ -78,7 +78,7 @@ sentences = [
 ]
 for airport in new_facts:
     for sentence in sentences:
-        before, after = (editing.complete(which, sentence, airport) for which in (model, edited))
+        before, after = (editing.complete(m, sentence, airport) for m in (model, edited))
         print(f"{sentence.replace('@', airport)} … {before} → {after}")
 
 # %% [markdown]

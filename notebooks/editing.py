@@ -78,11 +78,12 @@ prose.findings(words.editing, "editing_crowded", "editing")
 # %%
 model = study.base_model("block-convex", tables.WIDTH, seed, device)
 corpus, sentence = model.corpus, "the road from @ leads to"
-print(f"{len(corpus)} airports, {len(corpus.values['city'])} cities, {len(corpus.number)} words")
+print(f"{len(corpus)} airports, {len(corpus.values['city'])} cities")
 for token in corpus.airports[:3]:
     airport = corpus.words[token]
     print(" ", sentence.replace("@", airport), editing.complete(model, sentence, airport))
-print(f"{tables.WIDTH} hidden units, convex solves after least squares: {len(model.facts['city'].solves)}")
+solves = len(model.facts["city"].solves)
+print(f"{tables.WIDTH} hidden units, convex solves after least squares: {solves}")
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT

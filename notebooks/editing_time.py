@@ -116,9 +116,10 @@ tokens = corpus.sentences("city", model.targets["city"], rows, rows % 24)[0]
 # %%
 edited = editing.edit(model, new_facts, width=tables.WIDTH, seed=seed)
 again = editing.edit(edited, old_facts, width=tables.WIDTH, seed=seed)
-print("written again, bit for bit the same logits:", torch.equal(again(tokens), model(tokens)))
-back = editing.insert(editing.edit(edited, old_facts, method="no_op"), "city", model.facts["city"])
-print("put back, bit for bit the same logits:     ", torch.equal(back(tokens), model(tokens)))
+copied = editing.edit(edited, old_facts, method="no_op")
+back = editing.insert(copied, "city", model.facts["city"])
+for way, undone in {"written again": again, "put back": back}.items():
+    print(f"{way}, bit for bit the same logits:", torch.equal(undone(tokens), model(tokens)))
 
 # %% [markdown]
 # ## What breaks a swap: an MLP too small

@@ -72,7 +72,7 @@ for m in (4, 5, 6):
     mlp = fc.construct(facts, code_dim=m, seed=seed, **roomy)
     angle = noise.noise_tolerance(mlp, facts).quantile(0.05)
     per_fact = mlp.n_params / len(facts)
-    print(f"codes of {m}: {per_fact:.0f} parameters per fact, 95% of the keys take {angle:.0f}°")
+    print(f"codes of {m}: {per_fact:.0f} parameters a fact, 95% of keys take {angle:.0f}°")
 
 # %% [markdown]
 # ## Behind trained attention
