@@ -138,7 +138,7 @@ def proved(table: pd.DataFrame) -> pd.DataFrame:
         "memory [s]": by.seconds_mlp.median().round(1),
         "attention [s]": by.seconds_attention.median().round(1),
     }
-    return pd.DataFrame(found).rename(index="{:,} airports".format).rename_axis(None)
+    return pd.DataFrame(found).rename(index="n = {:,}".format).rename_axis(None)
 
 
 def by_rate(training: pd.DataFrame) -> pd.DataFrame:

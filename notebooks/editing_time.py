@@ -119,7 +119,8 @@ again = editing.edit(edited, old_facts, width=tables.WIDTH, seed=seed)
 copied = editing.edit(edited, old_facts, method="no_op")
 back = editing.insert(copied, "city", model.facts["city"])
 for way, undone in {"written again": again, "put back": back}.items():
-    print(f"{way}, bit for bit the same logits:", torch.equal(undone(tokens), model(tokens)))
+    same = torch.equal(undone(tokens), model(tokens))
+    print(f"{way}, bit for bit the same logits:", same)
 
 # %% [markdown]
 # ## What breaks a swap: an MLP too small

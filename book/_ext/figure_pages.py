@@ -185,8 +185,14 @@ def tables_named(notebook: nbformat.NotebookNode, function: str, then: str = "")
 
 
 def tables_of(notebook: nbformat.NotebookNode) -> list[Path]:
-    """The committed tables that the page reads, laptop profile first."""
-    names = tables_named(notebook, "results_file|stored")
+    """The committed tables that the page reads, by itself or for its findings, laptop profile first."""
+    cells = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    said = [
+        name
+        for names in re.findall(r"prose\.\w+\([\w.]+((?:, \"\w+\")+)\)", cells)
+        for name in re.findall(r"\w+", names)
+    ]
+    names = list(dict.fromkeys(tables_named(notebook, "results_file|stored") + said))
     paths = [ROOT / "results" / profile / f"{name}.csv" for profile in ("laptop", "paper") for name in names]
     return [path for path in paths if path.is_file()]
 

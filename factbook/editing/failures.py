@@ -42,7 +42,7 @@ def narrow(model: FactLanguageModel, widths: Iterable[int], seed: int) -> pd.Dat
     found = {
         width: right(model, fact_mlp(facts, "block-convex", width=width, seed=seed, strict=False)) for width in widths
     }
-    return pd.DataFrame(found, index=RECALLS).T.rename_axis("hidden units")
+    return pd.DataFrame(found, index=RECALLS).T
 
 
 def steep(model: FactLanguageModel, written: Mapping[str, dict[str, Any]], seed: int) -> pd.DataFrame:
@@ -63,7 +63,14 @@ def read(table: pd.DataFrame) -> pd.DataFrame:
     """One of the tables here as it is read: shares in per cent, units whole, the rest to two places."""
     forms = dict.fromkeys((*RECALLS, ROUTED, "facts right"), "{:.1%}") | {"hidden units": "{:.0f}"}
     written = {name: table[name].map(forms.get(str(name), "{:.2f}").format) for name in table.columns}
-    return pd.DataFrame(written).rename(columns={"training templates": "templates"})
+    return pd.DataFrame(written).rename(columns={"training templates": "templates"}, index=_row)
+
+
+def _row(name: object) -> str:
+    """A row's name: a number is a count of hidden units, or by how much the router's bias was moved."""
+    if isinstance(name, float):
+        return f"bias {name:+.0f}".replace("-", "−") if name else "as it is"
+    return f"{name} units" if isinstance(name, int) else str(name)
 
 
 def noise(model: FactLanguageModel) -> pd.Series:
@@ -83,4 +90,4 @@ def misrouted(model: FactLanguageModel, shifts: Iterable[float]) -> pd.DataFrame
         turned.seen.clear()  # what the router said before
         routed = float(fact_positions(turned, "city", True).routed.double().mean())
         found[shift] = [routed, float(fact_accuracy(turned, "city", held_out=True).mean()), perplexity(turned)]
-    return pd.DataFrame(found, index=[ROUTED, "facts right", "perplexity"]).T.rename_axis("bias moved by")
+    return pd.DataFrame(found, index=[ROUTED, "facts right", "perplexity"]).T
