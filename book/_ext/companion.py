@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import cache
 from importlib.metadata import files
 from pathlib import Path
 
@@ -16,16 +17,18 @@ import openers
 import scaling
 
 PARTS = Path(__file__).resolve().parents[1] / "parts"
+claims = cache(claim_pages.markdown)  # judged once for two pages
 # a line "% generated: NAME" in a page of book/, and "<!-- generated: NAME -->" in a notebook, where it is not seen
 # elsewhere either, is replaced by what NAME returns, in MyST
 GENERATED = {
     "api": api_pages.markdown,
     "ask": ask_pages.markdown,
     "explore": lambda: (PARTS / "explore.md").read_text(),
-    "claims": claim_pages.markdown,
+    "claims": claims,
     "gallery": figure_pages.gallery,
     "hero": lambda: hero(),
     "scaling": scaling.markdown,
+    "verdicts": lambda: f"{claims().partition(chr(10))[0]} [Each with its rule and numbers](claims.md)",
 }
 
 
