@@ -100,9 +100,9 @@ def test_the_tour_s_numbers_are_those_of_the_table():
     ]
     first, second, third, fourth = baselines.findings(pd.DataFrame(rows))
     assert "each of 100 airports, recall 100%, in 8.00 parameters" in first
-    assert "right for 25% of them" in second and "for 75%, with 16 parameters a fact (50% in closed" in second
-    assert "for 50%, where the nearest IATA code is for 10%" in third
-    assert "stores all cities when" in fourth and "takes 8 for the cities." in fourth
+    assert "right for 25% of them" in second and "map for 75% when trained by log loss and 50% in closed form" in second
+    assert "with 16 parameters a fact" in second and "for 50%, the nearest IATA code (JFK) for 10%" in third
+    assert "stores all cities in 16 parameters" in fourth and "takes 8 for the cities." in fourth
     assert len(baselines.findings(pd.DataFrame(rows).assign(recall=0.5))) == 3
 
 
