@@ -5,13 +5,14 @@ import re
 import pandas as pd
 import pytest
 
-from factbook import airports, baselines, buckets, build_times, challenge, prose, store
+from factbook import airports, baselines, buckets, build_times, challenge, prose, solves, store
 
 WRITERS = {
     "facts": (baselines.findings, ["baselines"]),
     "encoder": (buckets.findings, ["encoder", "encoder_gradient"]),
     "build_cost": (build_times.findings, ["build_cost", "build_cost_large"]),
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
+    "solves": (solves.findings, ["solves"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
 
@@ -115,6 +116,17 @@ def test_the_encoder_s_numbers_are_those_of_the_tables():
     assert "2.0 times as far off as the first with 10 facts, 3.0 times with 90" in second
     assert "9 times as many facts have at most 1.0 times the error" in second
     assert "0.55 to 0.55" in third and "2 of 3 runs" in third
+
+
+def test_the_solves_numbers_are_those_of_the_table():
+    sizes = {0: (300, 400, 500), 1: (800, 800, 900), 5: (600, 500, 600), 12: (400, 300, 500)}
+    rows = [(k, 100, 8, n) for k, params in sizes.items() for n in params]
+    first, second = solves.findings(pd.DataFrame(rows, columns=["solves", "n_facts", "d", "n_params"]))
+    assert "100 random facts, d = 8, in 4.0 parameters" in first
+    assert "one convex solve in 8.0 (2.0 times), five solves in 6.0 (1.5 times), 12 in 4.0 (1.0 times)" in first
+    assert second.startswith("12 solves need no more")
+    dear = pd.DataFrame(rows[:9], columns=["solves", "n_facts", "d", "n_params"])
+    assert solves.findings(dear)[1].startswith("Even 5 solves need more")
 
 
 def test_listed_shares_name_their_d():
