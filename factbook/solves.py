@@ -70,8 +70,8 @@ def findings(rows: pd.DataFrame) -> list[str]:
     one, five, last = (f"{per_fact[k]:.1f} ({per_fact[k] / per_fact[0]:.1f} times)" for k in (1, 5, most))
     level = (per_fact <= per_fact[0]).drop(0)
     return [
-        f"Training stores {n} random facts, d = {d}, in {per_fact[0]:.1f} parameters each; least squares and one convex "
-        f"solve in {one}, five solves in {five}, {most} in {last}.",
+        f"Training stores {n} random facts, d = {d}, in {per_fact[0]:.1f} parameters each; least squares and one "
+        f"convex solve in {one}, five solves in {five}, {most} in {last}.",
         f"{level.idxmax()} solves need no more parameters than training."
         if level.any()
         else f"Even {most} solves need more parameters than training.",

@@ -129,10 +129,15 @@ def test_the_solves_numbers_are_those_of_the_table():
     assert solves.findings(dear)[1].startswith("Even 5 solves need more")
 
 
-def test_listed_shares_name_their_d():
-    from factbook.challenge.words import listed
-
-    assert listed(pd.Series({16: 0.5, 32: 1.25})) == "50% (d = 16), 125% (32)"
+def test_the_challenge_s_numbers_are_those_of_the_tables():
+    found = {("one", 16): 284, ("one", 128): 51200, ("several", 16): 781, ("several", 128): 32000, ("trained", 16): 568}
+    rows = [(rung, d, 42, n, 1.0, 5.0) for (rung, d), n in found.items()]
+    table = pd.DataFrame(rows, columns=["rung", "d", "seed", "n_facts", "recall", "cpu_seconds"])
+    one, several, longer, trained, _ = challenge.findings(table, *tables("challenge")[1:])
+    assert "training at d = 128: 50% to 200% of its facts from d = 16 to 128, there in 5 processor" in one
+    assert "store more at every d: 125% to 138%, which is 2.0 to 3.1 d² facts" in several
+    assert "more than one system at d = 16, and than several nowhere" in longer
+    assert "stores 100% to 100%" in trained
 
 
 def test_named_pairs_are_two_hot():
