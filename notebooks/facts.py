@@ -86,9 +86,8 @@ print(f"recall {fc.recall(mlp, facts):.2%}")
 # %%
 # NBVAL_IGNORE_OUTPUT
 floor = len(facts) * torch.tensor(facts.n_values).log2().item() / 2
-print(
-    f"{mlp.width} hidden units, {mlp.n_params:,} parameters, {mlp.n_params / len(facts):.2f} per fact; floor {floor:,.0f}"
-)
+print(f"{mlp.width} hidden units, {mlp.n_params:,} parameters (floor: {floor:,.0f}),")
+print(f"{mlp.n_params / len(facts):.2f} per fact")
 
 # %% [markdown]
 # The {term}`floor` is what trained language models would take. The weights were solved for, one linear system per {term}`bucket` of keys.
