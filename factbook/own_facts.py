@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 import factcore as fc
-from factbook import figures
+from factbook import figures, store
 from factbook.paraphrase import Trial, airport_questions, airport_trial, angles, auc, roc, unrelated_sentences
 
 SMALLEST, SLACK = "encoder-decoder, smallest", "encoder-decoder, slack"
@@ -49,13 +49,14 @@ Answers = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 def jobs(profile: str, seed: int) -> list[dict[str, Any]]:
     """Every way to answer at every size, three samples of airports."""
-    return [{"method": m, **size, "seed": seed + s} for m in METHODS for size in SIZES[profile] for s in range(3)]
+    draws = store.draws(profile, seed)
+    return [{"method": m, **size, "seed": s} for m in METHODS for size in SIZES[profile] for s in draws]
 
 
 def refusal_jobs(profile: str, seed: int) -> list[dict[str, Any]]:
     """The memories with a threshold that `factcore store` sets, at their sizes, three samples."""
     of = [(method, n, unknown) for method in METHODS[1:4] for n, unknown in REFUSED[profile]]
-    return [{"method": m, "n": n, "unknown": u, "seed": seed + s} for m, n, u in of for s in range(3)]
+    return [{"method": m, "n": n, "unknown": u, "seed": s} for m, n, u in of for s in store.draws(profile, seed)]
 
 
 def write_example(folder: Path = Path()) -> fc.FactSet:
