@@ -14,6 +14,7 @@ import claim_pages
 import figure_pages
 import findings
 import openers
+import scales
 import scaling
 
 PARTS = Path(__file__).resolve().parents[1] / "parts"
@@ -43,8 +44,8 @@ def complete(app, docname: str, source: list[str]) -> None:
 
 
 def page(document: str, text: str) -> str:
-    """A page's text, opened by the question of its part and with its generated parts."""
-    return fill(openers.opened(document, text))
+    """A page's text, opened by the question of its part, with the note on its scale and its generated parts."""
+    return fill(openers.opened(document, scales.noted(document, text)))
 
 
 def fill(text: str) -> str:
