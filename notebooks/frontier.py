@@ -19,7 +19,7 @@
 #
 # **What this page does**: it turns every knob of the constructions (code length, bucket fill, gates, whitening of the values), plots
 # parameters per fact against the sequences that a transformer keeps, and then moves the frontier twice: with constructions made for
-# usability (block-convex networks, noisy copies of the keys, larger ridges), and with attention that is solved for.
+# usability (block-convex networks, noisy copies of the keys, a larger ridge), and with attention that is solved for.
 #
 # **For whom**: anyone who chooses a memory to place behind attention. Ten minutes; [MLPs in a transformer](usable.ipynb) comes before.
 
@@ -98,7 +98,7 @@ frontier.shares(table)
 
 # %% [markdown]
 # **Block-convex networks need the smallest share behind trained attention**, and noisy copies of the keys make it no larger.
-# A larger ridge hardly moves either construction there.
+# A larger ridge hardly moves max-margin there.
 #
 # **Behind attention that is solved for a memory keeps what it stores alone**, and sharpening trained attention does the same for all that
 # gets through: with junk of 16 tokens the angle that is left is too small to draw. Larger junk vocabularies, and embeddings on
