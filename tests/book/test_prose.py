@@ -5,13 +5,14 @@ import re
 import pandas as pd
 import pytest
 
-from factbook import airports, baselines, buckets, build_times, challenge, prose, store, usable_shown
+from factbook import airports, baselines, buckets, build_times, challenge, geometry_cost, prose, store, usable_shown
 
 WRITERS = {
     "facts": (baselines.findings, ["baselines"]),
     "encoder": (buckets.findings, ["encoder", "encoder_gradient"]),
     "build_cost": (build_times.findings, ["build_cost", "build_cost_large"]),
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
+    "geometry": (geometry_cost.findings, ["geometry", "geometry_optimised"]),
     "usable": (usable_shown.findings, ["usable", "usable_steps"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
