@@ -5,7 +5,18 @@ import re
 import pandas as pd
 import pytest
 
-from factbook import airports, baselines, buckets, build_times, challenge, geometry_cost, prose, store, usable_shown
+from factbook import (
+    airports,
+    baselines,
+    buckets,
+    build_times,
+    challenge,
+    geometry_cost,
+    prose,
+    real_facts,
+    store,
+    usable_shown,
+)
 
 WRITERS = {
     "facts": (baselines.findings, ["baselines"]),
@@ -13,6 +24,7 @@ WRITERS = {
     "build_cost": (build_times.findings, ["build_cost", "build_cost_large"]),
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
     "geometry": (geometry_cost.findings, ["geometry", "geometry_optimised"]),
+    "real": (real_facts.findings, ["real"]),
     "usable": (usable_shown.findings, ["usable", "usable_steps"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
