@@ -161,16 +161,16 @@ def findings(rows: pd.DataFrame) -> list[str]:
     built, trained, white = to_raw["encoder-decoder"], to_raw["trained"], to_white["encoder-decoder"]
     lost = plain[plain["values"] == "whitened"].per_fact.isna().sum()
     return [
-        f"**{stored.sum()} of {len(stored)} ways store every raw sample.** What loses facts, however wide it is: {fallen} "
-        f"(the NTK memory on {spheres.sum()} of {len(spheres)} spheres of this size, too).",
-        "**The encoder-decoder and trained networks hardly notice.** Against a sphere of the same size, real values cost "
-        f"trained networks {trained[0]} times as much (airports) and {trained[1]} times (the layer); the encoder-decoder "
-        f"{built[0]} and {built[1]} times.",
-        "**What fails is the target, not the memory.** A plain Hebbian memory regresses the values themselves, and on the "
-        f"layer down to {plain[plain['values'] == 'raw'].recall.min():.0%} of them decode themselves; with separators as "
-        "targets the same memory stores everything.",
+        f"**{stored.sum()} of {len(stored)} ways store every raw sample.** What loses facts, however wide it is: "
+        f"{fallen} (the NTK memory on {spheres.sum()} of {len(spheres)} spheres of this size, too).",
+        "**The encoder-decoder and trained networks hardly notice.** Against a sphere of the same size, real values "
+        f"cost trained networks {trained[0]} times as much (airports) and {trained[1]} times (the layer); the "
+        f"encoder-decoder {built[0]} and {built[1]} times.",
+        "**What fails is the target, not the memory.** A plain Hebbian memory regresses the values themselves, and on "
+        f"the layer down to {plain[plain['values'] == 'raw'].recall.min():.0%} of them decode themselves; with "
+        "separators as targets the same memory stores everything.",
         f"**Whitening is no cure.** It moves the cost of the encoder-decoder by a factor of {white[0]} and {white[1]}, "
-        f"and {lost} of {len(plain) // len(VALUES)} whitened samples of the layer still lose facts in a Hebbian memory.",
+        f"and {lost} of {len(plain) // len(VALUES)} whitened samples of the layer lose facts in a Hebbian memory.",
     ]
 
 

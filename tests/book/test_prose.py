@@ -12,6 +12,7 @@ from factbook import (
     build_times,
     challenge,
     geometry_cost,
+    precision,
     prose,
     real_facts,
     store,
@@ -25,6 +26,7 @@ WRITERS = {
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
     "geometry": (geometry_cost.findings, ["geometry", "geometry_optimised"]),
     "real": (real_facts.findings, ["real"]),
+    "precision": (precision.findings, ["precision"]),
     "usable": (usable_shown.findings, ["usable", "usable_steps"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
