@@ -146,7 +146,7 @@ def test_precision_says_what_its_table_holds():
     assert (tight.recall_fp8 <= tight.recall_int8)[tight.method != "encoder-decoder"].all()
 
 
-@pytest.mark.parametrize("page", [noise_floor, block_facts, frontier, code_dimension])
+@pytest.mark.parametrize("page", [block_facts, frontier, code_dimension])
 def test_findings_are_numbers_and_without_tables_say_so(page, monkeypatch):
     if "not here" not in page.findings():
         assert len(said(page)) > 5 and "nan" not in page.findings()
