@@ -11,6 +11,7 @@ from factbook import (
     buckets,
     build_times,
     challenge,
+    cost,
     geometry_cost,
     noise_floor,
     precision,
@@ -96,6 +97,10 @@ def test_a_construction_may_be_slower_than_training():
     table, large = tables("build_cost")
     seconds = build_times.summary(table).cpu_s
     assert seconds["max-margin"] > seconds["trained"] and seconds.idxmin() == "data-dependent"
+    assert (table.recall == 1).all() and set(table.rung) == set(build_times.METHODS)
+    for row in table.itertuples():
+        width = cost.comfortable_width(build_times.METHODS[row.rung][0], row.n, row.d)
+        assert row.width == width if width else row.width % -(-row.n // row.d) == 0
     assert large.peak_mb.max() < 1.2 * 1e3  # "within about one gigabyte"
 
 
