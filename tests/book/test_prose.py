@@ -12,6 +12,7 @@ from factbook import (
     build_times,
     challenge,
     cost,
+    decoder,
     geometry_cost,
     noise_floor,
     precision,
@@ -26,6 +27,7 @@ WRITERS = {
     "encoder": (buckets.findings, ["encoder", "encoder_gradient"]),
     "build_cost": (build_times.findings, ["build_cost", "build_cost_large"]),
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
+    "decoder": (decoder.findings, ["decoder", "code_dimension"]),
     "geometry": (geometry_cost.findings, ["geometry", "geometry_optimised"]),
     "real": (real_facts.findings, ["real"]),
     "noise_floor": (noise_floor.findings, ["noise_floor", "noise_junk"]),
@@ -102,6 +104,17 @@ def test_a_construction_may_be_slower_than_training():
         width = cost.comfortable_width(build_times.METHODS[row.rung][0], row.n, row.d)
         assert row.width == width if width else row.width % -(-row.n // row.d) == 0
     assert large.peak_mb.max() < 1.2 * 1e3  # "within about one gigabyte"
+
+
+def test_separator_codes_are_shorter_and_equal_norms_shorter_still():
+    rows, lengths = tables("decoder")
+    first = decoder.first_whole(rows)
+    assert first["separators"] < first["projected"]
+    own = rows[rows.codes == "separators"]
+    assert ((own.recall == 1) == (own.smallest_margin > 0)).all()  # "where the projected values' own ρ leaves zero"
+    sphere = lengths[(lengths.geometry == "sphere") & (lengths.v == rows.v[0]) & (lengths.d == rows.d[0])]
+    assert sphere["equal-norms"].max() < first["separators"] and len(sphere) == 3
+    assert decoder.written(rows).shape == (11, 3)
 
 
 def test_where_systems_pass_training():
