@@ -19,6 +19,7 @@ from factbook import (
     precision,
     prose,
     real_facts,
+    scaling_shown,
     store,
     usable_shown,
 )
@@ -34,6 +35,7 @@ WRITERS = {
     "margins": (margins_shown.findings, ["margins", "margins_width", "margins_cost"]),
     "noise_floor": (noise_floor.findings, ["noise_floor", "noise_junk"]),
     "precision": (precision.findings, ["precision"]),
+    "scaling": (scaling_shown.findings, ["scaling"]),
     "usable": (usable_shown.findings, ["usable", "usable_steps"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
