@@ -20,6 +20,7 @@ from factbook import (
     prose,
     real_facts,
     scaling_shown,
+    solver_time,
     store,
     usable_shown,
 )
@@ -36,6 +37,7 @@ WRITERS = {
     "noise_floor": (noise_floor.findings, ["noise_floor", "noise_junk"]),
     "precision": (precision.findings, ["precision"]),
     "scaling": (scaling_shown.findings, ["scaling"]),
+    "solver": (solver_time.findings, ["solver", "decodability_benchmark"]),
     "usable": (usable_shown.findings, ["usable", "usable_steps"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
