@@ -94,9 +94,9 @@ def findings(rows: pd.DataFrame, measured: pd.DataFrame) -> list[str]:
     laws = {axis: growth(rows, "laptop", axis)[1] for axis in ("v", "d")}
     powers = {axis: f"{law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}]" for axis, law in laws.items()}
     return [
-        f"**Certified in {_seconds(typical.solve.median())}.** That is what {at['v']:,} values in *d* = {at['d']} take "
-        f"({typical.device.iloc[0].replace('cpu x', 'processor cores: ')}; median of three draws), every gap between the "
-        f"two bounds at most {rows.gap.max():.0e}.",
+        f"**Certified in {_seconds(typical.solve.median())}.** So long take {at['v']:,} values in *d* = {at['d']} "
+        f"({typical.device.iloc[0].replace('cpu x', 'processor cores: ')}; median of three draws), with every gap "
+        f"between the two bounds at most {rows.gap.max():.0e}.",
         f"**Two other solvers take longer.** On the same values our ADMM takes {times['admm']:.0f} times as long, with "
         f"gaps up to {peers.largest_gap['admm']:.0e}; an interior-point solver, called value by value, "
         f"{times[INTERIOR]:.0f} times, with gaps up to {peers.largest_gap[INTERIOR]:.0e}.",
