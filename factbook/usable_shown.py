@@ -4,11 +4,10 @@ from typing import Any
 
 import pandas as pd
 import torch
-from IPython.display import Markdown
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from factbook import figures, store, usable
+from factbook import figures, usable
 from factbook.paraphrase import auc
 
 TIGHT, CHEAP, BEST = "buckets, fill 1", "block-convex, 12 a fact", "bilinear gates, fill 0.5"
@@ -80,16 +79,6 @@ def ways(fair: pd.DataFrame) -> pd.DataFrame:
         .fillna("")
         .rename_axis("attention")
     )
-
-
-def published() -> pd.DataFrame | Markdown:
-    """Attention trained as long as the paper's, where it was run (make paper)."""
-    rows = store.stored("usable_published", "paper")
-    if rows is None:
-        return Markdown("As published, 16,000 steps of 1,280 sequences: not run yet (`make paper DEVICE=cuda`).")
-    columns = {"through": "through", "recall_block_convex": "block-convex", "recall_encoder_decoder": "bilinear gates"}
-    shown = 100 * rows.set_index("seed")[list(columns)]
-    return shown.round(1).rename(columns=columns).rename_axis("as published [%], draw")
 
 
 def prediction(rows: pd.DataFrame) -> pd.DataFrame:

@@ -50,7 +50,7 @@ seed = 0
 # NBVAL_IGNORE_OUTPUT
 from IPython.display import display
 
-from factbook import figures, prose, usable, usable_shown
+from factbook import figures, prose, usable, usable_published, usable_shown
 
 figures.use_style()
 prose.findings(usable_shown.findings, "usable", "usable_steps")
@@ -144,7 +144,7 @@ usable_shown.proofs(table)
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-display(usable_shown.ways(usable.fairness(profile, seed, device)), usable_shown.published())
+display(usable_shown.ways(usable.fairness(profile, seed, device)), usable_published.shown())
 
 # %% [markdown]
 # **Trained attention, not the MLP, sets the ceiling.** It must tell 256 random keys from junk by one linear map in 64 dimensions. That can

@@ -19,6 +19,7 @@ from factbook.claims.judging import (
     span,
     without_draws,
 )
+from factbook.usable_published import PAPERS
 
 PUBLISHED_STEPS, PUBLISHED_BATCH = 16000, 1280
 
@@ -37,6 +38,7 @@ PUBLISHED_STEPS, PUBLISHED_BATCH = 16000, 1280
 def transformers_use_them(tables: Tables) -> Finding:
     table = tables("usable_published")
     table = table[(table.steps == PUBLISHED_STEPS) & (table.batch == PUBLISHED_BATCH)]
+    table = table[table.layout.str.startswith(PAPERS)]
 
     def means(rows: pd.DataFrame) -> dict[tuple, fit.Estimate]:
         groups = rows.groupby(["layout", "schedule", "lr"]).recall
@@ -51,7 +53,9 @@ def transformers_use_them(tables: Tables) -> Finding:
 
     found = means(table)
     best = max(found, key=lambda key: found[key].value)
-    number = listed(f"{mean.value:.1%} ({', '.join(map(str, key))})" for key, mean in found.items())
+    number = listed(
+        f"{mean.value:.1%} ({', '.join(map(str, key)).removeprefix(PAPERS)})" for key, mean in found.items()
+    )
     ends = f"best: 95% {found[best].low:.1%} to {min(1.0, found[best].high):.1%}"
     verdict = judge(table)
     variants = {name: (rows,) for name, rows in without_draws(table).items()}
