@@ -1,6 +1,5 @@
 """What the page on margins runs and shows: sizes, tables, figures and findings of `factbook.margins`."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -144,7 +143,7 @@ def by_width(wide: pd.DataFrame) -> pd.DataFrame:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _panels() -> Iterator[Any]:
+def _panels() -> tuple[Figure, Any]:
     return plt.subplots(1, 2, figsize=(8.8, 4.2))
 
 
