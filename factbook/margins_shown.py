@@ -32,7 +32,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     seeds = range(seed, seed + (2 if smoke else 5))
     jobs = [setting | {"d": 16 if smoke else 64, "seed": s} for s in seeds for setting in settings]
 
-    def measure(study: str, **where: Any) -> dict[str, float]:
+    def measure(study: str, **where: Any) -> dict[str, Any]:
         return us.smallest_margin(**where, device=device)
 
     return store.resume(store.results_file("margins", profile), jobs, measure, device=device)
