@@ -101,7 +101,7 @@ noise_floor.exponents(table)
 #
 # ## Other memories
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Noise floors against parameters per fact for six kinds of memory at one, two, four and eight times their smallest widths, random directions left and worst ones right. Most rise together with parameters; block-convex networks lie highest where few are given and fall again; hard buckets lie lowest."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Noise floors against parameters per fact for six kinds of memory at one, two, four and eight times their smallest widths, random directions left and worst ones right. Most rise together with parameters; block-convex networks lie highest where few are given; hard buckets lie lowest."}}
 figure = noise_floor.by_parameters(table)
 
 # %% [markdown]

@@ -78,7 +78,7 @@ for method, width in (("hebbian", 128), ("encoder-decoder", None)):
 # Per method and draw one search for the smallest width $h$ at 100% recall in float32; then networks of $h$, $1.25\,h$ and $2\,h$ units,
 # each rounded to every format.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A row for each method and a column for each format of the weights, from int2 to int8 and from fp8 to fp32: the share of the facts lost at the smallest width, darker where it is larger, empty where nothing is lost. One-hot and Hebbian rows empty first, trained and convex ones at int8, full buckets only in 16-bit floats."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A row for each method and a column for each format of the weights, from int2 to int8 and from fp8 to fp32: the share of the facts lost at the smallest width, darker where it is larger, empty where nothing is lost. One-hot and Hebbian rows empty first, convex ones at int8, trained ones and full buckets only in 16-bit floats."}}
 table = precision.table(profile, seed, device)
 figure = precision.losses(table)
 
@@ -89,7 +89,7 @@ figure = precision.losses(table)
 # coarse where weights are large.
 #
 # The encoder-decoder solves a $d \times d$ system of keys in each full bucket, and the condition number of such a system is paid in bits: it
-# needs a 16-bit float where others do with small integers.
+# needs a 16-bit float where memories with tens of parameters per fact do with small integers.
 #
 # ## Bits per fact
 #
@@ -111,7 +111,7 @@ precision.fewest(table)
 # %% [markdown]
 # **The order by bits is not the order by parameters.** Buckets that are only 0.8 full recall more in coarse formats, but what is left to lose
 # asks for 16 bits in most draws, so that they save bits in a draw and not in the median. Room helps where it buys margin, as in max-margin
-# networks. Training here stops as soon as every fact decodes, by however little, so a wider trained network is not a more robust one.
+# networks. Training here stops as soon as every fact decodes, by however little, so a wider trained network need not be a more robust one.
 #
 # Rounding here is plain: to the nearest, after the fact. Weights that are chosen *knowing* that they will be rounded can do with less. The
 # bits are what these networks need as they are, not the least that a network of their shape could do with.

@@ -107,7 +107,7 @@ usable_shown.by_memory(table)
 
 # %% [markdown]
 # **Hard gates break the bucket encoder**: a key near a cut falls into the wrong bucket after a small turn. Longer codes and emptier buckets
-# help, but not as random bilinear gates with room do. Block-convex networks are as usable as those, with a fraction of their parameters.
+# help, but not as random bilinear gates with room do; block-convex networks nearly do, with a fraction of their parameters.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sequences answered wrongly with trained attention against the angle that 95 percent of the keys tolerate, on logarithmic axes: one falling curve, for memories of five methods, which levels off where the angle exceeds the attention noise, drawn as a grey band."}}
 figure = usable_shown.tolerance(table)
