@@ -53,7 +53,6 @@ GEOMETRY_COLOURS = {
     "mlp-outputs": "#332288",
 }
 GEOMETRY_MARKERS = dict(zip(GEOMETRY_COLOURS, "os^DvPX*h><"))
-NOT_STORED = "*The findings are read from the stored tables of the laptop profile, which are not here.*"
 GAP = 0.062  # of the axes' height, between two labels
 
 

@@ -99,7 +99,6 @@ def test_nothing_is_cut_off_on_a_phone(visit, name):
     assert not beyond, "\n".join(beyond)
 
 
-TOO_WIDE = {"build_cost", "geometry", "usable"}  # pages still to do
 OVERFLOWS = """[...document.querySelectorAll('.cell_output .output')].flatMap((output) =>
   [output, ...output.querySelectorAll('*')].filter((element) => element.clientWidth
     && element.scrollWidth > element.clientWidth + 1 && !element.closest('svg')).map((element) =>
@@ -112,8 +111,6 @@ def test_no_output_is_wider_than_its_page(visit, name):
     """At 1,280 px every output fits; at 360 px a table may scroll in its own box, and nothing else is too wide."""
     for width in (1280, 360):
         found = visit(name, width=width).evaluate(OVERFLOWS)
-        if width == 1280 and Path(name).name in TOO_WIDE:
-            continue
         cut = [words for scrolls, words in found if not (scrolls and width == 360)]
         assert not cut, f"{name} at {width} px:\n" + "\n".join(cut)
 

