@@ -265,7 +265,7 @@ def whitening_raises_capacity(tables: Tables) -> Finding:
         return {size: fit.mean_ratio(group.ratio) for size, group in ratios(part, column).groupby("size")}
 
     def judge(part: pd.DataFrame, column: str = "buckets") -> str:
-        return rules.everywhere(rules.at_most(mean, 1.0) for mean in means(part, column).values())
+        return rules.everywhere(rules.below(mean, 1.0) for mean in means(part, column).values())
 
     found, every, verdict = means(rows), ratios(rows), judge(rows)
     number = listed(f"{mean.value:.2f} times the cost at {size}" for size, mean in found.items())

@@ -130,7 +130,7 @@ def rho_before_plainer_numbers(tables: Tables) -> Finding:
         return fit.Estimate(value, *map(float, np.nanquantile(power["rho"].r2_draws - draws, [0.025, 0.975])))
 
     def judge(part: pd.DataFrame, cost: str = "encoder_decoder") -> str:
-        return rules.at_least(lead(part, cost), 0.0)
+        return rules.above(lead(part, cost), 0.0)
 
     found, verdict = lead(rows), judge(rows)
     variants: dict[str, tuple] = {name: (part,) for name, part in without_draws(rows).items()}

@@ -65,7 +65,7 @@ def scales_better_than_ntk(tables: Tables) -> Finding:
     others = other_gates(published) | ({f"over {other}": ("paper-codes", other)} if other != published else {})
 
     def below(estimate: rules.Interval) -> str:
-        return rules.at_most(estimate, 0.0)
+        return rules.below(estimate, 0.0)
 
     return exponent_claim(tables, "paper-codes", published, below, others=others)
 
@@ -85,10 +85,10 @@ def order_of_the_three_curves(tables: Tables) -> Finding:
     def judge(rows, earlier: str = ntk, tied: bool = True) -> str:
         pairs = (("paper-codes", "trained"), (earlier, "paper-codes"))
         found = [ratios(rows, *pair, tied) for pair in pairs]
-        return rules.both(*(rules.everywhere(rules.at_least(r, 1.0) for r in part.itertuples()) for part in found))
+        return rules.both(*(rules.everywhere(rules.above(r, 1.0) for r in part.itertuples()) for part in found))
 
     above, below = ratios(table, "paper-codes", "trained"), ratios(table, ntk, "paper-codes")
-    wrong = [part[[rules.at_least(r, 1.0) != "reproduced" for r in part.itertuples()]] for part in (above, below)]
+    wrong = [part[[rules.above(r, 1.0) != "reproduced" for r in part.itertuples()]] for part in (above, below)]
     number = f"above trained at {len(above) - len(wrong[0])} of {len(above)} sizes, "
     number += f"below NTK at {len(below) - len(wrong[1])} of {len(below)}"
     where = pd.concat(wrong)

@@ -61,13 +61,23 @@ def equal_ratio(estimate: Interval, low: float, high: float | None = None) -> st
 
 
 def at_most(estimate: Interval, bound: float) -> str:
-    """For "at most", "below" and "better": one-sided, without a band."""
+    """For "at most" and "within": one-sided, without a band."""
     return within(estimate, -float("inf"), bound)
 
 
 def at_least(estimate: Interval, bound: float) -> str:
-    """For "at least", "above" and "more": one-sided, without a band."""
+    """For "at least": one-sided, without a band."""
     return within(estimate, bound, float("inf"))
+
+
+def below(estimate: Interval, bound: float) -> str:
+    """For "falls", "lower" and "better": as `at_most`, but what lies on the bound alone has not fallen."""
+    return "differs" if estimate.low == estimate.high == bound else at_most(estimate, bound)
+
+
+def above(estimate: Interval, bound: float) -> str:
+    """For "rises", "higher" and "more": as `at_least`, but what lies on the bound alone has not risen."""
+    return "differs" if estimate.low == estimate.high == bound else at_least(estimate, bound)
 
 
 def at_least_about(estimate: Interval, bound: float) -> str:
