@@ -146,10 +146,8 @@ def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "re
         measured = {row["profile"]: row for row in rows_of(table) if row["notebook"] == name}
     words = []
     for profile in PROFILES:
-        tables = [
-            results / profile / f"{table}.csv"
-            for table in tables_named(notebook, "results_file|_resumed", ", (?:profile|jobs)")
-        ]
+        names = tables_named(notebook, "results_file", ", profile") + tables_named(notebook, "_resumed", ", ")
+        tables = [results / profile / f"{table}.csv" for table in names]
         runs = [row for path in tables if path.is_file() for row in rows_of(path)]
         if row := measured.get(profile):
             words.append(f"{profile} {duration(float(row['seconds']))} ({row['device']})")
@@ -192,11 +190,11 @@ def called(cells: str) -> list[str]:
     """Source of the functions that cells call from the modules of a study that is a folder: `tables.edits(`."""
     found = []
     for folder, names in re.findall(r"^from factbook\.(\w+) import ([\w, ]+)", cells, flags=re.M):
-        for name in (part.split()[-1] for part in names.split(",")):  # x, or y of "x as y"
+        for name, *_, known in (part.split() * 2 for part in names.split(",")):  # "x as y": the file x, known as y
             path = ROOT / "factbook" / folder / f"{name}.py"
             source = path.read_text() if path.is_file() else ""
             for node in ast.parse(source).body:
-                if isinstance(node, ast.FunctionDef) and re.search(rf"\b{name}\.{node.name}\(", cells):
+                if isinstance(node, ast.FunctionDef) and re.search(rf"\b{known}\.{node.name}\(", cells):
                     found.append(ast.get_source_segment(source, node) or "")
     return found
 
