@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 LOOKS = {
     "encoder-decoder": ("#0072B2", "o", "encoder-decoder"),
     "ntk": ("#E69F00", "s", "NTK (Nichani et al.)"),
-    "trained": ("#D55E00", "^", "trained (Adam)"),
+    "trained": ("#D55E00", "^", "trained"),
     "one-hot": ("#000000", "X", "one-hot"),
     "hebbian": ("#56B4E9", "v", "Hebbian, whitened"),
     "data-dependent": ("#772211", "<", "Hebbian, data-dependent"),
