@@ -217,6 +217,18 @@ def whitened() -> pd.DataFrame | str:
     return by.median().round(2).rename(columns=columns)
 
 
+def more_junk() -> pd.DataFrame | str:
+    """Attention solved for with more junk and with keys of airports: medians of the draws."""
+    rows = store.stored("solved_junk", "laptop")
+    if rows is None:
+        return "not run yet: python -m factbook.junk"
+    by = rows.assign(through=100 * rows.through, kept=100 * rows.kept).groupby(["keys", "junk", "memory"])
+    found = by[["through", "noise", "kept"]].median().unstack("memory")
+    shown = {"gets through [%]": found.through.tight, "noise at most [°]": found.noise.tight}
+    shown |= {f"{name} memory keeps [%]": found.kept[name] for name in ("tight", "roomy")}
+    return pd.DataFrame(shown).map("{:.4g}".format)
+
+
 def losses(rows: pd.DataFrame) -> Figure:
     """What memories lose behind trained attention, against their cost and against the angle they take."""
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 4.8), sharey=True)

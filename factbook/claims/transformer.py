@@ -111,6 +111,7 @@ def capacity_against_usability(tables: Tables) -> Finding:
     raw, white = (table[table["values"] == kind].set_index([*by, "seed"])[columns] for kind in ("raw", "whitened"))
     stored = np.isfinite(white.n_params) & np.isfinite(raw.n_params)  # what loses facts has no capacity to compare
     full = raw[["kept", "solved_kept"]].eq(1.0) & white[["kept", "solved_kept"]].eq(1.0)
+    full = full.groupby(by).transform("all")  # where no draw loses anything, use cannot suffer
     ratio = (white / raw).mask(full.reindex(columns=columns, fill_value=False))[stored].reset_index()
     saved = fit.mean_ratios(ratio, by, "n_params")
     ratio = ratio[[key in saved and saved[key].value < 1 / rules.RATIO_BAND for key in zip(*(ratio[c] for c in by))]]

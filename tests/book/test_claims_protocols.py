@@ -232,6 +232,24 @@ def test_facts_in_a_block_say_what_was_left_out(tmp_path):
     assert "differs attention solved for" in finding.sensitivity and "over log₂ n" in finding.sensitivity
 
 
+@pytest.mark.parametrize("tight, word", [(1.0, "reproduced"), (0.3, "undecided")])
+def test_the_trade_off_is_gone_only_where_it_is_for_all_the_junk(tmp_path, tight, word):
+    rows = [
+        {"keys": keys, "junk": junk, "memory": memory, "n": 64, "d": 32, "seed": s, "through": 1.0}
+        | {"kept": tight if (memory, junk) == ("tight", 256) else 1.0}
+        for keys in ("sphere", "airports")
+        for junk in (16, 64, 256)
+        for memory in ("tight", "roomy")
+        for s in range(3)
+    ]
+    write(tmp_path, "solved_junk", rows)
+    finding = judged("no_trade_off_behind_solved_attention", tmp_path).finding
+    assert finding.verdict == word
+    if word == "undecided":
+        assert "reproduced 16 junk tokens alone, 64 junk tokens alone" in finding.sensitivity
+        assert "differs 256 junk tokens alone" in finding.sensitivity
+
+
 def test_a_key_without_a_certificate_is_not_proved(tmp_path):
     rows = [
         {"memory": "a", "n_facts": 8, "d": 4, "seed": s, "solved_recall": 1.0, "solved_certified": 1.0}
