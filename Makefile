@@ -45,8 +45,9 @@ book: build/book.stamp ## Set up, execute the notebooks (laptop profile), build 
 	@$(PY) -c 'import pathlib; print("The book:", pathlib.Path("_build/html/book/intro.html").resolve().as_uri())'
 
 # nbval's run of the references is the smoke profile's only one: their cells are those of the notebooks (a test holds it).
+# Two workers, a file (and with it a notebook) to one of them: each takes one thread.
 test: $(if $(FIG),named .venv/.installed,build/book.stamp) ## Unit tests, smoke notebooks against their references (nbval), strict book [one page's: FIG=capacity]
-	FACTCORE_PROGRESS=0 OMP_NUM_THREADS=1 $(PY) -m pytest -q --durations=5 \
+	FACTCORE_PROGRESS=0 OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile --durations=5 \
 	  --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 240 \
 	  $(if $(FIG),tests/test_toolchain.py "tests/references/$$FIG.ipynb" -k "$$FIG or toc or every_page or share")
 

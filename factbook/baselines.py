@@ -118,6 +118,12 @@ def airports_jobs(n_facts: int, seed: int = 0) -> list[dict[str, Any]]:
     ]
 
 
+def by_relation(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One column of the tour's table: a row per way to answer, a column per relation."""
+    shown = table.pivot(index="way", columns="relation", values=column).loc[list(WAYS)]
+    return shown.rename(columns={"iata": "IATA code"}).rename_axis(index=None, columns=None)
+
+
 def findings(table: pd.DataFrame) -> list[str]:
     """The tour's sentences, from the table of `airports_row`."""
     n, rows = table.n_facts.max(), table.set_index(["relation", "way"])
@@ -126,19 +132,18 @@ def findings(table: pd.DataFrame) -> list[str]:
     found = [
         f"An MLP written down by linear systems stores the country of each of {n:,} airports, recall "
         f"{share['country', NETWORK]}, in {cost['country', NETWORK]:.2f} parameters a fact.",
-        f"Nothing simpler does: the country nearest to the airport's name is right for {share['country', NEAREST]} of "
-        f"them, the best linear map for {share['country', LOG_LOSS]}, with {linear:.0f} parameters a fact "
-        f"({share['country', SQUARES]} in closed form).",
-        f"Cities are a weaker demonstration, as many a name gives its city away: the nearest is right for "
-        f"{share['city', NEAREST]}, where the nearest IATA code is for {share['iata', NEAREST]}.",
+        f"Nothing simpler does: the country whose embedding is nearest to that of the airport's name is right for "
+        f"{share['country', NEAREST]} of them, a linear map for {share['country', LOG_LOSS]} when trained by log loss "
+        f"and {share['country', SQUARES]} in closed form, with {linear:.0f} parameters a fact.",
+        f"Cities would show less, as many a name gives its city away: the nearest city is right for "
+        f"{share['city', NEAREST]}, the nearest IATA code (JFK) for {share['iata', NEAREST]}.",
     ]
-    names = {"city": "cities", "iata": "codes"}
+    names = {"city": "cities", "iata": "IATA codes"}
     if stored := [relation for relation in names if rows.recall[relation, LOG_LOSS] == 1]:
         every = " and all ".join(names[relation] for relation in stored)
         takes = " and ".join(f"{cost[relation, NETWORK]:.0f} for the {names[relation]}" for relation in stored)
         found.append(
-            f"One linear map, {linear:.0f} parameters a fact, stores all {every} when it is "
-            f"trained by log loss; the construction takes {takes}. Where there are many values and few keys for each "
-            "dimension, no hidden layer is needed, and this one costs more than it saves."
+            f"With nearly as many values as keys a linear map may do: trained by log loss it stores all {every} in "
+            f"{linear:.0f} parameters a fact; the construction takes {takes}."
         )
     return found

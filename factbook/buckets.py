@@ -24,6 +24,13 @@ PLACES = {  # (n, d) of the comparison with gradient steps
 }
 
 
+def example(n: int, d: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Keys (n, d), off their sphere to be seen better, and even codes (n,) in a drawn order."""
+    lengths, places = (torch.linspace(low, high, n, dtype=torch.float64) for low, high in ((0.6, 1.4), (-1, 1)))
+    keys = fc.spherical_facts(n, d, seed=seed, dtype=torch.float64).keys * lengths[:, None]
+    return keys, places[torch.randperm(n, generator=torch.Generator().manual_seed(seed))]
+
+
 def error_jobs(profile: str, seed: int) -> list[dict[str, Any]]:
     d = 32 if profile == "smoke" else 64
     return [
@@ -69,9 +76,24 @@ def both(n_facts: int, d: int, seed: int, *, device: str = "cpu") -> dict[str, A
     return found
 
 
+def compared(rows: pd.DataFrame) -> pd.DataFrame:
+    """Medians of `both` per size: code length, parameters a fact either way, and how full the trained encoder is."""
+    columns = {
+        "code length": rows.code_dim,
+        "closed form": rows.closed / rows.n_facts,
+        "by gradient": rows.gradient / rows.n_facts,
+        "ratio": rows.gradient / rows.closed,
+        "fill": rows.fill,
+    }
+    shown = pd.DataFrame(columns).groupby([rows.d, rows.n_facts.rename("facts")]).median().round(2)
+    return shown.assign(**{"code length": shown["code length"].map("{:g}".format)})
+
+
 def findings(table: pd.DataFrame, trained: pd.DataFrame) -> list[str]:
     """The page's sentences, from the tables of `errors` and `both`."""
     largest = table.groupby("dtype")[list(PARTS)].max().max(axis=1)
+    grown = table.groupby(["dtype", "n_facts"]).last_quarter.median().groupby("dtype").agg(["first", "last"])
+    times = grown["last"] / grown["first"]
     growth = (table.last_quarter / table.first_quarter).groupby(table.n_facts).median()
     stored = trained.dropna(subset="gradient")
     ratio = (stored.gradient / stored.closed).groupby([stored.d, stored.n_facts]).median()
@@ -79,8 +101,9 @@ def findings(table: pd.DataFrame, trained: pd.DataFrame) -> list[str]:
     return [
         f"The codes are met to rounding: with up to {table.n_facts.max():,} facts their median error stays below "
         f"{ceiling(largest['float64'])} in float64 and {ceiling(largest['float32'])} in float32, codes having norm 1.",
-        f"No error compounds from bucket to bucket: the last quarter is {growth[near]:.1f} times as far off as the "
-        f"first with {near:,} facts, and {growth[far]:.1f} times with {far:,}.",
+        f"Errors grow as rounding does in a longer sum and do not compound: {far / near:.0f} times as many facts have "
+        f"at most {times.max():.1f} times the error, and the last quarter of the buckets is "
+        f"{growth[near]:.1f} times as far off as the first with {near:,} facts, {growth[far]:.1f} times with {far:,}.",
         f"Gradient steps find an encoder for the same codes with {ratio.min():.2f} to {ratio.max():.2f} of the "
         f"parameters (medians of a size; {len(stored)} of {len(trained)} runs store all), without its exactness.",
     ]

@@ -61,7 +61,6 @@ def series(profile: str) -> dict[str, dict[str, Setting]]:
         "max-margin, ridge 1": widths("max-margin", (18, 24, 36, 48), ridge=1.0),
         "max-margin, noisy copies": widths("max-margin", (48,), 15),
         "block-convex": widths("block-convex", (6, 7, 8, 9, 10, 12, 16)),
-        "block-convex, ridge 1": widths("block-convex", (8, 10), ridge=1.0),
         "block-convex, noisy copies": widths("block-convex", (7, 8, 9, 10, 12), 15),
         WHITENED: {
             f"t = {t}": ("encoder-decoder", bilinear | {"fill": 0.5}, 0, t) for t in (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -122,7 +121,7 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     every = series(profile)
     jobs = [
         {"kind": kind, "setting": setting, "n_facts": n, "d": d, "seed": s}
-        for s in range(seed, seed + 3)
+        for s in store.draws(profile, seed)
         for kind in every
         for setting in every[kind]
     ]

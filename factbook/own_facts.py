@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 import factcore as fc
-from factbook import figures
+from factbook import figures, store
 from factbook.paraphrase import Trial, airport_questions, airport_trial, angles, auc, roc, unrelated_sentences
 
 SMALLEST, SLACK = "encoder-decoder, smallest", "encoder-decoder, slack"
@@ -49,13 +49,14 @@ Answers = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 def jobs(profile: str, seed: int) -> list[dict[str, Any]]:
     """Every way to answer at every size, three samples of airports."""
-    return [{"method": m, **size, "seed": seed + s} for m in METHODS for size in SIZES[profile] for s in range(3)]
+    draws = store.draws(profile, seed)
+    return [{"method": m, **size, "seed": s} for m in METHODS for size in SIZES[profile] for s in draws]
 
 
 def refusal_jobs(profile: str, seed: int) -> list[dict[str, Any]]:
     """The memories with a threshold that `factcore store` sets, at their sizes, three samples."""
     of = [(method, n, unknown) for method in METHODS[1:4] for n, unknown in REFUSED[profile]]
-    return [{"method": m, "n": n, "unknown": u, "seed": seed + s} for m, n, u in of for s in range(3)]
+    return [{"method": m, "n": n, "unknown": u, "seed": s} for m, n, u in of for s in store.draws(profile, seed)]
 
 
 def write_example(folder: Path = Path()) -> fc.FactSet:
@@ -203,21 +204,22 @@ def findings(table: pd.DataFrame, refused: pd.DataFrame) -> str:
     few, many = table.n.min(), table.n.max()
     median = table.groupby(["n", "method"]).median(numeric_only=True)
     percent = lambda n, method, column: f"{median.loc[(n, method), column]:.0%}"  # noqa: E731
-    plain = {method: percent(many, method, "recall question") for method in METHODS}
+    plain = {method: [percent(n, method, "recall question") for n in (few, many)] for method in METHODS}
     far = {method: percent(many, method, "recall at 40") for method in METHODS}
     roomy = refused[refused.method != SMALLEST]
     others = roomy[f"other airports, {KINDS[0]}"]
     worst = others.groupby([roomy.n, roomy.method]).median().max()
     return f"""\
-- **Storing a key says nothing about what lies around it.** All memories answer every key. Asked "Where is NAME?",
-  with {many} facts the smallest encoder-decoder is right in {plain[SMALLEST]} of the cases, one with slack in
-  {plain[SLACK]} (with {few} facts {percent(few, SLACK, "recall question")}), max-margin in {plain["max-margin"]}.
-- **Far from the keys, look them up.** Between 40 and 50 degrees max-margin is right in {far["max-margin"]} of
-  the cases, the encoder-decoder with slack in {far[SLACK]}, the nearest of the {many} stored embeddings in
-  {far["nearest key"]}.
-- **"I don't know" takes a margin and a similarity.** Of unrelated sentences the memories with slack answer
-  {roomy.unrelated.max():.1%} at most; of questions about airports that are not stored {worst:.0%} at most in the median
-  over the samples, {others.max():.0%} in the worst sample."""
+- **Far from the keys, look them up.** Of questions between 40 and 50 degrees from their key the nearest of the
+  {many} stored embeddings answers {far["nearest key"]} right, the memories that the command makes {far[SLACK]} (the
+  default, an encoder-decoder with slack) and {far["max-margin"]} (`--method max-margin`).
+- **Storing a key says nothing about what lies around it.** All memories answer every key. Asked "Where is NAME?", with
+  {few} and with {many} facts, the smallest is right in {" and ".join(plain[SMALLEST])} of the cases, the default in
+  {" and ".join(plain[SLACK])}, max-margin in {" and ".join(plain["max-margin"])}. With thousands of facts the
+  default has far less (below).
+- **"I don't know" takes a margin and a similarity.** In the worst sample the default and max-margin answer
+  {roomy.unrelated.max():.1%} of unrelated sentences and {others.max():.0%} of questions about airports that are not
+  stored; of the latter {worst:.0%} at most in the median."""
 
 
 def refusal_table(refused: pd.DataFrame) -> pd.DataFrame:
@@ -237,18 +239,18 @@ def recall_table(table: pd.DataFrame) -> pd.DataFrame:
     return (100 * shown).round().astype(int).rename_axis(["facts", "memory"])
 
 
-def panels(table: pd.DataFrame, width: float = 4.6) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+def panels(table: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
     """A panel and its rows for each number of facts."""
     sizes = [part for _, part in table.groupby("n")]
-    figure, axes = plt.subplots(1, len(sizes), figsize=(width * len(sizes), 4.2), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(sizes), figsize=(4.6 * len(sizes), 4.2), sharey=True, squeeze=False)
     for ax, part in zip(axes[0], sizes):
         ax.set(title=f"{part.n.iloc[0]} facts, d = {part.d.iloc[0]}")
     return figure, list(zip(axes[0], sizes))
 
 
-def drawn(ax: Axes, part: pd.DataFrame, columns: list[str], at: list[Any], *, shift: float = 0) -> None:
-    """Each method's medians of ``columns`` at ``at``, smallest to largest as bars; with ``shift`` lying."""
-    for number, method in enumerate(METHODS):
+def drawn(ax: Axes, part: pd.DataFrame, columns: list[str], at: list[Any]) -> None:
+    """Each method's medians of ``columns`` at ``at``, smallest to largest as bars."""
+    for method in METHODS:
         some = part[part.method == method][columns].astype(float)
         middle = some.median().to_numpy()
         bars = [middle - some.min().to_numpy(), some.max().to_numpy() - middle]
@@ -256,11 +258,7 @@ def drawn(ax: Axes, part: pd.DataFrame, columns: list[str], at: list[Any], *, sh
             "color": figures.COLOURS[method],
             "marker": figures.MARKERS[method],
         }
-        if shift:
-            places = [place + shift * (2 - number) for place in at]
-            ax.errorbar(middle, places, xerr=bars, linestyle="none", capsize=2, label=method, **look)
-        else:
-            ax.errorbar(at, middle, yerr=bars, capsize=3, label=method, **look)
+        ax.errorbar(at, middle, yerr=bars, capsize=3, label=method, **look)
 
 
 def angle_figure(table: pd.DataFrame) -> Figure:
@@ -270,18 +268,6 @@ def angle_figure(table: pd.DataFrame) -> Figure:
         drawn(ax, part, [f"recall at {low}" for low in BINS], [low + 5 for low in BINS])
         ax.set(xlabel="angle between question and key (degrees)", ylim=(-0.03, 1.03))
     parts[0][0].set(ylabel="recall")
-    figures.legend_below(figure, parts[0][0])
-    return figure
-
-
-def kind_figure(table: pd.DataFrame) -> Figure:
-    """Recall by kind of question."""
-    figure, parts = panels(table, 5.2)
-    places = list(range(len(KINDS), 0, -1))
-    for ax, part in parts:
-        drawn(ax, part, [f"recall {kind}" for kind in KINDS], places, shift=0.15)
-        ax.set(xlabel="recall", xlim=(-0.03, 1.03))
-    parts[0][0].set_yticks(places, KINDS)
     figures.legend_below(figure, parts[0][0])
     return figure
 

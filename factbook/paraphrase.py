@@ -1,8 +1,10 @@
 """Questions in other words: stored paraphrases of airports; how well "I don't know" tells held-out queries apart."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -93,6 +95,29 @@ def unrelated_sentences() -> dict[str, Tensor]:
     """
     tensors, _ = read_safetensors(data_file("unrelated.safetensors"))
     return {name: normalize(rows.float(), dim=1) for name, rows in tensors.items()}
+
+
+def many(memories: Any, n: int, seed: int, device: str = "cpu") -> pd.DataFrame:
+    """Percent right and wrong, by kind of question, of what `factcore store` makes of ``n`` airports.
+
+    Those that questions are at hand for are among them, and asked about. A guess is what the memory would say without
+    its thresholds.
+    """
+    questions, every, calibration = airport_questions(), airport_facts(), unrelated_sentences()["calibration"]
+    asked = questions.airports[:n]
+    others = torch.ones(len(every), dtype=torch.bool)
+    others[asked] = False
+    facts = every.subset(torch.cat([asked, others.nonzero().flatten()])[:n])
+    memory = memories.store(facts.to(device), seed=seed, unrelated=calibration)
+    assert facts.value_names
+    right, rows = [facts.value_names[target] for target in facts.targets[: len(asked)].tolist()], {}
+    for kind, queries in zip(questions.kinds, questions.queries[:, : len(asked)]):
+        pairs = [*zip(memory.ask(queries), right)]
+        shares = {"right, as a guess": [found.guess == want for found, want in pairs]}
+        shares["right"] = [found.answer == want for found, want in pairs]
+        shares["wrong"] = [found.answer not in (None, want) for found, want in pairs]
+        rows[kind] = {name: round(100 * float(np.mean(share))) for name, share in shares.items()}
+    return pd.DataFrame(rows).rename_axis(f"of {n:,} facts")
 
 
 def auc(known: Tensor, unknown: Tensor) -> float:

@@ -63,6 +63,21 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     return store.resume(store.results_file("solves", profile), jobs, run, device=device)
 
 
+def findings(rows: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the table of `cost`: medians over the draws at one solve, five and the most."""
+    n, d, most = rows.n_facts.iloc[0], rows.d.iloc[0], rows.solves.max()
+    per_fact = rows.groupby("solves").n_params.median() / n
+    one, five, last = (f"{per_fact[k]:.1f} ({per_fact[k] / per_fact[0]:.1f} times)" for k in (1, 5, most))
+    level = (per_fact <= per_fact[0]).drop(0)
+    return [
+        f"Training stores {n} random facts, d = {d}, in {per_fact[0]:.1f} parameters each; least squares and one "
+        f"convex solve in {one}, five solves in {five}, {most} in {last}.",
+        f"{level.idxmax()} solves need no more parameters than training."
+        if level.any()
+        else f"Even {most} solves need more parameters than training.",
+    ]
+
+
 @contextmanager
 def changed(
     rounds: int = start.ROUNDS, scales: list | None = None, kappa: float = 3.0, shares: tuple | None = None

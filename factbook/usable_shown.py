@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from factbook import figures, store, usable
 from factbook.paraphrase import auc
+from factbook.usable_published import shown as published  # noqa: F401  (the page calls it)
 
 TIGHT, CHEAP, BEST = "buckets, fill 1", "block-convex, 12 a fact", "bilinear gates, fill 0.5"
 
@@ -82,19 +83,6 @@ def ways(fair: pd.DataFrame) -> pd.DataFrame:
         .fillna("")
         .rename_axis("training of attention")
     )
-
-
-def published() -> pd.DataFrame | str:
-    """Attention trained as long as the paper's, where it was run (make paper)."""
-    rows = store.stored("usable_published", "paper")
-    if rows is None:
-        return "16,000 steps of 1,280 sequences, as published: not run yet (make paper DEVICE=cuda)"
-    columns = {
-        "through": "gets through",
-        "recall_block_convex": "block-convex",
-        "recall_encoder_decoder": "bilinear gates",
-    }
-    return (100 * rows.set_index("seed")[list(columns)]).round(1).rename(columns=columns)
 
 
 def prediction(rows: pd.DataFrame) -> pd.DataFrame:

@@ -14,9 +14,9 @@
 # %% [markdown]
 # # A memory challenge: pairs of tokens, memorised without training
 #
-# **What the challenge asks**: a post on interpretability {cite:p}`handcoding2026` asks for weights, written
-# by an algorithm and not by gradient descent or a black-box optimiser, that memorise random facts $(a, b) \to$ label as well as training does. Closed
-# forms, greedy constructions and ridge regression are allowed. Its authors' own construction stores 27 times fewer facts than training at $d = 128$.
+# **What the challenge asks** {cite:p}`handcoding2026`: weights, written by an algorithm and not by gradient descent or a black-box
+# optimiser, that memorise random facts, pair of tokens $(a, b) \to$ label, as well as training does. Closed forms, greedy constructions and
+# ridge regression are allowed. Its authors' own construction stores 27 times fewer facts than training at $d = 128$.
 #
 # **What this page does**: it stores facts by one linear system, by a few dozen ridge regressions one after the other, and by training again.
 #
@@ -60,8 +60,6 @@ figures.use_style()
 prose.findings(challenge.findings, "challenge", "challenge_precision")
 
 # %% [markdown]
-# One system ends where tokens with many facts use up the second group; several leave every entry of both tables free, where one fixes half as gates.
-#
 # ## The task
 #
 # There are $2d$ tokens at each of two positions and $d$ labels. Of all $(2d)^2$ ordered pairs, shuffled, the first $n$ are facts, with labels as even as
@@ -73,7 +71,7 @@ tokens, labels = drawn_pairs(int(1.5 * d * d), d)
 one = challenge.pairs_network(tokens, labels, d)
 right = challenge.count_right((t.float() for t in one), tokens, labels)
 print("one linear system:", right, "of", len(labels), "facts in float32")
-facts = fc.pair_facts(int(2.5 * d * d), d)  # the same task with two-hot keys, in the package
+facts = fc.pair_facts(int(2.5 * d * d), d)  # the same, a key has a 1 for each token
 mlp = fc.construct(facts, "pairs", width=d)
 print("several:", round(fc.recall(mlp, facts) * len(facts)), "of", len(facts), "facts with", mlp.n_params, "weights")
 
@@ -94,23 +92,26 @@ drawing.idea(one)
 plt.show()
 
 # %% [markdown]
+# **Tokens of one position open units, those of the other fill them, a parabola reads the sum.** The free numbers are lifted, all by the
+# same amount, so that every open unit stays open.
+#
 # **How many facts?** Let $A$ be the matrix of the first group's signed patterns, one row per token, and $B$ the second's, each with a column of
 # ones, of ranks $r_A$ and $r_B$. *Lemma.* On all pairs the codes form a space of dimension $2d(r_A + r_B) - r_A r_B$. *Proof.* The free numbers
 # of $b$ give all functions $\sum_j A_{aj}\, y_{bj}$, the space $\mathrm{span} A \otimes \mathbb{R}^{2d}$, of dimension $2d\,r_A$; those of $a$ give $\mathbb{R}^{2d} \otimes \mathrm{span} B$.
 # The two meet in $\mathrm{span} A \otimes \mathrm{span} B$. ∎ With $r_A + r_B = d + 1$ that is $2d(d+1) - r_A r_B$: no single system of this kind stores more than about $2d^2$ facts.
+# In practice it ends a little earlier, where tokens with many facts have used up the second group.
 #
-# **The rungs and the rules.** *One linear system*: patterns drawn, then a direct solve, exact; within the rules. *Several ridge systems*: all of
-# $E_1$ and $E_2$ are free, gates are those of the tables as they stand, and each step to the labels is one ridge regression; then the gates are read
-# off again (Levenberg and Marquardt's method). No step follows a gradient and each is a closed form, but they are iterated: readers may
-# judge. *Trained, here*: full-batch Adam, up to 5,000 epochs, the best of three restarts of different learning rates. *Random embeddings*: only $U$ is
-# trained, a convex problem; the published "hybrid" trains only $U$, too, and stores more.
+# **The rungs and the rules.** *One linear system*: patterns drawn, then a direct solve, exact; within the rules. *Several ridge systems*: no
+# entry of $E_1$ and $E_2$ is kept for gates; these are those of the tables as they stand, and each step to the labels is one ridge
+# regression; then the gates are read off again (Levenberg and Marquardt's method). No step follows a gradient and each is a closed form,
+# but they are iterated: readers may judge. *Trained, here*: full-batch Adam, up to 5,000 epochs, the best of three restarts of different
+# learning rates. *Random embeddings*: only $U$ is trained, a convex problem; the published "hybrid" trains only $U$, too, and stores more.
+# *Ten times longer*: published, 50,000 epochs, two matrices in a row for each table here. Facts stored, all labels right:
 
-# %%
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
 run = partial(challenge.attempt, device=device)
 table = store.resume(store.results_file("challenge", profile), challenge.jobs(profile), run, device=device)
-
-# %%
-# NBVAL_IGNORE_OUTPUT
 challenge.beside_published(table)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Facts per d² against d from 16 to 256 on logarithmic axes, two panels: every label right, and nine of ten right. Several ridge systems lie highest and level near 3, one linear system level near 1.9. Published and own trainings begin above 2 and fall below both. Random embeddings and the published hand-coded weights lie far below and fall."}}
@@ -118,20 +119,16 @@ drawing.capacities(table)
 plt.show()
 
 # %% [markdown]
-# **Facts that our networks store grow like $d^2$, trained ones more slowly: one linear system passes training near $d = 64$, several do at every $d$.**
+# **Facts that our networks store grow like $d^2$, those of published training more slowly: one linear system passes it near $d = 64$,
+# several do at every $d$.**
 # Points are medians over draws of the facts (seeds 42 to 45; trainings: 42), bars reach from the smallest to the largest. Right: a network with
 # $r$ of $n$ facts right has nine of ten right among the first $r / 0.9$; runs beyond their capacity count as well. Grey is published:
-# fits as lines, the best of 11 trainings as crosses. The last points of several systems ($d = 256$) and of training here ($d = 128$) are the most
+# fits as lines, the best of 11 trainings of 5,000 epochs as crosses. The last points of several systems ($d = 256$) and of training here ($d = 128$) are the most
 # that was tried, lower bounds, and so are their exponents below (95% intervals over the draws).
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 challenge.laws(table)
-
-# %%
-for recall, rung in ((1.0, "one"), (1.0, "several"), (0.9, "one"), (0.9, "several")):
-    share = challenge.shares(table, rung, recall)
-    print(f"{recall:.0%}, {challenge.LABELS[rung]}: above the best published at d = {share.index[share > 1].tolist()}")
 
 # %% [markdown]
 # ## Are the weights like trained ones?
@@ -148,7 +145,7 @@ plt.show()
 #
 # ## Bits
 #
-# Weights rounded row by row to ever fewer bits, as long as every fact stays right. A label costs $\log_2 d$ bits.
+# Weights rounded row by row to ever fewer bits, as long as every fact stays right; beside each point the format that did.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Bits per fact against d, each point named by its rounding, for one linear system and for several ridge systems, above a dashed line for the log₂ d bits of a label."}}
 rounded = store.results_file("challenge_precision", profile)
@@ -157,9 +154,9 @@ drawing.bits(challenge.fewest_bits(bits))
 plt.show()
 
 # %% [markdown]
-# ## Your own two-token look-up
+# **Those of several systems do with far fewer bits**: in one system lifts and shut gates stretch the scale of every row.
 #
-# Put in pairs of your own:
+# ## Your own two-token look-up
 
 # %%
 words = {"water": "eau Wasser agua acqua", "bread": "pain Brot pan pane", "house": "maison Haus casa casa"}

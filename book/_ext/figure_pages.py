@@ -128,7 +128,7 @@ def run_box(notebook: nbformat.NotebookNode, name: str, repository: str, branch:
         ":class: run-this",
         f"[Binder]({binder}) or [Colab]({colab}), or in a checkout: `make figure FIG={name}`",
         "",
-        f"Time from nothing: {times(notebook, name)} ([what that means](../book/reproducibility.md)).",
+        f"Time from nothing, by {{term}}`profile`: {times(notebook, name)} ([how](../book/reproducibility.md)).",
     ]
     tables = [
         f"{{download}}`{path.name} ({path.parent.name}) <../{path.relative_to(ROOT)}>` {commits_of(path)}"

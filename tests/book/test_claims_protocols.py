@@ -99,7 +99,7 @@ def test_within_three_times_must_hold_at_every_size(tmp_path, by_size, word):
 def published(recalls, schedule="attention-first", **change):
     return [
         {
-            "layout": "buckets half full, smooth gates",
+            "layout": "the paper's codes, SiLU gates",
             "schedule": schedule,
             "lr": 2e-4,
             "steps": 16000,
@@ -119,11 +119,12 @@ def published(recalls, schedule="attention-first", **change):
         (published([0.995, 0.996, 0.994]) + published([0.1, 0.2, 0.1], "insert-first"), "reproduced"),
         (published([0.93, 0.94, 0.92]) + published([0.1, 0.2, 0.1], "insert-first"), "undecided"),
         (published([0.97, 0.999, 0.95]) + published([0.1, 0.2, 0.1], "insert-first"), "undecided"),
+        (published([0.93, 0.94, 0.92]) + published([1.0, 1.0, 1.0], layout="block-convex, 12 a fact"), "undecided"),
         (published([0.999, 0.999, 0.999], steps=1500, batch=512), "not testable here"),
     ],
 )
 def test_use_in_a_transformer_needs_the_published_training_and_one_layout(tmp_path, rows, word):
-    write(tmp_path, "usable_codes", rows)
+    write(tmp_path, "usable_published", rows)
     assert verdict("transformers_use_them", tmp_path) == word
 
 

@@ -30,6 +30,13 @@ def test_the_introduction_types_no_number_and_uses_every_one(numbers):
     assert not re.search(r"\d", typed)
 
 
+def test_the_introduction_counts_the_verdicts():
+    companion, claims = pytest.importorskip("companion"), (ROOT / "book" / "claims.md").read_text()
+    line = companion.fill("% generated: verdicts")
+    assert line.startswith("Of ") and companion.fill(claims).count(line.split(".")[0]) == 1
+    assert "% generated: verdicts" in (ROOT / "book" / "intro.md").read_text()
+
+
 def test_what_the_findings_say_holds(numbers):
     assert numbers["block_times"] < 2 < 10 < numbers["paper_times"]  # "come near training"
     assert min(numbers["one_share"], numbers["several_share"]) > 100  # "more than the best published training"

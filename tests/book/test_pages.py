@@ -162,16 +162,13 @@ def test_every_question_opens_the_first_page_of_its_part():
 
 
 def test_references_are_in_one_style():
-    """What, who, where, when and, but for a post without one, an address; preprints name their number."""
+    """What, who, where, when and an address; preprints name their number."""
     entries = re.findall(r"^@(\w+){(\w+),\n(.*?)^}", (ROOT / "book" / "references.bib").read_text(), flags=re.M | re.S)
     assert len(entries) > 10 and len({name for _, name, _ in entries}) == len(entries)
     for kind, name, body in entries:
         fields = dict(re.findall(r"^  (\w+) += {(.*)},?$", body, flags=re.M))
         assert fields["year"] in name
-        if kind == "misc":  # a post
-            assert list(fields) == ["title", "howpublished", "year"], name
-            continue
-        where = {"article": "journal", "inproceedings": "booktitle"}[kind]
+        where = {"article": "journal", "inproceedings": "booktitle", "misc": "howpublished"}[kind]
         order = [field for field in fields if field not in ("volume", "number", "pages")]
         assert order == ["title", "author", where, "year", "url"], name
         number = re.search(r"arxiv\.org/abs/(\S+)", fields["url"])

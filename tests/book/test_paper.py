@@ -14,19 +14,15 @@ import torch
 from pretend_cuda import NAME, pretend_cuda
 
 import factcore as fc
-from factbook import paper, scaling, solver_time, store
+from factbook import paper, scaling, solver_time, store, usable_published
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+TASK = {"n_facts": 16, "d": 16, "steps": 20, "batch": 16, "lr": 3e-3}
 TINY = {  # every study of the list, at a size that takes seconds
     "smallest": (scaling.cost, {"method": "block-convex", "alpha": 0.25, "d": 12, "tied": True}),
     "stored": (paper.stored, {"method": "trained", "per_fact": 9.0, "alpha": 0.25, "d": 12}),
     "built": (paper.built, {"method": "encoder-decoder", "n": 24, "n_values": 24, "d": 12}),
-    "taught": (paper.taught, {"n_facts": 16, "d": 16, "steps": 20, "batch": 16, "lr": 3e-3}),
-    "used": (
-        paper.used,
-        {"layout": "buckets half full, smooth gates", "schedule": "insert-first"}
-        | {"n_facts": 16, "d": 16, "steps": 20, "batch": 16, "lr": 3e-3},
-    ),
+    "taught": (usable_published.taught, {"layout": usable_published.INSERTED, "schedule": "insert-first"} | TASK),
     "edited": (paper.edited, {"method": "swap", "n_facts": 16, "d": 16, "steps": 2}),
     "told_apart": (solver_time.solve_time, {"v": 24, "d": 8}),
 }

@@ -5,13 +5,14 @@ import re
 import pandas as pd
 import pytest
 
-from factbook import airports, baselines, buckets, build_times, challenge, prose, store
+from factbook import airports, baselines, buckets, build_times, challenge, prose, solves, store
 
 WRITERS = {
     "facts": (baselines.findings, ["baselines"]),
     "encoder": (buckets.findings, ["encoder", "encoder_gradient"]),
     "build_cost": (build_times.findings, ["build_cost", "build_cost_large"]),
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
+    "solves": (solves.findings, ["solves"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
 
@@ -100,9 +101,9 @@ def test_the_tour_s_numbers_are_those_of_the_table():
     ]
     first, second, third, fourth = baselines.findings(pd.DataFrame(rows))
     assert "each of 100 airports, recall 100%, in 8.00 parameters" in first
-    assert "right for 25% of them" in second and "for 75%, with 16 parameters a fact (50% in closed" in second
-    assert "for 50%, where the nearest IATA code is for 10%" in third
-    assert "stores all cities when" in fourth and "takes 8 for the cities." in fourth
+    assert "right for 25% of them" in second and "map for 75% when trained by log loss and 50% in closed form" in second
+    assert "with 16 parameters a fact" in second and "for 50%, the nearest IATA code (JFK) for 10%" in third
+    assert "stores all cities in 16 parameters" in fourth and "takes 8 for the cities." in fourth
     assert len(baselines.findings(pd.DataFrame(rows).assign(recall=0.5))) == 3
 
 
@@ -112,14 +113,31 @@ def test_the_encoder_s_numbers_are_those_of_the_tables():
     both = pd.DataFrame({"d": [4, 4, 4], "n_facts": [8, 8, 16], "closed": 100, "gradient": [50, 60, None]})
     first, second, third = buckets.findings(errors, both)
     assert "up to 90 facts" in first and "below 1e-14 in float64 and 1e-6 in float32" in first
-    assert "2.0 times as far off as the first with 10 facts, and 3.0 times with 90" in second
+    assert "2.0 times as far off as the first with 10 facts, 3.0 times with 90" in second
+    assert "9 times as many facts have at most 1.0 times the error" in second
     assert "0.55 to 0.55" in third and "2 of 3 runs" in third
 
 
-def test_listed_shares_name_their_d():
-    from factbook.challenge.words import listed
+def test_the_solves_numbers_are_those_of_the_table():
+    sizes = {0: (300, 400, 500), 1: (800, 800, 900), 5: (600, 500, 600), 12: (400, 300, 500)}
+    rows = [(k, 100, 8, n) for k, params in sizes.items() for n in params]
+    first, second = solves.findings(pd.DataFrame(rows, columns=["solves", "n_facts", "d", "n_params"]))
+    assert "100 random facts, d = 8, in 4.0 parameters" in first
+    assert "one convex solve in 8.0 (2.0 times), five solves in 6.0 (1.5 times), 12 in 4.0 (1.0 times)" in first
+    assert second.startswith("12 solves need no more")
+    dear = pd.DataFrame(rows[:9], columns=["solves", "n_facts", "d", "n_params"])
+    assert solves.findings(dear)[1].startswith("Even 5 solves need more")
 
-    assert listed(pd.Series({16: 0.5, 32: 1.25})) == "50% (d = 16), 125% (32)"
+
+def test_the_challenge_s_numbers_are_those_of_the_tables():
+    found = {("one", 16): 284, ("one", 128): 51200, ("several", 16): 781, ("several", 128): 32000, ("trained", 16): 568}
+    rows = [(rung, d, 42, n, 1.0, 5.0) for (rung, d), n in found.items()]
+    table = pd.DataFrame(rows, columns=["rung", "d", "seed", "n_facts", "recall", "cpu_seconds"])
+    one, several, longer, trained, _ = challenge.findings(table, *tables("challenge")[1:])
+    assert "training at d = 128: 50% to 200% of its facts from d = 16 to 128, there in 5 processor" in one
+    assert "store more at every d: 125% to 138%, which is 2.0 to 3.1 d² facts" in several
+    assert "more than one system at d = 16, and than several nowhere" in longer
+    assert "stores 100% to 100%" in trained
 
 
 def test_named_pairs_are_two_hot():
