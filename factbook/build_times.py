@@ -1,5 +1,6 @@
 """The figures and numbers of the page on what building costs, from the tables of `factbook.cost`."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from factbook import figures, fit
+from factbook import cost, figures, fit, store
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {  # rung -> method and options
     "encoder-decoder": ("encoder-decoder", {}),
@@ -20,17 +21,46 @@ SIZES = {"smoke": (24, 48), "laptop": (128, 256, 512), "paper": (1024, 2048, 409
 DIMENSION = {"smoke": 16, "laptop": 64, "paper": 128}
 
 
+def built(rung: str, n: int, d: int, seed: int, *, fresh: bool, device: str) -> dict[str, Any]:
+    """Cost of one network (`factbook.cost`), in a process of its own where ``fresh``."""
+    method, options = METHODS[rung]
+    return cost.build_cost(method, n, d, seed, device, fresh=fresh, **options)
+
+
+def table(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """Every rung at every size, three draws of facts, in the smoke profile one."""
+    jobs = [
+        {"rung": rung, "n": n, "d": DIMENSION[profile], "seed": s}
+        for n in SIZES[profile]
+        for rung in METHODS
+        for s in store.draws(profile, seed)
+    ]
+    run = partial(built, fresh=profile != "smoke", device=device)
+    return store.resume(store.results_file("build_cost", profile), jobs, run, device=device)
+
+
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Per rung medians at the most facts, and the exponent of processor seconds in n with its 95% interval."""
     largest = table[table.n == table.n.max()]
-    shown = largest.groupby("rung")[["cpu_s", "build_s", "verify_s", "parameters"]].median()
+    shown = largest.groupby("rung")[["cpu_s", "parameters"]].median()
     shown["added MB"] = (largest.peak_mb - largest.rest_mb).groupby(largest.rung).median()
     shown["parameters per fact"] = shown.pop("parameters") / table.n.max()
     laws = {rung: fit.power_law(rows, "n", "cpu_s") for rung, rows in table.groupby("rung")}
-    columns = {"exponent of seconds": "exponent", "95% from": "low", "to": "high"}
-    for column, part in columns.items():
-        shown[column] = pd.Series({rung: getattr(law, part) for rung, law in laws.items()})
+    for part in ("exponent", "low", "high"):
+        shown[part] = pd.Series({rung: getattr(law, part) for rung, law in laws.items()})
     return shown.loc[[rung for rung in METHODS if rung in shown.index]].round(2)
+
+
+def written(table: pd.DataFrame) -> pd.DataFrame:
+    """`summary` as it is read."""
+    found = summary(table).rename(index=figures.LABELS)
+    columns = {
+        "processor [s]": found.cpu_s.map("{:.2f}".format),
+        "exponent in n": [f"{a:.2f} [{b:.2f}, {c:.2f}]" for a, b, c in zip(found.exponent, found.low, found.high)],
+        "memory [MB]": found["added MB"].map("{:.0f}".format),
+        "parameters per fact": found["parameters per fact"].map("{:.0f}".format),
+    }
+    return pd.DataFrame(columns).rename_axis(f"n = {table.n.max():,}")
 
 
 def figure(table: pd.DataFrame) -> Figure:
@@ -61,6 +91,20 @@ def large_rows(*tables: pd.DataFrame) -> pd.DataFrame:
     return large
 
 
+def large_written(large: pd.DataFrame) -> pd.DataFrame:
+    """`large_rows` as they are read."""
+    columns = {
+        "d": large.d,
+        "parameters per fact": large["per fact"],
+        "recall": large.recall.map("{:.0%}".format),
+        "build [s]": large.build_s.map("{:,.0f}".format),
+        "verify [s]": large.verify_s.map("{:,.0f}".format),
+        "processor [s]": large.cpu_s.map("{:,.0f}".format),
+        "memory [GB]": large["memory (GB)"],
+    }
+    return pd.DataFrame(columns).set_axis(large.n.map("{:,}".format)).rename_axis("facts n")
+
+
 def large_figure(large: pd.DataFrame) -> Figure:
     """Processor seconds and peak memory of single runs on a CPU against n, with a fitted power law."""
     drawn, axes = plt.subplots(1, 2, figsize=(10, 3.8))
@@ -75,7 +119,7 @@ def large_figure(large: pd.DataFrame) -> Figure:
     axes[1].set_ylim(0, None)
     if on_cpu.n.nunique() > 1:
         law = fit.power_law(on_cpu, "n", "cpu_s")
-        axes[0].plot(on_cpu.n, law(on_cpu.n), color="grey", linewidth=1, label=f"n^{law.exponent:.2f}, fitted")
+        axes[0].plot(on_cpu.n, law(on_cpu.n), color="grey", linewidth=1, label=f"$n^{{{law.exponent:.2f}}}$, fitted")
     axes[0].legend()
     return drawn
 
@@ -84,12 +128,11 @@ def findings(table: pd.DataFrame, large: pd.DataFrame) -> list[str]:
     """The page's sentences, from the tables build_cost and build_cost_large."""
     n, shown, row = table.n.max(), summary(table), large_rows(large).iloc[-1]
     times = (shown.cpu_s / shown.cpu_s["trained"]).sort_values()
-    each = ", ".join(f"{figures.LABELS[rung]} {share:.2f}" for rung, share in times.items() if rung != "trained")
-    fast, slowest = figures.LABELS[times.index[0]], figures.LABELS[times.index[-1]]
-    each = ", ".join(f"{figures.LABELS[rung]} {share:.2f}" for rung, share in times.items() if rung != "trained")
+    each = "; ".join(f"{figures.LABELS[rung]} {share:.2f}" for rung, share in times.items() if rung != "trained")
+    fast, slowest = (figures.LABELS[times.index[end]] for end in (0, -1))
     return [
-        f"With {n:,} facts and every method at a comfortable width, {fast} is quickest and {slowest} takes longest. "
-        f"Processor seconds, times those of training: {each}.",
-        f"The largest memory is of {row.n:,} facts, recall {row.recall:.0%}: {row['per fact']} parameters a fact, "
-        f"{row.cpu_s:.0f} processor seconds, {row['memory (GB)']} GB at the peak.",
+        f"**Constructed need not mean quick.** With {n:,} facts and every method at a comfortable width, "
+        f"{fast} is quickest and {slowest} takes longest. Processor seconds, times those of training: {each}.",
+        f"**Large memories can be built.** The largest is of {row.n:,} facts, recall {row.recall:.0%}: "
+        f"{row['per fact']} parameters a fact, {row.cpu_s:.0f} processor seconds, {row['memory (GB)']} GB at the peak.",
     ]

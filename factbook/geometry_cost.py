@@ -190,10 +190,10 @@ def comparison(power: pd.DataFrame) -> pd.DataFrame:
     """R² and rank correlation of each predictor with each cost of `powers`, spelled with their intervals."""
     found = {}
     for cost in dict.fromkeys(power.index.get_level_values("cost")):
-        for title, part in (("R²", "r2"), ("rank", "rank")):
+        for title, part in (("R²", "r2"), ("rank correlation", "rank")):
             ends = power.loc[cost][[part, f"{part}_low", f"{part}_high"]].to_numpy()
-            found[f"{title}, {TITLES[cost]}"] = [spelled(*line) for line in ends]
-    return pd.DataFrame(found, index=pd.Index(PREDICTORS.values(), name="predictor"))
+            found[TITLES[cost], title] = [spelled(*line) for line in ends]
+    return pd.DataFrame(found, index=pd.Index(PREDICTORS.values()))
 
 
 def by_decoder(rows: pd.DataFrame, profile: str, device: str) -> pd.DataFrame:
@@ -208,35 +208,31 @@ def moved(rows: pd.DataFrame) -> pd.DataFrame:
     return ratio[(ratio["ρ"] - 1).abs() > 0.1].sort_values("ρ").round(2)
 
 
-FINDINGS = """\
-- **ρ = 0 is exact.** {hidden} of {runs} drawn sets have it, and nothing can store them; the other {stored} were stored by both methods.
-- **ρ is the best of six numbers where a code must serve the hardest value.** For the encoder-decoder with a random *D* it explains
-  {built_rho} of the variance of the log cost, {built_rival} {built_next}, a lead {built_lead} the noise. For trained networks it is {trained_rho} against {trained_next} for
-  {trained_rival}, a lead {trained_lead} the noise. With an optimised *D* the best is {optimised_best} ({optimised_first}, ρ {optimised_rho}).
-- **The exponent is not that of the paper's form.** Costs go as ρ to the power {built_slope} for the construction and {trained_slope} for
-  training; the form says minus two.
-- **Whitening does not always help.** It lowers ρ of {lowered} of {geometries} geometries, most for spiked values, and the construction then costs
-  up to {dearest} times as much.
-"""  # noqa: E501
-
-
-def findings() -> dict[str, str]:
-    """The numbers of `FINDINGS`, from the committed laptop tables."""
-    rows, paired = (store.read_table(store.results_file(n, "laptop")) for n in ("geometry", "geometry_optimised"))
+def findings(rows: pd.DataFrame, paired: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the tables geometry and geometry_optimised."""
     rows = with_columns(rows)
     stored, ratio = rows[rows.outcome == "stored"], whitening(rows)
     power = powers(stored)
-    ahead = lead(power)
+    ahead, slopes = lead(power), power[["slope", "slope_low", "slope_high"]].xs("rho", level="predictor")
     chosen = powers(stored.merge(paired[[*KEY, "optimised"]], on=KEY), ("optimised",)).r2["optimised"]
-    found = {"hidden": f"{(rows.rho == 0).sum()}", "runs": f"{len(rows)}", "stored": f"{len(stored)}"}
-    for name, cost in (("built", "encoder_decoder"), ("trained", "trained")):
-        law, (rival, _, low, _) = power.loc[(cost, "rho")], ahead.loc[cost]
-        found |= {f"{name}_rho": f"{law.r2:.0%}", f"{name}_rival": PREDICTORS[rival]}
-        found |= {f"{name}_next": f"{power.r2[cost, rival]:.0%}", f"{name}_lead": "within" if low < 0 else "beyond"}
-        found[f"{name}_slope"] = spelled(law.slope, law.slope_low, law.slope_high).replace("-", "−")
-    found |= {"optimised_best": PREDICTORS[chosen.idxmax()], "optimised_first": f"{chosen.max():.0%}"}
-    found |= {"optimised_rho": f"{chosen['rho']:.0%}", "lowered": f"{(ratio.rho < 0.98).sum()}"}
-    return found | {"geometries": f"{len(ratio)}", "dearest": f"{ratio.encoder_decoder.max():.1f}"}
+    told = {}
+    for cost in COSTS:
+        rival, _, low, _ = ahead.loc[cost]
+        told[cost] = f"{power.r2[cost, 'rho']:.0%} against {power.r2[cost, rival]:.0%} for {PREDICTORS[rival]}, a lead "
+        told[cost] += "within the noise" if low < 0 else "beyond the noise"
+    built, trained = (spelled(*slopes.loc[cost]).replace("-", "−") for cost in COSTS)
+    return [
+        f"**ρ = 0 is exact.** {(rows.rho == 0).sum()} of {len(rows)} drawn sets have it, and nothing can store them; "
+        f"{len(stored)} of the others were stored by both methods.",
+        "**ρ tells most where a code must serve the hardest value.** Of the variance of the log cost it explains, for "
+        f"the encoder-decoder with a random *D*, {told['encoder_decoder']}. For trained networks: {told['trained']}. "
+        f"With an optimised *D* the best is {PREDICTORS[chosen.idxmax()]} ({chosen.max():.0%}, ρ {chosen['rho']:.0%}).",
+        f"**The exponent is not that of the paper's form.** Costs go as ρ to the power {built} for the construction "
+        f"and {trained} for training; the form says −2.",
+        f"**Whitening does not always help.** It lowers ρ of {(ratio.rho < 0.98).sum()} of {len(ratio)} geometries, "
+        f"most for *{ratio.rho.idxmin()}*, and the construction then costs up to {ratio.encoder_decoder.max():.1f} "
+        "times as much.",
+    ]
 
 
 def drawn_costs(rows: pd.DataFrame) -> Figure:

@@ -66,7 +66,7 @@ def raw_memory(facts: fc.FactSet, features: int, seed: int) -> GatedMLP:
 
 def smallest_margin(
     n_facts: int, d: int, features: int, on: str, strength: float, noise: float, seed: int, device: str = "cpu"
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """The smallest margin of a raw memory asked with queries ``noise`` away from the keys, in random directions."""
     facts = spiked_facts(n_facts, d, strength, on, seed=seed).to(device)
     mlp = raw_memory(facts, features, seed)
@@ -74,7 +74,8 @@ def smallest_margin(
     asked = fc.FactSet(facts.keys + noise * normalize(aside, dim=1), facts.values, facts.targets)
     margin = fc.margins(mlp, asked)
     steep = kernel_steepness(mlp, torch.cat([facts.keys, asked.keys]))
-    return {"smallest": float(margin.min()), "recall": float((margin > 0).double().mean()), "steepness": steep}
+    row: dict[str, Any] = {"smallest": float(margin.min()), "recall": float((margin > 0).double().mean())}
+    return row | {"steepness": steep, "device": mlp.down.device}
 
 
 def kernel_steepness(mlp: GatedMLP, points: Tensor) -> float:
@@ -129,7 +130,7 @@ def fitted(rows: pd.DataFrame, form: Form, start: list[float]) -> tuple[list[flo
 
 def trained_margins(
     width: int, n_facts: int, d: int, seed: int, device: str = "cpu", attention_steps: int = 1500
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Of a trained MLP, quantiles of the margins per key, of outputs of norm 1; its recall alone and behind attention.
 
     Attention is trained before, with the identity in the MLP's place.
@@ -139,17 +140,17 @@ def trained_margins(
     margin = output_margins(normalize(mlp(facts.keys), dim=1), facts.targets, facts.values).double()
     levels = margin.quantile(torch.tensor(QUANTILES, dtype=torch.float64, device=margin.device) / 100)
     model = attended("trained", n_facts, d, seed, device, steps=attention_steps)
-    row = {"n_params": mlp.n_params, "recall": float((margin > 0).double().mean())}
-    row |= {"in_transformer": adaptive_recall(model, mlp, facts.targets)}
+    row: dict[str, Any] = {"n_params": mlp.n_params, "recall": float((margin > 0).double().mean())}
+    row |= {"in_transformer": adaptive_recall(model, mlp, facts.targets), "device": mlp.down.device}
     return row | {f"q{q}": round(level, 6) for q, level in zip(QUANTILES, levels.tolist())}
 
 
-def cost(method: str, strength: float, n_facts: int, d: int, seed: int, device: str = "cpu") -> dict[str, float]:
+def cost(method: str, strength: float, n_facts: int, d: int, seed: int, device: str = "cpu") -> dict[str, Any]:
     """Fewest parameters per fact that store facts with a spike of that strength on keys and values (float32)."""
     facts = spiked_facts(n_facts, d, strength, "both", seed=seed, dtype=torch.float32).to(device)
     name, options = LADDER[method]
     found = fc.smallest_width(facts, name, seed=seed, tries=1, resolution=0.04, **options)
-    return {"width": found.width, "per_fact": found.n_params / n_facts}
+    return {"width": found.width, "per_fact": found.n_params / n_facts, "device": facts.keys.device}
 
 
 def sweeps(facts: int, features: int, spiked: int, noisy: int, points: int) -> list[dict[str, int | float | str]]:

@@ -141,30 +141,29 @@ def steepness(n_facts: int, d: int, units: int, seed: int = 0) -> float:
 # --- what the page shows ----------------------------------------------------------------------------------------------
 
 
-def findings() -> str:
-    """The findings in Markdown, their numbers from the stored laptop tables."""
-    rows, left = store.stored("noise_floor", "laptop"), store.stored("noise_junk", "laptop")
-    if rows is None or left is None:
-        return figures.NOT_STORED
+def findings(rows: pd.DataFrame, left: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the tables noise_floor and noise_junk."""
     laws = exponents(rows := prepared(rows))
-    fixed, usual = laws.loc[FIXED], laws.loc[USUAL]
+    fixed, usual = laws.loc[FIXED], laws.loc[USUAL].replace("-", "−", regex=True)
     at = _meeting(rows).groupby(["memory", "width"])[["random", "per_fact"]].median()
     solved, trained = (left[left.attention == how] for how in ("solved", "trained"))
-    return f"""
-- **As a bound the form holds where memories are wide.** At {FIXED} units all whitened memories recall 99% at the
-  claimed noise: they take {fixed.loc["random", "times the form"]} times of it in random directions, and
-  {fixed.loc["worst", "times the form"]} times in the worst ones.
-- **As a law it does not.** With widths that grow as storing needs (4 times the smallest), the floor hardly depends on
-  the number of facts: its exponent in d / (n ln n) is {usual.loc["random", "exponent"]} in random directions and
-  {usual.loc["worst", "exponent"]} in the worst ones, where the form has 0.5.
-- **Width buys calm, and Hebbian memories are not calm for their size.** At about
-  {at.per_fact["max-margin", "4 ×"]:.0f} parameters per fact a whitened Hebbian memory takes
-  {at.random["hebbian", "1 ×"]:.2f} key lengths, a max-margin network {at.random["max-margin", "4 ×"]:.2f}; hard buckets
-  never more than {at.random["buckets"].max():.2f}.
-- **Attention that is solved for leaves no noise to speak of, however long the junk**: at most
-  {solved.worst.max():.5f} key lengths in the worst sequence. Trained briefly it leaves {trained["mean"].median():.2f}
-  on average, and in its worst sequences another key ({trained.worst.max():.1f}).
-"""
+    return [
+        f"**As a bound the form holds where memories are wide.** At {FIXED} units "
+        f"{fixed.loc['worst', 'reach the form']} whitened memories recall 99% at the claimed noise: they take "
+        f"{fixed.loc['random', 'times the form']} times of it in random directions, and "
+        f"{fixed.loc['worst', 'times the form']} times in the worst ones.",
+        "**As a law it does not.** With widths that grow as storing needs (4 times the smallest), the floor hardly "
+        f"depends on the number of facts: its exponent in d / (n ln n) is {usual.loc['random', 'exponent']} in random "
+        f"directions and {usual.loc['worst', 'exponent']} in the worst ones, where the form has 0.5.",
+        "**Width buys calm, and Hebbian memories are not calm for their size.** At about "
+        f"{at.per_fact['max-margin', '4 ×']:.0f} parameters per fact a whitened Hebbian memory takes "
+        f"{at.random['hebbian', '1 ×']:.2f} key lengths, a max-margin network {at.random['max-margin', '4 ×']:.2f}; "
+        f"hard buckets never more than {at.random['buckets'].max():.2f}.",
+        "**Attention that is solved for leaves no noise to speak of, however long the junk**: at most "
+        f"{solved.worst.max():.5f} key lengths in the worst sequence. Trained briefly it leaves "
+        f"{trained['mean'].median():.2f} on average, and in its worst sequences {trained.worst.max():.1f}, "
+        "another key's place.",
+    ]
 
 
 def exponents(rows: pd.DataFrame) -> pd.DataFrame:
@@ -198,21 +197,24 @@ def by_width(rows: pd.DataFrame) -> pd.DataFrame:
 
 def by_form(rows: pd.DataFrame) -> Figure:
     """Floors of whitened memories against d / (n ln n): at 4 times the smallest width, and at a fixed one."""
-    figure, panels = plt.subplots(1, 2, figsize=(8.8, 4.4), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.2), sharey=True)
     white = rows[rows.memory == "hebbian"]
     line = np.array([rows.share.min(), rows.share.max()])
-    colours = dict(zip(sorted(white.d.unique()), ("#E69F00", "#0072B2", "#772211")))
+    colours = dict(zip(sorted(white.d.unique()), ("#B87800", "#0072B2", "#772211")))
     for axes, rule, title in zip(panels, (USUAL, FIXED), ("4 × the smallest width", "16 d units")):
+        ends = [(line[1], line[1] ** 0.5, "claimed form", "black")]
         for (d, part), marker in zip(white[white.width == rule].groupby("d"), "os^"):
             for column, dash, filled in (("random", "-", "full"), ("worst", "--", "none")):
                 style: dict[str, Any] = {"color": colours[d], "marker": marker, "fillstyle": filled, "linestyle": dash}
-                figures.plot_spread(axes, part, "share", column, "hebbian", label=f"d = {d}, {column}", **style)
-        axes.plot(line, np.sqrt(line), color="black", linewidth=1, label="claimed form")
+                figures.plot_spread(axes, part, "share", column, "hebbian", **style)
+                last = part[part.share == part.share.max()]
+                ends.append((last.share.iloc[0], last[column].median(), f"d = {d}, {column}", colours[d]))
+        axes.plot(line, np.sqrt(line), color="black", linewidth=1)
         axes.set(xscale="log", yscale="log", xlabel="d / (n ln n)", title=title)
         _plain_ticks(axes.xaxis)
     _plain_ticks(panels[0].yaxis)
     panels[0].set_ylabel(FLOOR)
-    figures.legend_below(figure, panels[0], columns=4)
+    figures.label_ends(panels[1], ends)
     return figure
 
 
@@ -226,35 +228,41 @@ def _plain_ticks(axis: Any) -> None:
 def by_parameters(rows: pd.DataFrame) -> Figure:
     """Floors of six memories against their parameters per fact, in random and in the worst directions."""
     met = _meeting(rows)
-    figure, panels = plt.subplots(1, 2, figsize=(9.2, 4.4), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.2), sharey=True)
     colours = figures.COLOURS | {"buckets": figures.COLOURS["one-hot"]}
     for axes, column in zip(panels, ("random", "worst")):
+        ends = []
         for name in (name for name in DRAWN if (met.memory == name).any()):
             by = met[met.memory == name].groupby("width")
             x, floor = by.per_fact.median(), by[column].agg(["min", "median", "max"]).clip(lower=1e-3)
             bars = [floor["median"] - floor["min"], floor["max"] - floor["median"]]
             style: dict[str, Any] = {"color": colours[name], "marker": figures.MARKERS.get(name, "X"), "capsize": 2}
-            axes.errorbar(x, floor["median"], yerr=bars, label=NAMES.get(name, name), **style)
+            axes.errorbar(x, floor["median"], yerr=bars, **style)
+            ends.append((x.iloc[-1], floor["median"].iloc[-1], NAMES.get(name, name), colours[name]))
         axes.set(xscale="log", yscale="log", xlabel="parameters per fact", title=f"{column} directions")
         axes.set_xticks(ticks := [5, 10, 20, 50, 100, 200, 500], list(map(str, ticks)))
         axes.set_xticks([], minor=True)
     _plain_ticks(panels[0].yaxis)
     panels[0].set_ylabel(FLOOR)
-    figures.legend_below(figure, panels[0])
+    figures.label_ends(panels[1], ends)
     return figure
 
 
 def by_junk(left: pd.DataFrame) -> Figure:
     """What attention leaves against the length of the junk: trained on average and at worst, solved for at worst."""
-    figure, axes = plt.subplots(figsize=(7.4, 4.2))
+    figure, axes = plt.subplots(figsize=(8.4, 4.2))
     trained, solved = (left[left.attention == how] for how in ("trained", "solved"))
-    for column, dash, label in (("worst", ":", "worst"), ("mean", "-", "mean")):
-        figures.plot_spread(axes, trained, "run", column, "trained", label=f"trained, {label}", linestyle=dash)
+    drawn = [
+        (trained, column, "trained", f"trained, {column}", {"linestyle": dash})
+        for column, dash in (("worst", ":"), ("mean", "-"))
+    ]
     for (d, rows), marker in zip(solved.groupby("d"), "osD"):
-        label = f"solved for, worst, n = {rows.n_facts.iloc[0]:,}, d = {d}"
-        figures.plot_spread(axes, rows, "run", "worst", "encoder-decoder", label=label, marker=marker)
+        drawn.append((rows, "worst", "encoder-decoder", f"solved for, worst, d = {d}", {"marker": marker}))
+    for rows, column, look, _, style in drawn:
+        figures.plot_spread(axes, rows, "run", column, look, **style)
     axes.set_xscale("log", base=2)
     axes.set(yscale="log", xlabel="tokens in each run of junk", ylabel="error of the query / key length")
     axes.set_xticks(runs := sorted(left.run.unique()), list(map(str, runs)))
-    figures.legend_below(figure, axes, columns=2)
+    last = [(rows.run.max(), rows[rows.run == rows.run.max()][column].median()) for rows, column, *_ in drawn]
+    figures.label_ends(axes, [(*end, name, figures.COLOURS[look]) for end, (_, _, look, name, _) in zip(last, drawn)])
     return figure

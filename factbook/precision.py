@@ -8,14 +8,17 @@ from collections.abc import Iterable
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
 import factcore as fc
 from factbook import figures, store
+from factbook.prose import percent
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
 from factcore.scoring import recall
@@ -112,7 +115,7 @@ SIZES = {"smoke": (32, 12), "laptop": (256, 32), "paper": (4096, 128)}  # n = v,
 ROOMS = (1, 1.25, 2)  # times the smallest width
 FULL, LOOSE = "encoder-decoder", "encoder-decoder, 0.8 full"
 COARSE_FIRST = SCHEMES[::-1]
-DRAWN = ("one-hot", "hebbian", FULL, "max-margin", "block-convex", "trained")
+WHOLE_NUMBERS = sum(scheme.startswith("int") for scheme in SCHEMES)
 
 
 def methods(profile: str) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -174,25 +177,23 @@ def prepared(rows: pd.DataFrame) -> pd.DataFrame:
 # --- what the page shows ----------------------------------------------------------------------------------------------
 
 
-def findings() -> str:
-    """The findings in Markdown, their numbers from the stored laptop table."""
-    rows = store.stored("precision", "laptop")
-    if rows is None:
-        return figures.NOT_STORED
+def findings(rows: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the table precision."""
     rows = prepared(rows)
     best, floor = fewest(rows), math.log2(rows.n.iloc[0])
     full, wide = (best.loc[_label(method)] for method in (FULL, "one-hot"))
     cheap = rows[rows.room == 1].groupby("method").per_fact.median()
-    return f"""
-- **The cheapest network takes {best["bits per fact"].iloc[0]} bits per fact**: {best.index[0]},
-  {best["bits per fact"].iloc[0] / floor:.1f} times the floor of {floor:.0f} bits. No network is below the floor; the
-  dearest ({best.index[-1]}) takes {best["bits per fact"].iloc[-1]}.
-- **Fewest parameters is not fewest bits.** The encoder-decoder has {cheap[FULL] / cheap["one-hot"]:.0%} of the
-  parameters of one-hot memories and takes {full["bits per fact"]} bits against {wide["bits per fact"]}: it needs
-  {full["formats"]} weights, where one-hot memories do with {wide["formats"]}.
-- **Room seldom saves bits**: of {len(best)} methods only {", ".join(best.index[best["width"] != "1 ×"])} takes fewest
-  bits in a network wider than the smallest.
-"""
+    roomy = best.index[best["width"] != "1 ×"]
+    return [
+        f"**The cheapest network takes {best['bits'].iloc[0]} bits per fact**: {best.index[0]}, "
+        f"{best['bits'].iloc[0] / floor:.1f} times the floor of {floor:.0f} bits. No network is below the floor; the "
+        f"dearest ({best.index[-1]}) takes {best['bits'].iloc[-1]}.",
+        f"**Fewest parameters is not fewest bits.** The encoder-decoder has {cheap[FULL] / cheap['one-hot']:.0%} of "
+        f"the parameters of one-hot memories and takes {full['bits']} bits against {wide['bits']}: it needs "
+        f"{full['formats']} weights, where one-hot memories do with {wide['formats']}.",
+        f"**Room seldom saves bits**: {len(roomy)} of {len(best)} methods take fewest bits in a network wider than the "
+        f"smallest{': ' * bool(len(roomy))}{', '.join(roomy)}.",
+    ]
 
 
 def _label(method: str) -> str:
@@ -210,35 +211,35 @@ def fewest(rows: pd.DataFrame) -> pd.DataFrame:
     )
     best = by.loc[by.bits.dropna().groupby("method").idxmin()].sort_values("bits")
     found = {
-        "bits per fact": best.bits.round(0).astype(int),
+        "bits": best.bits.round(0).astype(int),
         "of three draws": [f"{low:.0f} to {high:.0f}" for low, high in zip(best.low, best.high)],
         "formats": best.formats,
         "width": [f"{room:g} ×" for room in best.index.get_level_values("room")],
-        "parameters per fact": best.each.round(1),
+        "parameters": best.each.round(1),
     }
-    return pd.DataFrame(found).droplevel("room").rename(index=_label).rename_axis(None)
+    return pd.DataFrame(found).droplevel("room").rename(index=_label).rename_axis("per fact")
 
 
 def losses(rows: pd.DataFrame) -> Figure:
-    """Facts lost at the smallest width against the format of the weights."""
-    figure, axes = plt.subplots(figsize=(7.6, 4.4))
-    least = 100 * 0.5 / rows.n.iloc[0]
-    for method in (m for m in DRAWN if (rows.method == m).any()):
-        part = rows[(rows.method == method) & (rows.room == 1)]
-        lost = 100 * (1 - part[[f"recall_{s}" for s in COARSE_FIRST]]).clip(lower=least / 100)
-        middle = lost.median()
-        style: dict[str, Any] = {
-            "color": figures.COLOURS[method],
-            "marker": figures.MARKERS[method],
-            "label": _label(method),
-        }
-        bars = [middle - lost.min(), lost.max() - middle]
-        axes.errorbar(range(len(COARSE_FIRST)), middle, yerr=bars, capsize=2, **style)
-    axes.set_xticks(range(len(COARSE_FIRST)), COARSE_FIRST)
-    axes.set(yscale="log", xlabel="format of the weights", ylabel="facts lost")
-    axes.set_yticks(ticks := [least, 1, 10, 100], ["none", *(f"{tick}%" for tick in ticks[1:])])
-    axes.minorticks_off()
-    figures.legend_below(figure, axes)
+    """Facts lost at the smallest width in every format, medians; a cell is empty where no draw loses a fact."""
+    tight = rows[rows.room == 1].groupby("method")[[f"recall_{s}" for s in COARSE_FIRST]]
+    lost, most = 100 * (1 - tight.median()), 100 * (1 - tight.min())
+    order = lost.mean(axis=1).sort_values().index
+    lost, most = lost.loc[order].to_numpy(), most.loc[order].to_numpy()
+    figure, axes = plt.subplots(figsize=(8.4, 0.42 * len(order) + 0.9))
+    shade = np.where(most > 0, np.maximum(lost, 0.1), np.nan)
+    axes.pcolormesh(shade, cmap="Blues", norm=LogNorm(0.05, 200), edgecolor="white", linewidth=2)
+    for (row, column), share in np.ndenumerate(lost):
+        if most[row, column] > 0:
+            colour = "white" if share > 5 else "black"
+            axes.text(column + 0.5, row + 0.5, percent(share / 100), color=colour, ha="center", va="center", fontsize=9)
+    axes.axvline(WHOLE_NUMBERS, color="grey", linewidth=1)
+    axes.set_xticks([k + 0.5 for k in range(len(COARSE_FIRST))], COARSE_FIRST)
+    axes.set_yticks([k + 0.5 for k in range(len(order))], [_label(method) for method in order])
+    axes.set(xlabel="format of the weights: whole numbers left, floats right")
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.invert_yaxis()
     return figure
 
 
@@ -257,7 +258,7 @@ def bits(rows: pd.DataFrame) -> Figure:
         axes.errorbar(kept.median(), y, xerr=bars, capsize=2, **style)
         words = f"{room:g} ×: " + "/".join(s for s in COARSE_FIRST if (part.scheme == s).any())
         words += f", {len(part) - len(kept)} lose facts" * (len(kept) < len(part))
-        axes.annotate(words, (kept.max(), y), xytext=(8, 0), textcoords="offset points", va="center", fontsize=7.5)
+        axes.annotate(words, (kept.max(), y), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
     floor = math.log2(rows.n.iloc[0])
     axes.axvline(floor, color=figures.COLOURS["floor"], linestyle="--")
     axes.text(floor * 1.05, len(names) - 0.7, "log₂ v", color="#595959", fontsize=9)

@@ -146,32 +146,32 @@ def written(rows: pd.DataFrame) -> pd.DataFrame:
     return found.rename_axis(index="parameters per fact", columns=[None, None])
 
 
-FINDINGS = """\
-- **{survive} of nine ways store every raw sample.** What loses facts, however wide it is: {fallen} (the NTK memory on spheres of this size, too).
-- **The encoder-decoder and trained networks hardly notice.** Against a sphere of the same size, real values cost trained networks
-  {trained_airports} times as much (airports) and {trained_layer} times (the layer); the encoder-decoder {ed_airports} and {ed_layer} times.
-- **What fails is the target, not the memory.** A plain Hebbian memory regresses the values themselves, and on the layer down to {least} of them decode
-  themselves; with separators as targets the same memory stores everything.
-- **Whitening is no cure.** It moves the cost of the encoder-decoder by a factor of {white_airports} and {white_layer}, and {hebbian_lost} of three whitened
-  samples of the layer still lose facts in a Hebbian memory.
-"""  # noqa: E501
-
-
-def findings() -> dict[str, str]:
-    """The numbers of `FINDINGS`, from the committed laptop table."""
-    rows = store.read_table(store.results_file("real", "laptop"))
+def findings(rows: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the table real."""
     raw, cost_of = rows[rows["values"] == "raw"], costs(rows)
     stored = raw.groupby("method").per_fact.agg(lambda c: c.notna().all()).reindex(METHODS)
-    fallen = [LABELS[method] for method in stored[~stored].index]
+    fallen = "; ".join(LABELS[method] for method in stored[~stored].index)
+    spheres = rows[(rows.method == "ntk") & (rows["values"] == "sphere")].per_fact.isna()
     plain = rows[(rows.method == "hebbian") & (rows.data == "MLP layer")]
-    found = {"survive": f"{stored.sum()}", "fallen": "; ".join(fallen)}
-    for short, data in zip(("airports", "layer"), DATA):
-        of = cost_of[data]
-        found[f"trained_{short}"] = f"{of.raw['trained'] / of.sphere['trained']:.2f}"
-        found[f"ed_{short}"] = f"{of.raw['encoder-decoder'] / of.sphere['encoder-decoder']:.2f}"
-        found[f"white_{short}"] = f"{of.whitened['encoder-decoder'] / of.raw['encoder-decoder']:.2f}"
-    found["least"] = f"{plain[plain['values'] == 'raw'].recall.min():.0%}"
-    return found | {"hebbian_lost": f"{plain[plain['values'] == 'whitened'].per_fact.isna().sum()}"}
+    to_raw, to_white = {}, {}
+    for method in ("trained", "encoder-decoder"):
+        of = [cost_of[data].loc[method] for data in DATA]
+        to_raw[method] = [f"{cost.raw / cost.sphere:.2f}" for cost in of]
+        to_white[method] = [f"{cost.whitened / cost.raw:.2f}" for cost in of]
+    built, trained, white = to_raw["encoder-decoder"], to_raw["trained"], to_white["encoder-decoder"]
+    lost = plain[plain["values"] == "whitened"].per_fact.isna().sum()
+    return [
+        f"**{stored.sum()} of {len(stored)} ways store every raw sample.** What loses facts, however wide it is: "
+        f"{fallen} (the NTK memory on {spheres.sum()} of {len(spheres)} spheres of this size, too).",
+        "**The encoder-decoder and trained networks hardly notice.** Against a sphere of the same size, real values "
+        f"cost trained networks {trained[0]} times as much (airports) and {trained[1]} times (the layer); the "
+        f"encoder-decoder {built[0]} and {built[1]} times.",
+        "**What fails is the target, not the memory.** A plain Hebbian memory regresses the values themselves, and on "
+        f"the layer down to {plain[plain['values'] == 'raw'].recall.min():.0%} of them decode themselves; with "
+        "separators as targets the same memory stores everything.",
+        f"**Whitening is no cure.** It moves the cost of the encoder-decoder by a factor of {white[0]} and {white[1]}, "
+        f"and {lost} of {len(plain) // len(VALUES)} whitened samples of the layer lose facts in a Hebbian memory.",
+    ]
 
 
 def drawn(rows: pd.DataFrame) -> Figure:
@@ -196,7 +196,7 @@ def drawn(rows: pd.DataFrame) -> Figure:
     for label, marker, fill in (("sphere", ".", "#7F7F7F"), ("raw", "o", "#333333"), ("whitened", "o", "white")):
         edge = "#7F7F7F" if label == "sphere" else "#333333"
         axes[0].plot([], [], marker, color=edge, markerfacecolor=fill, label=label)
-    axes[0].plot([], [], "--", color=figures.COLOURS["floor"], label="floor, log₂(v) bits at 2 bits a parameter")
+    axes[0].plot([], [], "--", color=figures.COLOURS["floor"], label="log₂(v) bits at 2 bits a parameter")
     figures.legend_below(figure, axes[0], columns=4)
     return figure
 

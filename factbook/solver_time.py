@@ -25,12 +25,13 @@ SIZES: dict[str, dict[str, Any]] = {
     "paper": {"v": [1024, 2048, 4096, 8192, 16384], "d": [32, 64, 128, 256, 512], "at": {"v": 4096, "d": 128}},
 }
 OURS = "factcore tol=1e-06"
+INTERIOR = "clarabel, 32 values scaled up"
 SOLVERS = {
     OURS: "ours",
     "factcore tol=1e-09": "ours, to a gap of 1e-9",
     "factcore tol=1e-06 only_min": "ours, ρ alone",
     "admm": "ADMM, 300 iterations",
-    "clarabel, 32 values scaled up": "interior point",
+    INTERIOR: "interior point",
 }
 
 
@@ -83,34 +84,31 @@ def peers() -> pd.DataFrame:
     return pd.DataFrame(found).rename(index=SOLVERS).rename_axis(index="solver")
 
 
-FINDINGS = """\
-- **Certified in a fraction of a second.** {v} values in *d* = {d} take {seconds} s on two processor cores (median of three draws), every gap
-  between the two bounds at most {gap}.
-- **Two other solvers take longer.** On the same values our ADMM takes {admm} times as long, with gaps up to {admm_gap}; an interior-point solver,
-  called value by value, {clarabel} times, with gaps up to {clarabel_gap}.
-- **Memory stays small.** {large_v} values in *d* = {large_d} take {large_s} s and {large_gb} GiB for the whole process; the differences of all pairs
-  would fill {all_pairs} GiB.
-- **Time grows as** *v* to the power {v_law} and *d* to the power {d_law} in this range.
-"""  # noqa: E501
-
-
-def findings() -> dict[str, str]:
-    """The numbers of `FINDINGS`, from the committed laptop tables."""
-    rows, stored, at = store.read_table(store.results_file("solver", "laptop")), benchmark(), SIZES["laptop"]["at"]
+def findings(rows: pd.DataFrame, measured: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the tables solver and decodability_benchmark."""
+    at = SIZES["laptop"]["at"]
     typical = rows[(rows.v == at["v"]) & (rows.d == at["d"])]
-    found = {"v": f"{at['v']:,}", "d": f"{at['d']}", "seconds": f"{typical.solve.median():.2f}"}
-    found["gap"] = f"{rows.gap.max():.0e}"
-    solved = stored[stored.part == "peers"].set_index("solver")
-    for short, name in (("admm", "admm"), ("clarabel", "clarabel, 32 values scaled up")):
-        found[short] = f"{solved.seconds[name] / solved.seconds[OURS]:.0f}"
-        found[f"{short}_gap"] = f"{solved.largest_gap[name]:.0e}"
-    large = stored[stored.part == "large"].iloc[0]
-    found |= {"large_v": f"{large.v:,}", "large_d": f"{large.d}", "large_s": f"{large.seconds:.0f}"}
-    found |= {"large_gb": f"{large.peak_gb:.2f}", "all_pairs": f"{large.v**2 * large.d * 8 / 2**30:.0f}"}
-    for axis in ("v", "d"):
-        law = growth(rows, "laptop", axis)[1]
-        found[f"{axis}_law"] = f"{law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}]"
-    return found
+    peers = measured[measured.part == "peers"].set_index("solver")
+    times = peers.seconds / peers.seconds[OURS]
+    large = measured[measured.part == "large"].iloc[0]
+    laws = {axis: growth(rows, "laptop", axis)[1] for axis in ("v", "d")}
+    powers = {axis: f"{law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}]" for axis, law in laws.items()}
+    return [
+        f"**Certified in {_seconds(typical.solve.median())}.** So long take {at['v']:,} values in *d* = {at['d']} "
+        f"({typical.device.iloc[0].replace('cpu x', 'processor cores: ')}; median of three draws), with every gap "
+        f"between the two bounds at most {rows.gap.max():.0e}.",
+        f"**Two other solvers take longer.** On the same values our ADMM takes {times['admm']:.0f} times as long, with "
+        f"gaps up to {peers.largest_gap['admm']:.0e}; an interior-point solver, called value by value, "
+        f"{times[INTERIOR]:.0f} times, with gaps up to {peers.largest_gap[INTERIOR]:.0e}.",
+        f"**Memory stays small.** {large.v:,} values in *d* = {large.d} take {_seconds(large.seconds)} and "
+        f"{large.peak_gb:.2f} GiB for the whole process; the differences of all pairs would fill "
+        f"{large.v**2 * large.d * 8 / 2**30:.0f} GiB.",
+        f"**Time grows as** *v* to the power {powers['v']} and *d* to the power {powers['d']} in this range.",
+    ]
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def drawn_bounds(corners: Tensor, separator: Tensor) -> Figure:
@@ -134,7 +132,7 @@ def drawn_bounds(corners: Tensor, separator: Tensor) -> Figure:
     right.fill(*z.T, color=orange, alpha=0.3)
     right.annotate("hull of the $z_j$", (0.55, 0.78), (-70, 24), textcoords="offset points", color="#8A5A00")
     right.quiver(0, 0, *separator, color=blue, **arrow)
-    right.annotate("separator $u$", separator.tolist(), (8, -3), textcoords="offset points", color=blue)
+    right.annotate("separator $u$", separator.tolist(), (2, 8), textcoords="offset points", color=blue)
     right.plot([0, nearest[0]], [0, nearest[1]], color=red, linewidth=3, zorder=4)
     right.annotate("$\\|p\\| = \\rho_3$", (nearest / 2).tolist(), (8, -12), textcoords="offset points", color=red)
     right.set(title="unit differences of $v_3$", xlim=(-0.6, 1.5), ylim=(-0.3, 1.35))

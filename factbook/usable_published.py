@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from IPython.display import Markdown
 
 import factcore as fc
 from factbook import noise, store
@@ -77,18 +78,19 @@ def table() -> pd.DataFrame | None:
     return pd.concat(found, ignore_index=True) if found else None
 
 
-def shown() -> pd.DataFrame | str:
+def shown() -> pd.DataFrame | Markdown:
     """Per layout and schedule the recall [%]: mean and worst draw, and after a swap."""
     if (rows := table()) is None:
-        return "16,000 steps of 1,280 sequences, as published: not run yet (python -m factbook.usable_published)"
+        return Markdown("As published, 16,000 steps of 1,280 sequences: not run yet (`make paper DEVICE=cuda`).")
     by = rows.groupby(["schedule", "layout"], sort=False)
     columns = {
-        "gets through": by.through.mean(),
+        "through": by.through.mean(),
         "recall": by.recall.mean(),
         "worst draw": by.recall.min(),
-        "after a swap": by.adaptive_recall.mean(),
+        "swapped": by.adaptive_recall.mean(),
     }
-    return (100 * pd.DataFrame(columns)).round(1).assign(draws=by.seed.nunique()).rename_axis(["percent", ""])
+    found = (100 * pd.DataFrame(columns)).round(1).assign(draws=by.seed.nunique())
+    return found.rename_axis(["16,000 steps, in %", ""])
 
 
 def main() -> None:

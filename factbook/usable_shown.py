@@ -7,18 +7,14 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from factbook import figures, store, usable
+from factbook import figures, usable
 from factbook.paraphrase import auc
-from factbook.usable_published import shown as published  # noqa: F401  (the page calls it)
 
 TIGHT, CHEAP, BEST = "buckets, fill 1", "block-convex, 12 a fact", "bilinear gates, fill 0.5"
 
 
-def findings() -> str:
-    """The findings in Markdown, their numbers from the stored laptop tables."""
-    rows, curves = store.stored("usable", "laptop"), store.stored("usable_steps", "laptop")
-    if rows is None or curves is None:
-        return figures.NOT_STORED
+def findings(rows: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the tables usable and usable_steps."""
     by = rows.groupby("memory")
     recall, per_fact = by.recall.median(), by.n_params.median() / rows.n_facts.iloc[0]
     proved = (by[["solved_certified", "swap_certified"]].min() == 1).all(axis=1)
@@ -28,44 +24,44 @@ def findings() -> str:
     moment = usable.moments("laptop")[-1]
     in_place, swapped = last[f"recall_{moment}"].median(), last[f"adaptive_{moment}"].median()
     sharp = rows.sharp_recall.groupby(rows.memory).median()
-    return f"""
-- **Attention need not be trained.** Solved for by one convex problem, it hands on the key to within
-  {rows.solved_noise.max():.3f}°. {proved.sum()} of {len(proved)} memories then answer *every* sequence, with either of
-  two maps, and that is proved key by key.
-- **Trained attention lets {through.min():.1%} to {through.max():.1%} of the sequences through, and its noise decides
-  which memories can be used.** The tightest buckets ({per_fact[TIGHT]:.0f} parameters per fact) keep
-  {recall[TIGHT]:.0%}; bilinear gates at {per_fact[BEST]:.0f} keep {recall[BEST]:.1%}, block-convex networks
-  {recall[CHEAP]:.1%} at {per_fact[CHEAP]:.0f}.
-- **Sharpening repairs trained attention without training**: the medians of all memories rise to {sharp.min():.1%} and
-  more, those of the tightest buckets among them.
-- **A constructed MLP is a look-up, not a memory of answers**: swapped for one that stores another map, its median
-  recall changes by {100 * gap:.1f} points at most. An MLP that was trained in place recalls {in_place:.1%}, and
-  {swapped:.1%} after a swap.
-"""
+    return [
+        "**Attention need not be trained.** Solved for by one convex problem, it hands on the key to within "
+        f"{rows.solved_noise.max():.3f}°. {proved.sum()} of {len(proved)} memories then answer *every* sequence, with "
+        "either of two maps, and that is proved key by key.",
+        f"**Trained attention lets {through.min():.1%} to {through.max():.1%} of the sequences through, and its noise "
+        f"decides which memories can be used.** The tightest buckets ({per_fact[TIGHT]:.0f} parameters per fact) keep "
+        f"{recall[TIGHT]:.0%}; bilinear gates at {per_fact[BEST]:.0f} keep {recall[BEST]:.1%}, block-convex networks "
+        f"{recall[CHEAP]:.1%} at {per_fact[CHEAP]:.0f}.",
+        "**Sharpening repairs trained attention without training**: the medians of all memories come to "
+        f"{sharp.min():.1%} and more, the tightest buckets' to {sharp[TIGHT]:.1%}.",
+        "**A constructed MLP is a look-up, not a memory of answers**: swapped for one that stores another map, its "
+        f"median recall changes by {100 * gap:.1f} points at most. An MLP that was trained in place recalls "
+        f"{in_place:.1%}, and {swapped:.1%} after a swap.",
+    ]
 
 
 def by_memory(rows: pd.DataFrame) -> pd.DataFrame:
     """The memories that the text reads: cost, medians of recall, and the angle that 95% of the keys take."""
     shown = rows[rows.memory.isin(usable.READ)].groupby("memory", sort=False)
     columns = {
-        "recall": "attention trained",
-        "adaptive_recall": "after a swap",
+        "recall": "trained",
+        "adaptive_recall": "swapped",
         "sharp_recall": "sharpened",
-        "solved_adaptive": "solved for, after a swap",
+        "solved_adaptive": "solved, swapped",
     }
     found = (100 * shown[list(columns)].median()).round(1).rename(columns=columns)
-    found.insert(0, "parameters per fact", (shown.n_params.median() / rows.n_facts.iloc[0]).round(0).astype(int))
-    return found.assign(**{"angle taken [°]": shown.tolerance_5.median().round(1)}).rename_axis("recall [%]")
+    found.insert(0, "parameters", (shown.n_params.median() / rows.n_facts.iloc[0]).round(0).astype(int))
+    return found.assign(**{"angle [°]": shown.tolerance_5.median().round(1)}).rename_axis("recall [%]")
 
 
 def proofs(rows: pd.DataFrame) -> pd.DataFrame:
     """Memories that answer a sequence wrongly behind attention that is solved for, or lack a proof: worst draws [%]."""
     columns = {
         "recall_alone": "alone",
-        "solved_recall": "in the transformer",
-        "solved_certified": "keys proved",
-        "solved_adaptive": "after a swap",
-        "swap_certified": "keys proved then",
+        "solved_recall": "recall",
+        "solved_certified": "proved",
+        "solved_adaptive": "swapped",
+        "swap_certified": "proved, swapped",
     }
     worst = rows.groupby("memory", sort=False)[list(columns)].min()
     return (100 * worst[(worst < 1).any(axis=1)]).round(1).rename(columns=columns).rename_axis("worst draw [%]")
@@ -78,10 +74,10 @@ def ways(fair: pd.DataFrame) -> pd.DataFrame:
     return (
         found[~found.index.get_level_values("sharpened")]
         .droplevel("sharpened")
-        .set_axis(["gets through [%]", "worst draw [%]", "angle of 95% [°]"], axis=1)
-        .assign(**{"sharpened [%]": found["median"].unstack("sharpened").get(True)})
+        .set_axis(["through [%]", "worst draw", "95% angle [°]"], axis=1)
+        .assign(sharpened=found["median"].unstack("sharpened").get(True))
         .fillna("")
-        .rename_axis("training of attention")
+        .rename_axis("attention")
     )
 
 
@@ -94,8 +90,8 @@ def prediction(rows: pd.DataFrame) -> pd.DataFrame:
     good = torch.tensor((rows.recall >= best - 0.01).to_numpy())
     found = {}
     for name, score in (
-        ("angle tolerated over attention's noise", rows.tolerance_5 / rows.noise_95),
-        ("angle certified over attention's noise", rows.certified_50 / rows.noise_95),
+        ("angle tolerated / attention's noise", rows.tolerance_5 / rows.noise_95),
+        ("angle certified / attention's noise", rows.certified_50 / rows.noise_95),
         ("steepness (less is better)", -rows.lipschitz),
         ("parameters (more is better)", rows.n_params),
     ):
@@ -106,10 +102,11 @@ def prediction(rows: pd.DataFrame) -> pd.DataFrame:
 
 def parts(rows: pd.DataFrame) -> pd.DataFrame:
     """Recall with one part of the recipe put back, and after a swap: medians in percent."""
-    names = {"recall": "recall", "adaptive_recall": "after a swap"}
+    names = {"recall": "recall", "adaptive_recall": "swapped"}
     by = rows.rename(columns=names).groupby(["variant", "schedule"], sort=False)[list(names.values())]
     found = (100 * by.median()).round(0).astype(int).unstack("schedule").swaplevel(axis=1)
-    return found.sort_index(axis=1, sort_remaining=False).loc[list(dict.fromkeys(rows.variant))].rename_axis("percent")
+    order = [(schedule, name) for schedule in dict.fromkeys(rows.schedule) for name in names.values()]
+    return found.loc[list(dict.fromkeys(rows.variant)), order].rename_axis(index="put back", columns=[None, "percent"])
 
 
 def _method(memory: str) -> str:
@@ -174,7 +171,7 @@ def learning(rows: pd.DataFrame, profile: str) -> Figure:
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 4.4), sharey=True)
     for axes, column, title in zip(panels, ("recall", "adaptive"), ("as inserted", "after a swap to another map")):
         for (memory, schedule), part in rows.groupby(["memory", "schedule"], sort=False):
-            drawn = part[[f"{column}_{step}" for step in moments]]
+            drawn = 100 * part[[f"{column}_{step}" for step in moments]]
             method = "trained" if memory == usable.IN_PLACE else _method(memory)
             style: dict[str, Any] = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method], "capsize": 2}
             style["linestyle"] = "-" if schedule == "attention-first" else "--"
@@ -182,6 +179,6 @@ def learning(rows: pd.DataFrame, profile: str) -> Figure:
             bars = [drawn.median() - drawn.min(), drawn.max() - drawn.median()]
             axes.errorbar(moments, drawn.median(), yerr=bars, label=label, **style)
         axes.set(title=title, xlabel="training steps")
-    panels[0].set_ylabel("recall (share of sequences)")
+    panels[0].set_ylabel("recall [% of the sequences]")
     figures.legend_below(figure, panels[0], columns=2)
     return figure

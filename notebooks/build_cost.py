@@ -50,7 +50,7 @@ seed = 0
 from IPython.display import display
 from matplotlib import pyplot as plt
 
-from factbook import build_times, cost, figures, prose, speed, store
+from factbook import build_times, figures, prose, speed, store
 
 figures.use_style()
 prose.findings(build_times.findings, "build_cost", "build_cost_large")
@@ -67,25 +67,8 @@ prose.findings(build_times.findings, "build_cost", "build_cost_large")
 # third times to twice the fewest known at $d = 64$ and $n = 1{,}024$.
 
 # %%
-sizes, d = build_times.SIZES[profile], build_times.DIMENSION[profile]
-seeds = range(seed, seed + (1 if profile == "smoke" else 3))
-print("parameters per fact, p:", cost.COMFORTABLE)
-
-# %% [markdown]
-# ## The run
-
-
-# %%
-def build(rung: str, n: int, d: int, seed: int) -> dict:
-    """Cost of one network, measured in a fresh process (smoke: in this one)."""
-    method, options = build_times.METHODS[rung]
-    fresh = profile != "smoke"
-    return cost.build_cost(method, n, d, seed, device, fresh=fresh, **options)
-
-
-jobs = [{"rung": rung, "n": n, "d": d, "seed": s} for n in sizes for rung in build_times.METHODS for s in seeds]
-table = store.resume(store.results_file("build_cost", profile), jobs, build, device=device)
-print("every run stores every fact:", bool((table.recall == 1).all()))
+table = build_times.table(profile, seed, device)
+print(f"{len(table)} networks built, smallest recall {table.recall.min():.0%}")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two log-log plots against the number of facts, one line per way to build. Left: processor seconds to build and verify. Right: megabytes of memory that the build added at its peak, tens at the most for these sizes."}}
 build_times.figure(table)
@@ -95,20 +78,11 @@ plt.show()
 # **A construction need not be quicker to build than training; the Hebbian readout, a few linear systems, is.** Points are medians over
 # three draws of the facts, bars reach from the smallest to the largest; lines are power laws fitted
 # to all runs. Memory is what building and verifying added to the process; Python, torch and the facts take about 0.3 GB
-# before.
+# before. *How this was run*: [`factbook/build_times.py`](https://github.com/factcore/factcore/blob/main/factbook/build_times.py).
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-print(f"medians at n = {max(sizes)}")
-build_times.summary(table)
-
-# %%
-first = table[(table.n == sizes[0]) & (table.seed == seed)].set_index("rung")
-for rung, (method, _) in build_times.METHODS.items():
-    width = cost.comfortable_width(method, sizes[0], d)
-    print(f"{rung}: the width asked for: {width in (None, first.width[rung])}")
-widths = first.width["encoder-decoder"] % -(-sizes[0] // d)
-print("encoder-decoder width is a multiple of ceil(n/d):", bool(widths == 0))
+build_times.written(table)
 
 # %% [markdown]
 # ## One hundred thousand facts
@@ -119,17 +93,16 @@ print("encoder-decoder width is a multiple of ceil(n/d):", bool(widths == 0))
 # apart from their closest rivals only. Each code is checked against all values, in float32 with an allowance for rounding,
 # so that a margin found positive is positive. Code search and verification both take $v^2$ products, so the exponent must go to 2.
 #
-# The table below was made by `python benchmarks/build_large.py`; `build_s` and `verify_s` are seconds by the clock. There is
+# The table below was made by `python benchmarks/build_large.py`; building and verifying are in seconds by the clock. There is
 # one run a size, and the machine did other work at the same time, most of it during the run with 100,000 facts: read the
 # exponent as a rough one.
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 kept = [store.stored("build_cost_large", name) for name in ("laptop", "paper")]
 kept = [rows for rows in kept if rows is not None]
 large = build_times.large_rows(*(kept or [table[table.rung == "encoder-decoder"]]))
-columns = ["n", "d", "width", "per fact", "recall", "build_s", "verify_s", "cpu_s"]
-large[[*columns, "memory (GB)", "device"]]
+build_times.large_written(large)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two plots for the encoder-decoder against the number of facts, up to one hundred thousand. Left, log-log: processor seconds rise nearly with the square of the number of facts. Right: peak memory stays within about one gigabyte."}}
 build_times.large_figure(large)
@@ -145,7 +118,7 @@ plt.show()
 # verified on one thread; `python benchmarks/speed.py` makes the table. Training starts from linear least squares where it goes
 # by L-BFGS, and from random weights where it goes by Adam.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two log-log panels, for 1,024 and 4,096 facts: processor seconds to build and verify against parameters per fact. A grey front falls from training, the smallest, to Hebbian memories, the quickest."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Processor seconds to build and verify against parameters per fact, on logarithmic axes, a panel for each number of facts. A grey front falls from training, the smallest, to Hebbian memories, the quickest."}}
 # NBVAL_IGNORE_OUTPUT
 kept = store.stored("speed", "laptop")
 if kept is not None:
@@ -154,13 +127,14 @@ if kept is not None:
 
 # %% [markdown]
 # **The front falls from training, the smallest, to Hebbian memories, the quickest.** Medians over three draws, bars from the smallest to
-# the largest; only networks that store every fact of every draw. The grey line
-# joins those than which none is both smaller and quicker. The quickest network of each method, whatever its size:
+# the largest; only networks that store every fact of every draw; block-convex ones with 1, 5 and 12 solves. The grey line joins those than
+# which none is both smaller and quicker. The quickest network of each method, whatever its size, and how many times as long the quickest
+# training takes, by either descent:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 if kept is not None:
-    display(speed.ratios(networks).round(2))
+    display(speed.ratios(networks))
 
 # %% [markdown]
 # ## What to remember

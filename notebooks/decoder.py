@@ -43,6 +43,22 @@ device = "cpu"
 seed = 0
 
 # %% [markdown]
+# ## What we found
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+import torch
+from matplotlib import pyplot as plt
+
+import factcore as fc
+from factbook import decoder, figures, prose, store
+from factcore.constructions.decoder import projection_basis
+from factcore.constructions.projection import short_projection
+
+figures.use_style()
+prose.findings(decoder.findings, "decoder", "code_dimension")
+
+# %% [markdown]
 # ## Decodability
 #
 # Value $i$ can be picked by a dot product only if some output $u$ scores $v_i$ above every other $v_j$. The best unit
@@ -56,22 +72,10 @@ seed = 0
 # values) and an upper bound (the norm of a convex combination of the differences). They agree to the tolerance.
 
 # %%
-import pandas as pd
-import torch
-from matplotlib import pyplot as plt
-
-import factcore as fc
-from factbook import figures, store
-from factcore.constructions.decoder import projected_codes, projection_basis, separator_codes
-from factcore.constructions.projection import short_projection
-from factcore.scoring import normalised_margins
-
-figures.use_style()
-size = {"smoke": {"v": 64, "d": 32}, "laptop": {"v": 1024, "d": 64}, "paper": {"v": 4096, "d": 128}}[profile]
-facts = fc.spherical_facts(size["v"], size["d"], seed=seed, dtype=torch.float64).to(device)
-solved = fc.decodability(facts.values)
-print(f"v = {size['v']} values on the sphere in d = {size['d']}: rho = {solved.rho:.4f}")
-print(f"largest gap between the bounds at most 1e-6: {bool((solved.upper - solved.lower).max() <= 1e-6)}")
+v, d = decoder.SIZES[profile].values()
+values = fc.spherical_facts(v, d, seed=seed, dtype=torch.float64).values.to(device)
+solved = fc.decodability(values)
+print(f"{v} values on the sphere in d = {d}: {solved.rho:.4f} ≤ ρ ≤ {solved.rho_upper:.4f}")
 
 # %% [markdown]
 # <!-- generated: explore -->
@@ -89,79 +93,36 @@ print(f"largest gap between the bounds at most 1e-6: {bool((solved.upper - solve
 # A value decodes when its code has a positive margin; the recall below is the share that do. It needs no encoder, as the
 # encoder meets the codes exactly.
 
+# %%
+m = d // 4
+basis = projection_basis(d, torch.Generator().manual_seed(seed)).to(values)
+projected = values @ basis[:, :m]
+for name, codes in (
+    ("projected", solved.separators @ basis[:, :m]),
+    ("separator", fc.decodability(projected).separators),
+):
+    right = (codes @ projected.T).argmax(dim=1) == torch.arange(v, device=device)
+    share = prose.percent(float(right.double().mean()))
+    print(f"{name} codes, m = {m}: {share} of the values decode")
 
-# %% tags=["hide-input"]
-def decode_share(codes: str, m: int, v: int, d: int, seed: int) -> dict:
-    """Share of values that decode through a random D with m columns, and rho of the projected values."""
-    values = fc.spherical_facts(v, d, seed=seed, dtype=torch.float64).values.to(device)
-    projection = projection_basis(d, torch.Generator().manual_seed(seed)).to(values)[:, :m]
-    if codes == "separators":
-        chosen = separator_codes(values, projection)
-    else:
-        chosen = projected_codes(values, projection, fc.decodability(values, tol=1e-3).separators)
-    everything = torch.arange(v, device=values.device)
-    share = (normalised_margins(chosen.codes, everything, values @ projection) > 0).double().mean()
-    return {"recall": float(share), "smallest_margin": float(chosen.margins.min()), "device": chosen.codes.device}
-
-
-dimensions = {
-    "smoke": [4, 8, 12, 16, 24],
-    "laptop": [8, 10, 12, 14, 16, 18, 20, 22, 24, 28, 32, 36, 40, 48, 56],
-    "paper": [8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80],
-}[profile]
-jobs = [
-    {"codes": codes, "m": m, **size, "seed": s}
-    for codes in ("separators", "projected")
-    for m in dimensions
-    for s in range(seed, seed + 3)
-]
-table = store.resume(store.results_file("decoder", profile), jobs, decode_share, device=device)
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels against the code dimension m. Left: share of values decoded, which reaches 100 percent at a smaller m for separator codes than for projected codes, at two sizes. Right: decodability of the projected values, zero for short codes and rising with m."}}
+table = decoder.table(profile, seed, device)
 paper = store.stored("decoder", "paper") if profile == "laptop" else None
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels against the code dimension m. Left: share of values decoded, which reaches 100 percent at a much smaller m for separator codes than for projected codes. Right: decodability of the projected values, zero for short codes and rising with m."}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.9))
-for kind, rows in table.assign(percent=100 * table.recall).groupby("codes"):
-    figures.plot_spread(left, rows, "m", "percent", kind)
-if paper is not None:
-    for kind, rows in paper.assign(percent=100 * paper.recall).groupby("codes"):
-        label = f"{kind}, stored run (v = {paper.v.iloc[0]}, d = {paper.d.iloc[0]})"
-        figures.plot_spread(left, rows, "m", "percent", kind, linestyle=":", label=label)
-left.set(xlabel="code dimension m", ylabel="values decoded [%]", title=f"v = {size['v']}, d = {size['d']}: recall")
-left.legend()
-rows = table[table.codes == "separators"]
-figures.plot_spread(right, rows, "m", "smallest_margin", "separators", label="ρ of the projected values")
-right.axhline(solved.rho, color="grey", linestyle="--", label="ρ of the values in $\\mathbb{R}^d$")
-right.set(xlabel="code dimension m", ylabel="decodability ρ (no unit)", title="what the projection leaves")
-right.legend(loc="upper left", bbox_to_anchor=(0, 0.92))
+figure = decoder.figure(table, solved.rho, paper)
 plt.show()
 
 # %% [markdown]
-# Points are medians over three seeds, bars reach from the smallest to the largest.
-#
-# ## The numbers behind it
+# **Separator codes decode everything where the projected values' own $\rho$ leaves zero; projected codes need more room.** Points are medians
+# over three draws of values, bars reach from the smallest to the largest; dotted, the stored run at paper scale. In numbers, up to the length
+# at which all decode:
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-shares = table.pivot_table(index="m", columns="codes", values="recall", aggfunc="median")
-shares["rho of the projected values"] = rows.groupby("m").smallest_margin.median()
-shares.round(4)
-
-
-# %%
-def first_whole(table: pd.DataFrame) -> dict[str, int]:
-    """Per kind of code the smallest m of the grid at which every value decodes, for every seed."""
-    worst = table.groupby(["codes", "m"]).recall.min()
-    return {kind: int(worst[kind][worst[kind] == 1].index.min()) for kind in ("separators", "projected")}
-
-
-first = first_whole(table)
-print(f"smallest m of the grid with 100% at every seed: {first}")
-if paper is not None:
-    at = f"v = {paper.v.iloc[0]:,}, d = {paper.d.iloc[0]}"
-    print(f"stored run at paper scale, {at}: {first_whole(paper)}")
-print(table.pivot_table(index="m", columns="codes", values="recall", aggfunc="median").round(1).to_string())
+decoder.written(table)
 
 # %% [markdown]
+# *How this was run*: [`factbook/decoder.py`](https://github.com/factcore/factcore/blob/main/factbook/decoder.py).
+#
 # ## Equal norms
 #
 # Below the smallest $m$, a random projection hides some values inside the hull. Points of one norm are vertices of their hull, however
@@ -169,25 +130,26 @@ print(table.pivot_table(index="m", columns="codes", values="recall", aggfunc="me
 # [how long a code must be](code_dimension.ipynb).
 
 # %%
-basis = projection_basis(size["d"], torch.Generator().manual_seed(seed)).to(facts.values)
-everything = torch.arange(size["v"], device=facts.values.device)
-even = short_projection(facts.values, everything, basis).shape[1]
-print(f"no longer than the random projection: {even <= first['separators']}")
-
-# %%
 # NBVAL_IGNORE_OUTPUT
-print(f"m = {even} with equal norms (seed {seed}), against {first['separators']} without (grid, three seeds)")
+even = short_projection(values, torch.arange(v, device=device), basis).shape[1]
+print(f"m = {even} with equal norms, {decoder.first_whole(table)['separators']} without")
 
 # %% [markdown]
-# ## What we found
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-saved = 1 - even / first["projected"]
-print(f"Separator codes need m = {first['separators']} where projected codes need {first['projected']}.")
-print(f"With equal norms m = {even}: {saved:.0%} fewer parameters than the paper's codes, as the cost is 3 m n.")
-
-# %% [markdown]
-# The paper's bound is about the projected codes, and they do behave like it: they need a projection that keeps angles. For
-# the values at hand that is more than is needed. The right panel shows why the code length is about geometry: recall reaches
-# 100% where the decodability of the *projected* values leaves zero.
+# ## What to remember
+#
+# - A code must separate its value from the others *among the projected values*; that is less than to keep all angles, which is what projected
+#   codes need.
+# - The paper's bound speaks of projected codes, and bounds them. How long they are it does not tell: [how long must a code
+#   be?](code_dimension.ipynb)
+# - The code length is about geometry: recall is complete where the decodability of the *projected* values leaves zero.
+#
+# ## Exercises
+#
+# 1. Values of one norm are all vertices of their hull, whatever their number. Why are codes of two numbers, points on a circle, not enough for
+#    any number of values then?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# In exact arithmetic they are. But $v$ points on a circle leave $\rho$ of order $1/v$, and rounding takes margins that small; and a linear map from
+# $d$ dimensions can put only about as many values on a circle as it has unknowns.
+# :::

@@ -48,15 +48,15 @@ seed = 0
 
 # %% tags=["remove-input"] mystnb={"markdown_format": "myst"}
 # NBVAL_IGNORE_OUTPUT
-from IPython.display import Markdown
+import pandas as pd
 from matplotlib import pyplot as plt
 
-from factbook import figures, geometry_cost
+from factbook import figures, geometry_cost, prose
 from factbook.predictors import predictors
 from factbook.shapes import embed
 
 figures.use_style()
-Markdown(geometry_cost.FINDINGS.format(**geometry_cost.findings()))
+prose.findings(geometry_cost.findings, "geometry", "geometry_optimised")
 
 # %% [markdown]
 # Percentages are $R^2$ of a straight line through the logarithms; brackets are 95% intervals.
@@ -69,9 +69,9 @@ Markdown(geometry_cost.FINDINGS.format(**geometry_cost.findings()))
 # as it comes (*raw*) and *whitened*, $(V - \text{mean})\,\Sigma^{-1/2}$. Here is one of them, spiked: its values share a direction.
 
 # %%
-for kind in ("raw", "whitened"):
-    found = predictors(embed("spiked 4", kind, 128, 32, seed))
-    print(kind, {name: round(found[name], 3) for name in ("rho", "median_rho", "effective_rank")})
+found = {kind: predictors(embed("spiked 4", kind, 128, 32, seed)) for kind in ("raw", "whitened")}
+shown = pd.DataFrame(found).loc[["rho", "median_rho", "effective_rank"]]
+shown.rename(index=geometry_cost.PREDICTORS).round(3)
 
 # %% [markdown]
 # Whitening evens its directions out (the effective rank comes to $d$), yet lowers $\rho$. The six numbers that might predict a cost:
@@ -89,9 +89,8 @@ for kind in ("raw", "whitened"):
 # few last columns aimed at values that it hid), and the smallest *trained* MLP: bisection over the width, one training a width, the same number of
 # Adam steps for all.
 #
-# *How this was run:* [`factbook.geometry_cost`](https://github.com/factcore/factcore/blob/main/factbook/geometry_cost.py) holds the sizes, the runs,
-# the fits and the figures; [`factbook.geometries`](https://github.com/factcore/factcore/blob/main/factbook/geometries.py) states each family's
-# formula.
+# *How this was run:* [`factbook/geometry_cost.py`](https://github.com/factcore/factcore/blob/main/factbook/geometry_cost.py); each family's formula:
+# [`factbook/geometries.py`](https://github.com/factcore/factcore/blob/main/factbook/geometries.py).
 #
 # ## Cost against decodability
 
@@ -127,8 +126,8 @@ plt.show()
 geometry_cost.comparison(geometry_cost.powers(stored[stored.family != "spiked"]))
 
 # %% [markdown]
-# The fits weaken. $\rho$ stays first by $R^2$ for both methods; for the encoder-decoder the effective rank comes close, and by rank correlation it is
-# level (more directions, longer codes).
+# The construction's fit weakens. $\rho$ stays first by $R^2$ for both methods; for the encoder-decoder the effective rank comes close, and by rank
+# correlation it is level (more directions, longer codes).
 #
 # ## If the decoder is chosen, not drawn
 #
@@ -162,7 +161,8 @@ geometry_cost.moved(table)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-print({title: f"R² of the form {geometry_cost.form(stored, cost):.1f}" for cost, title in geometry_cost.COSTS.items()})
+for cost, title in geometry_cost.COSTS.items():
+    print(f"R² of the form, {title}: {geometry_cost.form(stored, cost):.1f}")
 geometry_cost.own_codes()
 
 # %% [markdown]

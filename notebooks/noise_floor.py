@@ -47,12 +47,10 @@ seed = 0
 
 # %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
-from IPython.display import Markdown
-
-from factbook import figures, noise_floor
+from factbook import figures, noise_floor, prose
 
 figures.use_style()
-Markdown(noise_floor.findings())
+prose.findings(noise_floor.findings, "noise_floor", "noise_junk")
 
 # %% [markdown]
 # ## What is measured
@@ -74,7 +72,8 @@ mlp = fc.construct(facts, "hebbian", width=512, seed=seed)
 random = torch.stack([noise.random_directions(facts.keys, stream(k, "noise")) for k in range(8)])
 worst = noise.worst_directions(mlp, facts)[None]
 for name, directions in (("random", random), ("worst", worst)):
-    print(f"noise floor in {name} directions: {noise.noise_floor(mlp, facts, directions):.2f} key lengths")
+    floor = noise.noise_floor(mlp, facts, directions)
+    print(f"noise floor in {name} directions: {floor:.2f} key lengths")
 print(f"claimed: {(32 / (128 * torch.tensor(128.0).log())) ** 0.5:.2f}")
 
 # %% [markdown]
@@ -97,7 +96,7 @@ figure = noise_floor.by_form(table)
 noise_floor.exponents(table)
 
 # %% [markdown]
-# At 16 d units the floor falls with $n$ more slowly than the form, so large memories take many times the claimed noise. At 4 times the
+# At 16 d units the floor falls with $n$ more slowly than the form, so large memories take several times the claimed noise. At 4 times the
 # smallest width small fact sets lose recall below the form in their worst directions. At the smallest width no bound holds.
 #
 # ## Other memories
@@ -145,7 +144,8 @@ figure = noise_floor.by_junk(noise_floor.junk(profile, seed, device))
 
 # %% [markdown]
 # **Solved-for attention stays exact however long the junk is; briefly trained attention gets noisier, and in its worst sequences returns
-# another key.** Mean or worst of 4,096 sequences: medians of three draws, bars from the smallest to the largest.
+# another key.** Mean or worst of 4,096 sequences, 512 facts at $d = 64$, 1,012 at 90 and 2,048 at 128: medians of three draws, bars from the
+# smallest to the largest.
 #
 # *How this was run*: [`factbook/noise_floor.py`](https://github.com/factcore/factcore/blob/main/factbook/noise_floor.py).
 #

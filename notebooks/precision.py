@@ -49,12 +49,10 @@ seed = 0
 
 # %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
-from IPython.display import Markdown
-
-from factbook import figures, precision
+from factbook import figures, precision, prose
 
 figures.use_style()
-Markdown(precision.findings())
+prose.findings(precision.findings, "precision")
 
 # %% [markdown]
 # ## Rounding
@@ -71,8 +69,8 @@ for method, width in (("hebbian", 128), ("encoder-decoder", None)):
     mlp = fc.construct(facts, method, width=width, seed=seed)
     for scheme in ("fp32", "int8", "int4", "int2"):
         rounded = precision.quantise(mlp, scheme)
-        share = fc.recall(rounded.mlp, facts)
-        print(f"{method}, {scheme}: {rounded.bits / len(facts):.0f} bits per fact, recall {share:.0%}")
+        bits, share = rounded.bits / len(facts), fc.recall(rounded.mlp, facts)
+        print(f"{method}, {scheme}: {bits:.0f} bits per fact, recall {share:.0%}")
 
 # %% [markdown]
 # ## How coarse may weights be?
@@ -80,14 +78,15 @@ for method, width in (("hebbian", 128), ("encoder-decoder", None)):
 # Per method and draw one search for the smallest width $h$ at 100% recall in float32; then networks of $h$, $1.25\,h$ and $2\,h$ units,
 # each rounded to every format.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Share of the facts lost at the smallest width against the format of the weights, from int2 to fp32, on a logarithmic axis. One-hot memories lose none from int3 on, Hebbian ones from int5, trained and convex networks from int8, the encoder-decoder with full buckets only in a 16-bit float."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A row for each method and a column for each format of the weights, from int2 to int8 and from fp8 to fp32: the share of the facts lost at the smallest width, darker where it is larger, empty where nothing is lost. One-hot and Hebbian rows empty first, trained and convex ones at int8, full buckets only in 16-bit floats."}}
 table = precision.table(profile, seed, device)
 figure = precision.losses(table)
 
 # %% [markdown]
-# **How coarse the weights may be goes with the slack a network has.** Networks of the smallest width; medians of three draws, bars from the
-# smallest to the largest. One-hot and Hebbian memories, with tens of parameters per fact, stand three to six bits a weight; networks near
-# their smallest width need eight. Eight bits are better spent on whole multiples than on `fp8`, whose steps are coarse where weights are large.
+# **How coarse the weights may be goes with the slack a network has.** Facts lost at the smallest width, medians of three draws; a cell is
+# empty where no draw loses a fact. One-hot and Hebbian memories, with tens of parameters per fact, stand coarse whole numbers; trained and
+# convex networks near their smallest width need finer ones. Eight bits are better spent on whole multiples than on `fp8`, whose steps are
+# coarse where weights are large.
 #
 # The encoder-decoder solves a $d \times d$ system of keys in each full bucket, and the condition number of such a system is paid in bits: it
 # needs a 16-bit float where others do with small integers.
@@ -102,7 +101,7 @@ figure = precision.losses(table)
 figure = precision.bits(table)
 
 # %% [markdown]
-# **Trained and block-convex networks come within four to six times of the floor; more units seldom save bits.** Medians of three draws, bars
+# **Trained and block-convex networks lie nearest to the floor; more units seldom save bits.** Medians of three draws, bars
 # from the smallest to the largest, the formats of the draws beside them. At the width that is best for each method:
 
 # %% tags=["hide-input"]

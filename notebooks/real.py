@@ -50,14 +50,13 @@ seed = 0
 # %% tags=["remove-input"] mystnb={"markdown_format": "myst"}
 # NBVAL_IGNORE_OUTPUT
 import torch
-from IPython.display import Markdown
 from matplotlib import pyplot as plt
 
 import factcore as fc
-from factbook import figures, geometries, real_facts
+from factbook import figures, geometries, prose, real_facts
 
 figures.use_style()
-Markdown(real_facts.FINDINGS.format(**real_facts.findings()))
+prose.findings(real_facts.findings, "real")
 
 # %% [markdown]
 # Widths come in whole units, so for the cheapest networks a ratio within a tenth of 1 is one unit and says nothing.
@@ -91,11 +90,10 @@ for data in real_facts.DATA:
 raw = real_facts.fact_set("MLP layer", "raw", **size, seed=seed).to(dtype=torch.float64)
 whitened, back = geometries.whiten(raw.values)
 mlp = fc.construct(fc.FactSet(raw.keys, whitened, raw.targets), seed=seed)
+print(f"built for whitened values, with the original head: recall {fc.recall(mlp, raw):.0%}")
 root = back(torch.eye(raw.d).double()) - back(torch.zeros(1, raw.d).double())  # Σ^(1/2)
-down = torch.linalg.solve(root, mlp.down)
-folded = fc.GatedMLP(mlp.gate_weight, mlp.up, down, gate=mlp.gate, gate_bias=mlp.gate_bias)
-print(f"built for the whitened values, with the original head: recall below 1: {fc.recall(mlp, raw) < 1}")
-print(f"with the whitening folded in: recall {fc.recall(folded, raw):.2f}")
+mlp.down.data = torch.linalg.solve(root, mlp.down)
+print(f"with the whitening folded in: recall {fc.recall(mlp, raw):.0%}")
 
 # %% [markdown]
 # ## The ladder
@@ -103,8 +101,7 @@ print(f"with the whitening folded in: recall {fc.recall(folded, raw):.2f}")
 # Every method gets the same search over its width. *Hebbian* memories regress the values themselves on the features. The variant with *separator
 # targets* is ours: the same regression, onto each value's separator.
 #
-# *How this was run:* [`factbook.real_facts`](https://github.com/factcore/factcore/blob/main/factbook/real_facts.py) holds the samples, the sizes, the
-# search, where it is given up, and the figure.
+# *How this was run:* [`factbook/real_facts.py`](https://github.com/factcore/factcore/blob/main/factbook/real_facts.py).
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels, airports and MLP layer. One row per method, parameters per fact on a logarithmic axis, one mark each for spherical facts, raw values and whitened values. Trained and block-convex networks are cheapest, one-hot and NTK memories the dearest; a text stands at the right where a method loses facts of some samples at every width."}}
 table = real_facts.table(profile, seed, device)
@@ -114,7 +111,8 @@ plt.show()
 # %% [markdown]
 # **Methods that solve for the values at hand cost about what they cost on a sphere; averages lose facts.** Marks are medians over the samples that
 # are stored, of three; bars reach from the smallest to the largest. Where samples are lost, the percentage is the best recall of the widest network
-# tried. The numbers behind it ("–": facts of some sample are lost at every width):
+# tried. The dashed line is no bound: what lies left of it stores more than two bits a parameter. The numbers behind it ("–": facts of some sample are
+# lost at every width):
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -124,14 +122,14 @@ real_facts.written(table)
 # ## Why the plain Hebbian memory fails
 #
 # With enough features it puts out the values themselves, $g(k_i) \approx v_{f(i)}$, and a value decodes *itself* only if $\|v_i\|^2 > \langle v_i,
-# v_j
-# \rangle$ for every other $j$. On a sphere that always holds. Where norms differ, a long value may shadow a short one. Separators decode wherever
+# v_j \rangle$ for every other $j$. On a sphere that always holds. Where norms differ, a long value may shadow a short one. Separators decode wherever
 # anything does.
 
 # %%
 for values in real_facts.VALUES:
-    share = real_facts.decode_themselves(real_facts.fact_set("MLP layer", values, **size, seed=seed))
-    print(f"MLP layer, {values}: {share:.2f} of the values decode themselves")
+    facts = real_facts.fact_set("MLP layer", values, **size, seed=seed)
+    share = real_facts.decode_themselves(facts)
+    print(f"MLP layer, {values}: {prose.percent(share)} of the values decode themselves")
 
 # %% [markdown]
 # The recall of the widest Hebbian memory of every sample that is lost is this share, to the last fact.

@@ -43,131 +43,97 @@ device = "cpu"
 seed = 0
 
 # %% [markdown]
+# ## What we found
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+from factbook import figures, prose, scaling, scaling_shown
+
+figures.use_style()
+prose.findings(scaling_shown.findings, "scaling")
+
+# %% [markdown]
+# Intervals are 95% (Student's). What follows for each claim, by rules that were fixed before the numbers were computed: [Paper against
+# ours](../book/claims.md).
+#
 # ## What is measured
 #
 # Embeddings are drawn on the sphere, and one table of them serves as keys and as values (*tied*, as published); the facts are a random
 # permutation of it. For every method, $\alpha$, $d$ and draw: the fewest parameters at which everything is stored, widths bisected to 4%.
 # What stores nothing at any width tried (65,536 units, or 6,000 parameters a fact for the NTK memory) is infinitely dear: it has a place in an
-# order, none on a line. The runs are those of [`factbook.scaling`](https://github.com/factcore/factcore/blob/main/factbook/scaling.py), up
-# to 16,384 facts for what is built; they take hours, so this page reads its table and computes nothing beyond the smoke profile.
+# order, none on a line. One run:
 
 # %%
-from functools import partial
-
-import numpy as np
-import pandas as pd
-from matplotlib import pyplot as plt
-
-from factbook import figures, scaling, store
-from factbook.claims.judging import share
-
-figures.use_style()
-path = store.results_file("scaling", profile)
-if profile == "smoke":
-    methods = ["paper-codes", "encoder-decoder", "hebbian"]
-    jobs = scaling.jobs(methods, seeds=1, dimensions=(8, 12, 16), alphas=(1 / 4, 1 / 2))
-    table = store.resume(path, jobs, partial(scaling.cost, device=device), device=device)
-else:
-    table = store.read_table(path)
-present = [name for name in scaling.METHODS_HERE if name in set(table.method)]
-bar = "trained" if "trained" in present else None  # what exponents are compared with: None for n log n
-against = "those of trained MLPs" if bar else "n log₂ n"
-print(f"{len(table)} runs of {len(present)} methods, {int(np.isfinite(table.n_params).sum())} of them store all facts")
-print(f"n from {table.n_facts.min()} to {table.n_facts.max()}, d from {table.d.min()} to {table.d.max()}")
-
+d, alpha = 32, 1 / 16
+for method in ("paper-codes", "encoder-decoder", "hebbian"):
+    run = scaling.cost(method, alpha, d, tied=True, seed=seed, device=device)
+    each = run["n_params"] / run["n_facts"]
+    print(f"{method}: {run['n_facts']} facts, {each:.0f} parameters per fact")
 
 # %% [markdown]
+# All runs take hours, up to 16,384 facts for what is built: beyond the smoke profile this page reads their table and computes nothing. *How
+# this was run*: [`factbook/scaling.py`](https://github.com/factcore/factcore/blob/main/factbook/scaling.py).
+#
 # ## The exponents
-#
-# Left: the exponent in $n$ of a method's parameters over those of the bar, at each $\alpha$; points are least-squares slopes over all $d$ and
-# draws, run by run on the same facts, bars their 95% intervals (Student's; cut at ± 1). The grey band is ± 0.1, inside which
-# [the rules](../book/rules.md) call exponents equal. Right: parameters per fact against $d$ at one $\alpha$, medians with the range of the draws.
 
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: exponent of each method's parameters against alpha, with intervals and a grey band around zero. Right: parameters per fact against the dimension at one alpha, on logarithmic axes, one line per method."}}
-def look(name: str) -> dict:
-    base = scaling.DRAWN_AS.get(name, name)
-    style = {"color": figures.COLOURS[base], "marker": figures.MARKERS[base], "label": figures.LABELS[base]}
-    if base != name:
-        style |= {"markerfacecolor": "white", "linestyle": ":", "label": {"ntk-relu": "NTK, ReLU gates"}.get(name)}
-        style["label"] = style["label"] or "the paper's codes, random gates"
-    return style
-
-
-shown = [name for name in present if name != bar]
-slopes = {name: scaling.exponents(table, name, bar) for name in shown}
-slopes = {name: rows for name, rows in slopes.items() if len(rows)}
-alphas = sorted(table.alpha.unique())
-middle = alphas[len(alphas) // 3]
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5))
-for shift, (name, rows) in zip(np.linspace(0.93, 1.07, len(slopes)), slopes.items()):
-    bars = [rows.exponent - rows.low, rows.high - rows.exponent]
-    left.errorbar(rows.alpha * shift, rows.exponent, yerr=bars, capsize=3, **look(name))
-left.axhspan(-0.1, 0.1, color="grey", alpha=0.2)
-left.axhline(0, color="grey", linewidth=1)
-left.set_xscale("log", base=2)
-left.set_xticks(alphas, [share(alpha) for alpha in alphas])
-left.minorticks_off()
-left.set_ylim(-1, 1)
-left.set(xlabel="α = n / d²", ylabel="exponent in n", title=f"exponent of parameters over {against}")
-tied = table[table.tied.astype(bool) & np.isfinite(table.n_params)]
-for name in present:
-    rows = tied[(tied.method == name) & (tied.alpha == middle)]
-    if len(rows):
-        per_fact = (rows.n_params / rows.n_facts).groupby(rows.d)
-        bars = [per_fact.median() - per_fact.min(), per_fact.max() - per_fact.median()]
-        right.errorbar(per_fact.median().index, per_fact.median(), yerr=bars, capsize=3, **look(name))
-right.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="parameters per fact (dense)")
-right.set_title(f"α = {share(middle)}")
-right.set_xticks(sorted(table.d.unique()), [str(d) for d in sorted(table.d.unique())])
-right.set_yticks(ticks := [5, 10, 20, 50, 100, 200, 500, 1000], [str(tick) for tick in ticks])
-right.minorticks_off()
-figures.legend_below(figure, right)
-plt.show()
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: exponent of each method's parameters over those of trained networks against alpha, with intervals and a grey band around zero. Right: parameters per fact against the dimension at one alpha, on logarithmic axes, one line per method: trained and block-convex networks lowest, NTK memories highest."}}
+table = scaling_shown.table(profile, seed, device)
+figure = scaling_shown.figure(table)
 
 # %% [markdown]
-# ## The numbers behind it
+# **Trained and block-convex networks stay cheapest as facts and dimension grow together.** Left: the exponent in $n$ of a method's parameters over
+# those of training, at each $\alpha$ with three dimensions or more; points are least-squares slopes over all $d$ and draws, run by run on the same
+# facts, bars their 95% intervals (cut at ± 1). The grey band is ± 0.1, inside which [the rules](../book/rules.md) call exponents equal. Right:
+# parameters per fact at one $\alpha$, medians with the range of the draws.
 #
-# The exponents, and how many runs stored nothing and are left out of them.
+# The exponents with half their intervals, and how many runs stored nothing and are left out of them:
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-numbers = pd.concat([rows.assign(method=name) for name, rows in slopes.items()])
-numbers = numbers.assign(alpha=numbers.alpha.map(share)).set_index(["method", "alpha"])
-numbers.round(2)
+scaling_shown.exponents(table)
 
 # %% [markdown]
 # Does the exponent fall as $d$ grows? The same over the larger half of the dimensions:
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-half = sorted(table.d.unique())[len(table.d.unique()) // 2 - 1 :]
-upper = {name: scaling.exponents(table[table.d.isin(half)], name, bar) for name in slopes}
-late = {name: rows.set_index(rows.alpha.map(share)).exponent.round(2) for name, rows in upper.items() if len(rows)}
-pd.DataFrame(late).T if late else "fewer than three larger dimensions"
+scaling_shown.exponents(scaling_shown.later(table))
 
 # %% [markdown]
-# Parameters per fact, medians over the draws; ∞ where a method stored nothing:
+# Parameters per fact, medians over the draws; ∞ where a method stored nothing, – where it was not run:
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-every = table[table.tied.astype(bool)]
-every = every.assign(per_fact=every.n_params / every.n_facts, alpha=every.alpha.map(share))
-every.pivot_table(index=["alpha", "d"], columns="method", values="per_fact", aggfunc="median")[present].round(1)
+scaling_shown.costs(table)
 
 # %% [markdown]
 # ## Tied or not
 #
 # Keys and values from two tables, at one $\alpha$: parameters over those of the tied run with the same $d$ and draw, means.
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-key = ["method", "alpha", "d", "seed"]
-is_tied = table.tied.astype(bool)
-both = table[~is_tied].merge(table[is_tied], on=key, suffixes=("", "_tied"))
-both = both[np.isfinite(both.n_params) & np.isfinite(both.n_params_tied)]
-(both.n_params / both.n_params_tied).groupby(both.method).mean().round(2)
+scaling_shown.tied_or_not(table)
 
 # %% [markdown]
-# What follows from these numbers for each claim, by rules that were fixed before they were computed:
-# [Paper against ours](../book/claims.md).
+# ## What to remember
+#
+# - An exponent belongs to a path: at one $d$ embeddings crowd as facts are added, on the papers' axis they do not crowd as fast.
+# - Over so few dimensions intervals are wide; where one reaches into the band, growth is open, and the cost at the sizes measured is not.
+#
+# ## Exercises
+#
+# 1. Along $n = \alpha d^2$, how does the width $h$ of a network with $c$ parameters per fact grow with $d$?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# $3 d h = c n = c\,\alpha d^2$, so $h = c\,\alpha d / 3$: in proportion to $d$ where $c$ is constant.
+# :::
+#
+# 2. A method needs $3m$ parameters per fact with codes of $m = \rho^{-2} \log v$ numbers, and $\rho$ tends to a constant. Which exponent over $n$ does a
+#    fit between $n = 64$ and $n = 4{,}096$ find?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# $n \log n$ over $n$ is $\log n$, which doubles from 64 to 4,096 facts: an exponent of $\ln 2 / \ln 64 \approx 0.17$, and less for larger $n$.
+# :::

@@ -50,15 +50,14 @@ seed = 0
 # %% tags=["remove-input"] mystnb={"markdown_format": "myst"}
 # NBVAL_IGNORE_OUTPUT
 import torch
-from IPython.display import Markdown
 from matplotlib import pyplot as plt
 
 import factcore as fc
 from factapp.confusable import most_confusable
-from factbook import figures, geometries, solver_time
+from factbook import figures, geometries, prose, solver_time
 
 figures.use_style()
-Markdown(solver_time.FINDINGS.format(**solver_time.findings()))
+prose.findings(solver_time.findings, "solver", "decodability_benchmark")
 
 # %% [markdown]
 # ## Two bounds that meet
@@ -117,8 +116,7 @@ print(f"most others that bind within 1e-6: {((inner - checked) < 1e-6).sum(0).ma
 # every value, solves for the nearest point of their hull (many values at once), checks the direction found against all values, and adds the
 # differences that it violates most. Values that this leaves open go to Wolfe's algorithm {cite:p}`wolfe1976finding`, which always ends.
 #
-# *How this was run:* [`factbook.solver_time`](https://github.com/factcore/factcore/blob/main/factbook/solver_time.py) holds the sizes, the runs, the
-# fits and the figures.
+# *How this was run:* [`factbook/solver_time.py`](https://github.com/factcore/factcore/blob/main/factbook/solver_time.py).
 #
 # ## How time grows
 

@@ -48,12 +48,12 @@ seed = 0
 
 # %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
-from IPython.display import Markdown, display
+from IPython.display import display
 
-from factbook import figures, usable, usable_shown
+from factbook import figures, prose, usable, usable_published, usable_shown
 
 figures.use_style()
-Markdown(usable_shown.findings())
+prose.findings(usable_shown.findings, "usable", "usable_steps")
 
 # %% [markdown]
 # ## The task and the model
@@ -81,13 +81,13 @@ import factcore as fc
 from factcore import transformer as tf
 
 facts = fc.spherical_facts(64, 64, seed=seed).to(device)
-other = fc.FactSet(facts.keys, facts.values, facts.targets.roll(1))  # another map over the same keys and values
+other = fc.FactSet(facts.keys, facts.values, facts.targets.roll(1))  # another map
 model = tf.FactTransformer(facts, seed=seed)
 tf.solve_attention(model)
 for stored in (facts, other):
     tf.insert(model, fc.construct(stored, "block-convex", width=4, seed=seed))
-    answered, proved = tf.transformer_recall(model, stored.targets), tf.certified_recall(model, stored.targets)
-    print(f"answered right: {answered:.0%} of the sequences; proved for {proved:.0%} of the keys")
+    print(f"answered right: {tf.transformer_recall(model, stored.targets):.0%} of sequences")
+    print(f"proved: {tf.certified_recall(model, stored.targets):.0%} of keys")
 
 # %% [markdown]
 # ## Which memories can attention use?
@@ -97,17 +97,17 @@ table = usable.table(profile, seed, device)
 figure = usable_shown.losses(table)
 
 # %% [markdown]
-# **Behind trained attention memories differ by a factor of fifty; behind attention that is solved for, none loses a sequence.** Medians of
-# three draws of facts, bars from the smallest to the largest. What the sharpened rows still lose, attention itself mistakes. The memories
-# that the text names, medians:
+# **Behind trained attention memories differ widely; behind attention that is solved for, none loses a sequence.** Medians of three draws of
+# facts, bars from the smallest to the largest. What the sharpened rows still lose, attention itself mistakes. Parameters per fact, recall
+# behind each attention (*swapped*: after a swap to another map) and the angle that 95% of the keys take, in medians:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 usable_shown.by_memory(table)
 
 # %% [markdown]
-# **Hard gates break the bucket encoder**: a key that stands near a cut falls into the wrong bucket after a small turn, and longer codes do
-# not save it. Random bilinear gates with room to spare do; block-convex networks are as usable with a fraction of the parameters.
+# **Hard gates break the bucket encoder**: a key near a cut falls into the wrong bucket after a small turn. Longer codes and emptier buckets
+# help, but not as random bilinear gates with room do. Block-convex networks are as usable as those, with a fraction of their parameters.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sequences answered wrongly with trained attention against the angle that 95 percent of the keys tolerate, on logarithmic axes: one falling curve, for memories of five methods, which levels off where the angle exceeds the attention noise, drawn as a grey band."}}
 figure = usable_shown.tolerance(table)
@@ -128,7 +128,7 @@ usable_shown.prediction(table)
 # ever puts on the key is known exactly, and with it an angle that the MLP's input never exceeds
 # ([`certified_noise`](../book/api.md)). Where it is smaller than the angle that the MLP is proved to take
 # ([`certified_tolerance`](../book/api.md)), the transformer answers *every* sequence of the task right: recall is proved,
-# not sampled; in exact arithmetic, and for this task's 16 junk tokens. What is not perfect:
+# not sampled; in exact arithmetic, and for this task's 16 junk tokens. What is not perfect, the MLP asked *alone* and in the transformer:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -139,12 +139,12 @@ usable_shown.proofs(table)
 #
 # ## Is the training fair?
 #
-# What attention lets through (the key asked for is, of all keys, nearest to what arrives) and the angle it leaves, for other settings of
-# the training; medians of three draws. No MLP takes part.
+# Sequences that attention lets *through* (the key asked for is, of all keys, nearest to what arrives), in the median and the worst of three
+# draws, the angle that 95% stay below, and what a sharpened attention lets through, for other settings of its training. No MLP takes part.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-display(usable_shown.ways(usable.fairness(profile, seed, device)), usable_shown.published())
+display(usable_shown.ways(usable.fairness(profile, seed, device)), usable_published.shown())
 
 # %% [markdown]
 # **Trained attention, not the MLP, sets the ceiling.** It must tell 256 random keys from junk by one linear map in 64 dimensions. That can
@@ -160,8 +160,8 @@ display(usable_shown.ways(usable.fairness(profile, seed, device)), usable_shown.
 figure = usable_shown.learning(usable.curves(profile, seed, device), profile)
 
 # %% [markdown]
-# **Attention trained first does better than through the inserted MLP, and only the memory trained in place loses much by a swap.** Medians
-# of three draws, bars from the smallest to the largest.
+# **Attention trained first does better than through the inserted MLP, and the memory trained in place loses most by a swap.** Medians of
+# three draws, bars from the smallest to the largest.
 #
 # ## Which parts of the recipe matter?
 #

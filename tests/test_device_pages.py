@@ -12,7 +12,7 @@ from factbook import store
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.py"))
-WHOLE = ("decoder", "geometry")  # what they compute from their rows needs rows that differ, of one n
+WHOLE = ("decoder", "geometry", "scaling")  # what they compute from their rows needs rows that differ, of one n
 SOLVED = ("one", "several")  # rungs of the challenge: sparse systems, solved on the CPU
 RESUME = store.resume
 

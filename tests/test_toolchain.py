@@ -418,7 +418,7 @@ def test_a_notebook_begins_with_title_set_up_and_has_the_parameters(path):
 
 LONG_CODE = (  # pages still to do
     *("airports_block", "block_facts", "capacity", "code_dimension", "edit_yourself", "editing", "editing_time"),
-    *("frontier", "geometry", "margins", "noise_floor", "precision", "real", "scaling", "solver", "usable"),
+    "frontier",
 )
 HIDDEN = {"hide-input", "remove-input", "hide-cell", "remove-cell", "parameters"}
 

@@ -8,6 +8,8 @@ from torch.nn.functional import normalize
 
 import factcore as fc
 from factbook import margins as us
+from factbook import margins_shown as shown
+from factbook import store
 
 
 @pytest.mark.parametrize("on", us.SPIKED)
@@ -96,3 +98,20 @@ def test_sweeps_have_the_published_ranges():
     assert (of["facts"].n_facts.min(), of["facts"].n_facts.max()) == (32, 512)
     assert (of["noise"].noise.min(), of["noise"].noise.max()) == (0.01, 2.0)
     assert of["spike"].groupby("on").strength.max().to_dict() == us.STRONGEST
+
+
+def test_the_page_says_what_its_tables_hold():
+    rows, wide, cost = (store.stored(name, "laptop") for name in ("margins", "margins_width", "margins_cost"))
+    fits = shown.fits(rows)
+    assert min(r2 for _, r2 in fits.values()) > 0.95  # "the form runs through the points"
+    clean = rows[rows.study.isin(["features", "facts"])]
+    assert max(us.stated_bound(row.n_facts, row.d, row.features) for row in clean.itertuples()) < 0
+    turned = us.spike_summary(rows[rows.study == "spike"]).negative_from
+    assert turned["both"] <= turned["keys"] < turned["values"]  # "a spike on the values costs least"
+    noise = us.averaged(rows[rows.study == "noise"], ["noise"])
+    assert (us.noisy_form(noise, *fits["noise"][0]) > noise.smallest)[noise.noise < 0.1].all()  # "lies above"
+    by = wide.groupby("width")[["q0", "q50", "in_transformer"]].median()
+    assert all(by[column].is_monotonic_increasing for column in by)
+    ratio = shown.changes(cost).ratio.unstack("facts")
+    assert ratio.loc[["encoder-decoder", "block-convex"]].to_numpy() == pytest.approx(1, abs=0.1)
+    assert ratio.loc["trained"].max() <= 1 < ratio.loc[shown.LABELS["ntk"]].min()

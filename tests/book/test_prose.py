@@ -5,13 +5,41 @@ import re
 import pandas as pd
 import pytest
 
-from factbook import airports, baselines, buckets, build_times, challenge, prose, solves, store
+from factbook import (
+    airports,
+    baselines,
+    buckets,
+    build_times,
+    challenge,
+    cost,
+    decoder,
+    geometry_cost,
+    margins_shown,
+    noise_floor,
+    precision,
+    prose,
+    real_facts,
+    scaling_shown,
+    solver_time,
+    solves,
+    store,
+    usable_shown,
+)
 
 WRITERS = {
     "facts": (baselines.findings, ["baselines"]),
     "encoder": (buckets.findings, ["encoder", "encoder_gradient"]),
     "build_cost": (build_times.findings, ["build_cost", "build_cost_large"]),
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
+    "decoder": (decoder.findings, ["decoder", "code_dimension"]),
+    "geometry": (geometry_cost.findings, ["geometry", "geometry_optimised"]),
+    "real": (real_facts.findings, ["real"]),
+    "margins": (margins_shown.findings, ["margins", "margins_width", "margins_cost"]),
+    "noise_floor": (noise_floor.findings, ["noise_floor", "noise_junk"]),
+    "precision": (precision.findings, ["precision"]),
+    "scaling": (scaling_shown.findings, ["scaling"]),
+    "solver": (solver_time.findings, ["solver", "decodability_benchmark"]),
+    "usable": (usable_shown.findings, ["usable", "usable_steps"]),
     "solves": (solves.findings, ["solves"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
@@ -79,7 +107,22 @@ def test_a_construction_may_be_slower_than_training():
     table, large = tables("build_cost")
     seconds = build_times.summary(table).cpu_s
     assert seconds["max-margin"] > seconds["trained"] and seconds.idxmin() == "data-dependent"
+    assert (table.recall == 1).all() and set(table.rung) == set(build_times.METHODS)
+    for row in table.itertuples():
+        width = cost.comfortable_width(build_times.METHODS[row.rung][0], row.n, row.d)
+        assert row.width == width if width else row.width % -(-row.n // row.d) == 0
     assert large.peak_mb.max() < 1.2 * 1e3  # "within about one gigabyte"
+
+
+def test_separator_codes_are_shorter_and_equal_norms_shorter_still():
+    rows, lengths = tables("decoder")
+    first = decoder.first_whole(rows)
+    assert first["separators"] < first["projected"]
+    own = rows[rows.codes == "separators"]
+    assert ((own.recall == 1) == (own.smallest_margin > 0)).all()  # "where the projected values' own ρ leaves zero"
+    sphere = lengths[(lengths.geometry == "sphere") & (lengths.v == rows.v[0]) & (lengths.d == rows.d[0])]
+    assert sphere["equal-norms"].max() < first["separators"] and len(sphere) == 3
+    assert decoder.written(rows).shape == (11, 3)
 
 
 def test_where_systems_pass_training():

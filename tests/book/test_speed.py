@@ -18,13 +18,24 @@ def test_the_front_is_what_nothing_beats_in_both(points):
     assert found == {p for p in points if not beaten(p)}
 
 
-def test_networks_that_lose_facts_in_one_draw_are_left_out():
+def test_networks_that_lose_facts_in_one_draw_are_left_out(monkeypatch):
+    monkeypatch.setattr(speed, "LEAST_RUNGS", 1)
     rows = [("a", 4, 0), ("a", 4, 1), ("b", 6, 0), ("b", 6, 0)]
     table = pd.DataFrame(
         [{"n": 2, "rung": r, "share": s, "parameters": 2 * s, "cpu_s": 1.0, "lost": x} for r, s, x in rows]
     )
     found = speed.medians(table)
     assert list(found.rung) == ["b"] and list(found.per_fact) == [6.0]
+    monkeypatch.setattr(speed, "LEAST_RUNGS", 2)
+    assert speed.medians(table).empty  # one method is no front
+
+
+def test_ratios_are_to_the_quickest_training():
+    rungs = [("encoder-decoder", 0.5), ("trained, Adam", 4.0), ("trained, Adam", 2.0), ("max-margin", 20.0)]
+    rows = pd.DataFrame([{"n": 1024, "rung": rung, "cpu_s": seconds} for rung, seconds in rungs])
+    found = speed.ratios(rows)["n = 1,024"]
+    assert found.loc["encoder-decoder"].to_list() == ["0.50", "–", "4.00"]
+    assert found.loc["max-margin"].to_list() == ["20", "–", "0.10"] and found.loc["trained, Adam", "seconds"] == "2.00"
 
 
 def test_changed_constants_are_back_afterwards():

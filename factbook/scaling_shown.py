@@ -1,0 +1,161 @@
+"""What the page on the papers' axis shows: stored runs of `factbook.scaling`, their exponents, figure and tables."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from factbook import figures, scaling, store
+from factbook.claims.judging import share
+
+DRAWN = ("paper-codes", "encoder-decoder", "ntk", "hebbian", "block-convex", "trained")
+NAMES = figures.LABELS | {
+    "paper-codes": "the paper's codes",
+    "paper-random-gates": "the paper's codes, random gates",
+    "ntk": "NTK",
+    "ntk-relu": "NTK, ReLU gates",
+    "block-convex": "block-convex",
+    "max-margin": "max-margin",
+}
+EQUAL = 0.1  # exponents are called equal within this
+
+
+def table(profile: str, seed: int, device: str) -> pd.DataFrame:
+    """The stored runs; in the smoke profile a few of its own."""
+    path = store.results_file("scaling", profile)
+    if profile != "smoke":
+        return store.read_table(path)
+    methods = ["paper-codes", "encoder-decoder", "hebbian"]
+    jobs = scaling.jobs(methods, seeds=1, dimensions=(8, 12, 16), alphas=(1 / 4, 1 / 2))
+    return store.resume(path, jobs, partial(scaling.cost, device=device), device=device)
+
+
+def bar(rows: pd.DataFrame) -> str | None:
+    """What exponents are compared with: training where it was run, else n log n."""
+    return "trained" if (rows.method == "trained").any() else None
+
+
+def slopes(rows: pd.DataFrame) -> pd.DataFrame:
+    """`scaling.exponents` of every method but the bar, with the column method."""
+    names = [name for name in scaling.METHODS_HERE if name in set(rows.method) and name != bar(rows)]
+    found = {name: scaling.exponents(rows, name, bar(rows)) for name in names}
+    return pd.concat([part.assign(method=name) for name, part in found.items() if len(part)] or [pd.DataFrame()])
+
+
+def later(rows: pd.DataFrame) -> pd.DataFrame:
+    """The runs of the larger half of the dimensions."""
+    dimensions = sorted(rows.d.unique())
+    return rows[rows.d >= dimensions[len(dimensions) // 2 - 1]]
+
+
+def chosen(found: pd.DataFrame) -> float:
+    """The largest α at which most methods have an exponent."""
+    counts = found.groupby("alpha").method.nunique()
+    return float(counts[counts == counts.max()].index.max())
+
+
+def per_fact(rows: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Parameters per fact of the tied runs at one α: medians over the draws, a row a dimension."""
+    rows = rows[rows.tied.astype(bool) & (rows.alpha == alpha)]
+    rows = rows.assign(each=rows.n_params / rows.n_facts)
+    names = [name for name in scaling.METHODS_HERE if name in set(rows.method)]
+    return rows.pivot_table(index="d", columns="method", values="each", aggfunc="median")[names]
+
+
+def untied(rows: pd.DataFrame) -> pd.Series:
+    """Parameters with a table of its own for keys and for values over those with one for both: means by method."""
+    is_tied = rows.tied.astype(bool)
+    both = rows[~is_tied].merge(rows[is_tied], on=["method", "alpha", "d", "seed"], suffixes=("", "_tied"))
+    both = both[np.isfinite(both.n_params) & np.isfinite(both.n_params_tied)]
+    return (both.n_params / both.n_params_tied).groupby(both.method).mean()
+
+
+def findings(rows: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the table scaling."""
+    found = slopes(rows)
+    alpha = chosen(found)
+    at = found[found.alpha == alpha].set_index("method")
+    each = "; ".join(f"{NAMES[name]} {row.exponent:.2f} ± {row.high - row.exponent:.2f}" for name, row in at.iterrows())
+    level, dearer = at[(at.low > -EQUAL) & (at.high < EQUAL)], at[at.low > EQUAL]
+    costs = per_fact(rows, alpha)
+    costs = costs[costs.trained.notna()].iloc[-1]
+    ratio = untied(rows)
+    return [
+        f"**Exponents over training, at α = {share(alpha)}, d = {at.d_least.min()} to {at.d_most.max()}**: {each}. "
+        f"{len(dearer)} of {len(at)} lie above {EQUAL} with their whole interval, {len(level)} within ± {EQUAL}.",
+        f"**Parameters per fact at α = {share(alpha)}, d = {costs.name}**: "
+        + "; ".join(f"{NAMES[name]} {cost:.1f}" for name, cost in costs.sort_values().items())
+        + ".",
+        "**Whether keys and values share a table** changes the parameters of a method by a factor of "
+        f"{ratio.min():.2f} to {ratio.max():.2f} in the mean.",
+    ]
+
+
+def exponents(rows: pd.DataFrame) -> pd.DataFrame | Markdown:
+    """Exponents by method, at four α at most, with half their 95% intervals, and how many runs they leave out."""
+    found = slopes(rows)
+    if found.empty:
+        return Markdown("Too few of the larger dimensions have been run.")
+    found = found.assign(shown=[f"{e:.2f} ± {high - e:.2f}" for e, high in zip(found.exponent, found.high)])
+    wide = found.pivot(index="method", columns="alpha", values="shown").reindex(found.method.unique()).fillna("–")
+    wide = wide.iloc[:, sorted({round(k * (wide.shape[1] - 1) / 3) for k in range(4)})]
+    wide.columns = [f"α = {share(alpha)}" for alpha in wide.columns]
+    wide["left out"] = found.groupby("method").left_out.sum()
+    return wide.rename(index=NAMES).rename_axis("exponent")
+
+
+def costs(rows: pd.DataFrame) -> pd.DataFrame:
+    """`per_fact` at the chosen α as it is read: a row a method, ∞ where nothing is stored, – where nothing was run."""
+    alpha = chosen(slopes(rows))
+    shown = per_fact(rows, alpha).T.map(lambda x: "–" if x != x else "∞" if np.isinf(x) else f"{x:.1f}")
+    return shown.rename(index=NAMES).rename_axis(index=f"α = {share(alpha)}", columns="d")
+
+
+def tied_or_not(rows: pd.DataFrame) -> pd.DataFrame:
+    """`untied` as it is read."""
+    return untied(rows).sort_values().rename(NAMES).round(2).rename_axis("").to_frame("untied / tied")
+
+
+def look(name: str) -> dict[str, Any]:
+    """Colour and marker of a method; a variant takes those of what it varies, hollow."""
+    base = scaling.DRAWN_AS.get(name, name)
+    return {"color": figures.COLOURS[base], "marker": figures.MARKERS[base], "capsize": 3}
+
+
+def figure(rows: pd.DataFrame) -> Figure:
+    """Left exponents against α with intervals, right parameters per fact against d at one α."""
+    found = slopes(rows)
+    alpha, drawn = chosen(found), [name for name in DRAWN if name in set(found.method)]
+    made, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4))
+    for shift, name in zip(np.linspace(0.92, 1.08, len(drawn)), drawn):
+        part = found[found.method == name]
+        bars = [part.exponent - part.low, part.high - part.exponent]
+        left.errorbar(part.alpha * shift, part.exponent, yerr=bars, linestyle="none", **look(name))
+    left.axhspan(-EQUAL, EQUAL, color="grey", alpha=0.2)
+    left.axhline(0, color="grey", linewidth=1)
+    alphas = sorted(found.alpha.unique())
+    left.set_xscale("log", base=2)
+    left.set_xticks(alphas, [share(a) for a in alphas])
+    left.set(xlim=(alphas[0] / 1.5, alphas[-1] * 1.5), ylim=(max(-1, left.get_ylim()[0]), min(1, left.get_ylim()[1])))
+    against = "those of trained MLPs" if bar(rows) else "n log₂ n"
+    left.set(xlabel="α = n / d²", ylabel="exponent in n", title=f"parameters over {against}")
+    tied, ends = rows[rows.tied.astype(bool) & (rows.alpha == alpha) & np.isfinite(rows.n_params)], []
+    for name in (name for name in DRAWN if (tied.method == name).any()):
+        part = tied[tied.method == name]
+        by = (part.n_params / part.n_facts).groupby(part.d).agg(["min", "median", "max"])
+        bars = [by["median"] - by["min"], by["max"] - by["median"]]
+        right.errorbar(by.index, by["median"], yerr=bars, **look(name))
+        ends.append((by.index[-1], by["median"].iloc[-1], NAMES[name], figures.COLOURS[name]))
+    right.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="parameters per fact (dense)")
+    right.set_title(f"α = {share(alpha)}")
+    right.set_xticks(dimensions := sorted(tied.d.unique()), list(map(str, dimensions)))
+    low, high = right.get_ylim()
+    right.set_yticks(ticks := [t for t in (2, 5, 10, 20, 50, 100, 200, 500) if low < t < high], list(map(str, ticks)))
+    for axes in (left, right):
+        axes.minorticks_off()
+    figures.label_ends(right, ends)
+    return made

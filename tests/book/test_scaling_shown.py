@@ -1,0 +1,51 @@
+"""What the page on the papers' axis shows, on laws written here and on the committed table."""
+
+import numpy as np
+import pandas as pd
+
+from factbook import scaling_shown as shown
+from factbook import store
+
+
+def made_up(alphas=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0), untied: float = 1.5) -> pd.DataFrame:
+    """Training at 4 parameters per fact, the Hebbian memory at 40 n^0.3, NTK at 400 n^0.05, nowhere at d = 32."""
+    rows = []
+    for alpha in alphas:
+        for d in (32, 64, 128, 256):
+            n = int(alpha * d * d)
+            costs = {"trained": 4.0 * n, "hebbian": 40 * n**1.3, "ntk": np.inf if d == 32 else 400.0 * n**1.05}
+            for method, cost in costs.items():
+                row = {"method": method, "alpha": alpha, "d": d, "tied": True, "seed": 0, "n_facts": n}
+                rows += [row | {"n_params": cost}, row | {"tied": False, "n_params": untied * cost}]
+    return pd.DataFrame(rows)
+
+
+def test_exponents_are_those_of_the_laws_and_at_most_four_columns():
+    table = shown.exponents(made_up())
+    assert list(table.columns) == ["α = 1/32", "α = 1/8", "α = 1/4", "α = 1", "left out"]
+    assert table.loc[shown.NAMES["hebbian"], "α = 1"] == "0.30 ± 0.00" and table.loc["NTK", "left out"] == 6
+    assert "Too few" in shown.exponents(made_up()[lambda rows: rows.d < 100]).data
+
+
+def test_costs_and_findings_are_at_the_largest_alpha_with_most_methods():
+    rows = made_up()
+    rows = rows[(rows.method != "hebbian") | (rows.alpha < 1)]
+    assert shown.chosen(shown.slopes(rows)) == 1 / 2
+    costs = shown.costs(rows)
+    assert costs.loc["NTK", 32] == "∞" and costs.loc["NTK", 64] == f"{400 * 2048**0.05:.1f}"
+    assert set(costs.loc["trained"]) == {"4.0"}
+    assert shown.costs(rows[(rows.d < 256) | (rows.method != "trained")]).loc["trained", 256] == "–"
+    first, second, third = shown.findings(rows)
+    assert "NTK 0.05 ± 0.00" in first and ", 1 within ± 0.1" in first
+    assert "α = 1/2" in first and "0.30 ± 0.00" in first and "1 of 2 lie above" in first
+    assert (
+        second.endswith(f"trained 4.0; NTK {400 * 32768**0.05:.1f}; Hebbian, whitened 905.1.")
+        and "1.50 to 1.50" in third
+    )
+
+
+def test_the_page_says_what_its_table_holds():
+    rows = store.stored("scaling", "laptop")
+    costs = shown.per_fact(rows, shown.chosen(shown.slopes(rows))).dropna(subset="trained")
+    order = costs.rank(axis=1)
+    assert (order[["trained", "block-convex"]].max(axis=1) <= 2).all() and (costs.idxmax(axis=1) == "ntk").all()
