@@ -318,3 +318,6 @@ def test_tables_are_found_in_the_modules_that_a_page_imports():
     assert pages.tables_named(notebook, "results_file")[:2] == ["capacity", "ntk_gates"]
     code.source = "from factbook import figures"
     assert pages.tables_named(notebook, "results_file") == []
+    code.source = "from factbook.editing import tables, words as said\ntable = tables.edits(profile)\nsaid.time()"
+    read = pages.tables_named(notebook, "results_file|stored|_resumed|_laptop")
+    assert read == ["editing", "editing_time", "editing_sequential"]
