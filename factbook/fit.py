@@ -11,6 +11,10 @@ from scipy import stats
 RESAMPLES = 2000
 
 
+class TooLittle(ValueError):
+    """There are too few rows, or they vary too little, for the estimate."""
+
+
 class PowerLaw(NamedTuple):
     """y ≈ constant · x^exponent, and the 95% bootstrap interval of the exponent."""
 
@@ -43,7 +47,7 @@ def _resampled_slopes(table: pd.DataFrame, x: str, y: str, rng: np.random.Genera
         raise ValueError(f"{x} and {y} must be positive numbers")
     log_x, log_y = np.log(values).T
     if len(np.unique(log_x)) < 2:
-        raise ValueError(f"an exponent needs at least two different values of {x}")
+        raise TooLittle(f"an exponent needs at least two different values of {x}")
     draws = np.tile(np.arange(len(table)), (RESAMPLES + 1, 1))
     for value in np.unique(log_x):
         rows = np.flatnonzero(log_x == value)
@@ -92,7 +96,7 @@ def predictive_power(
     if not ((values > 0) & np.isfinite(values)).all():
         raise ValueError(f"{x} and {y} must be positive finite numbers")
     if len(table) < 3:
-        raise ValueError(f"a correlation needs at least three rows, got {len(table)}")
+        raise TooLittle(f"a correlation needs at least three rows, got {len(table)}")
     group = np.zeros(len(table)) if within is None else pd.factorize(table[within])[0]
     together = (group[:, None] == group).astype(float)
     labels, names = pd.factorize(table[cluster])
@@ -150,7 +154,7 @@ def line(table: pd.DataFrame, x: str, y: str) -> Estimate:
         raise ValueError(f"{x} and {y} must be positive finite numbers")
     log_x, log_y = np.log(values).T
     if len(np.unique(log_x)) < 3:
-        raise ValueError(f"an exponent with an interval needs at least three different values of {x}")
+        raise TooLittle(f"an exponent with an interval needs at least three different values of {x}")
     found = stats.linregress(log_x, log_y)
     reach = float(stats.t.ppf(0.975, len(table) - 2)) * found.stderr
     return Estimate(float(found.slope), float(found.slope - reach), float(found.slope + reach))
@@ -176,7 +180,7 @@ def mean_ratios(table: pd.DataFrame, by: str | list[str], ratio: str) -> dict[An
         raise ValueError(f"ratios must be numbers from 0, got {list(table[ratio])}")
     groups = {key: rows[ratio].to_numpy(dtype=float) for key, rows in table.groupby(by) if len(rows) > 1}
     if not groups:
-        raise ValueError(f"a mean ratio needs two ratios in one group of {by}")
+        raise TooLittle(f"a mean ratio needs two ratios in one group of {by}")
     logs = {key: np.log(rows) for key, rows in groups.items() if (rows > 0).all() and np.isfinite(rows).all()}
     freedom = sum(len(rows) - 1 for rows in logs.values())
     spread = (sum(((rows - rows.mean()) ** 2).sum() for rows in logs.values()) / max(1, freedom)) ** 0.5
@@ -195,6 +199,6 @@ def mean(values: pd.Series) -> Estimate:
     """Mean and Student's interval of it; ValueError for fewer than two values or any that are not finite."""
     numbers = values.to_numpy(dtype=float)
     if len(numbers) < 2 or not np.isfinite(numbers).all():
-        raise ValueError(f"a mean needs at least two finite numbers, got {list(numbers)}")
+        raise TooLittle(f"a mean needs at least two finite numbers, got {list(numbers)}")
     reach = float(stats.t.ppf(0.975, len(numbers) - 1)) * numbers.std(ddof=1) / len(numbers) ** 0.5
     return Estimate(float(numbers.mean()), float(numbers.mean() - reach), float(numbers.mean() + reach))

@@ -137,8 +137,8 @@ def prepared(rows: pd.DataFrame) -> pd.DataFrame:
 # --- what the page shows ----------------------------------------------------------------------------------------------
 
 
-def findings(rows: pd.DataFrame) -> list[str]:
-    """The page's sentences, from the table frontier."""
+def findings(rows: pd.DataFrame, proved: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the tables frontier and usable."""
     rows = prepared(rows)
     costs = cheapest(rows, "kept")
     plain, block, noisy = (costs.loc[kind] for kind in ("plain", "block-convex", "block-convex, noisy copies"))
@@ -146,7 +146,6 @@ def findings(rows: pd.DataFrame) -> list[str]:
     stored = rows[rows.recall_alone == 1]
     white = rows[rows.kind == WHITENED].groupby("setting")[["per_fact", "kept"]].median()
     raw, whole = white.loc["t = 0.0"], white.loc["t = 1.0"]
-    hurts = whole.kept < raw.kept - 0.005
     shows = stored.solved_kept.min() < USABLE
     return [
         f"**Behind trained attention tight codes and full buckets {'' if plain.min() > exact else 'do not '}cost "
@@ -155,12 +154,14 @@ def findings(rows: pd.DataFrame) -> list[str]:
         f"**Block-convex networks {'move' if block.max() < plain.min() else 'do not move'} that frontier**: they take "
         f"{_span(block, '.1f')} parameters per fact, {_span(block / plain, '.0%')} of the encoder-decoder's for the "
         f"same draw; with noisy copies of the keys {_span(noisy / plain, '.0%')}.",
-        f"**Behind attention that is solved for the trade-off {'shows, too' if shows else 'does not show'}**: of "
-        f"{len(stored)} memories that store all their facts, down to the shortest codes, the worst keeps "
-        f"{percent(stored.solved_kept.min())}. Here the conflict is {'not ' if shows else ''}one with noise.",
-        f"**Whitening {'costs' if hurts else 'does not cost'} usability on these values**: unwhitened the memory keeps "
-        f"{raw.kept:.1%} at {raw.per_fact:.0f} parameters per fact, wholly whitened {whole.kept:.1%} at "
-        f"{whole.per_fact:.0f}.",
+        f"**Behind attention that is solved for the trade-off {'shows, too' if shows else 'does not show'}**, with "
+        f"this task's 16 junk tokens and a noise of at most {proved.solved_noise.max():.1g}°: of {len(stored)} "
+        f"memories that store all their facts, down to the shortest codes, the worst keeps "
+        f"{percent(stored.solved_kept.min())}. "
+        f"Here the conflict is {'not ' if shows else ''}one with noise.",
+        "**Whitening spiked values, behind our codes**, which read them as they are: the unwhitened memory keeps "
+        f"{raw.kept:.1%} at {raw.per_fact:.0f} parameters per fact, the wholly whitened one {whole.kept:.1%} at "
+        f"{whole.per_fact:.0f}. The paper's codes are whitened below.",
     ]
 
 
@@ -201,6 +202,30 @@ def ladder(rows: pd.DataFrame) -> pd.DataFrame:
     found = part.groupby("setting")[["per_fact", "lipschitz", "tolerance_5", "kept"]].median()
     found = found.assign(kept=100 * found.kept).round(1)
     return found.set_axis(["parameters per fact", "steepness", "angle taken [°]", "kept [%]"], axis=1).rename_axis(None)
+
+
+def whitened() -> pd.DataFrame | str:
+    """The paper's codes on clustered values, raw and whitened: medians of the draws."""
+    rows = store.stored("whitened", "laptop")
+    if rows is None:
+        return "not run yet: python -m factbook.whitened"
+    rows = rows.assign(per_fact=rows.n_params / rows.n, kept=100 * rows.kept, solved_kept=100 * rows.solved_kept)
+    columns = {"per_fact": "parameters per fact", "lipschitz": "steepness", "tolerance_5": "angle taken [°]"}
+    columns |= {"kept": "kept [%]", "solved_kept": "attention solved for [%]"}
+    by = rows.groupby(["geometry", "layout", "values"])[list(columns)]
+    return by.median().round(2).rename(columns=columns)
+
+
+def more_junk() -> pd.DataFrame | str:
+    """Attention solved for with more junk and with keys of airports: medians of the draws."""
+    rows = store.stored("solved_junk", "laptop")
+    if rows is None:
+        return "not run yet: python -m factbook.junk"
+    by = rows.assign(through=100 * rows.through, kept=100 * rows.kept).groupby(["keys", "junk", "memory"])
+    found = by[["through", "noise", "kept"]].median().unstack("memory")
+    shown = {"gets through [%]": found.through.tight, "noise at most [°]": found.noise.tight}
+    shown |= {f"{name} memory keeps [%]": found.kept[name] for name in ("tight", "roomy")}
+    return pd.DataFrame(shown).map("{:.4g}".format)
 
 
 def losses(rows: pd.DataFrame) -> Figure:

@@ -10,7 +10,7 @@ KINDS = {
     "drawn": "from a random generator; no fact is looked at",
     "averaged": "one sum over the facts",
     "closed form": "written down from the facts, nothing solved",
-    "linear solve": "linear systems or least squares, factorised",
+    "linear solve": "linear systems or least squares, factorised; for the D of short codes in turn with its targets",
     "certified convex": "the minimiser of a convex problem, with a certificate; by L-BFGS or an active set",
     "prox-linear": "steps on a problem that is not convex, each a certified convex one",
     "gradient training": "gradients of a loss that is not convex, followed until the facts are stored",

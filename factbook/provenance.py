@@ -2,13 +2,15 @@
 
 ``python -m factbook.provenance`` is part of `make lint`: every table that a page or a verdict reads must say, row by
 row, by which commit, on which device, by how many threads, in how many processor seconds and for which profile it was
-computed; and no row may come from code that was not committed. Tables that do not, and cannot be computed afresh now,
-stand in `ALLOWED` with the reason.
+computed; and no row may come from code that was not committed, that this repository does not have, or that is older
+than `SEPARATED`. Tables that do not, and cannot be computed afresh now, stand in `ALLOWED_FILE` with the reason.
 """
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ASKED = ("commit", "device", "threads", "cpu_s", "profile")
 CPU_ALIASES = ("cpu_s", "cpu_seconds", "batched_cpu_s")  # of studies that measure it themselves
 ALLOWED_FILE = ROOT / "results" / "allowed.csv"
-READS = re.compile(r"""(?:results_file|stored|tables)\(\s*["'](\w+)["']""")
+SEPARATED = "1cd6786"  # from here on each purpose draws from a random stream of its own (book/reproducibility.md)
+WORDS = re.compile(r"""["'](\w+)["']""")
+NO_STUDY = {"notebooks"}  # seconds of whole pages, measured by scripts
 READERS = ("notebooks/*.py", "factbook/*.py", "factbook/*/*.py", "book/_ext/*.py")
 
 
@@ -35,13 +39,17 @@ def caption(table: pd.DataFrame, name: str) -> str:
 
 
 def tables_read(root: Path = ROOT) -> list[str]:
-    """Names of the tables that pages, verdicts and figures read, as their sources name them."""
+    """Names of the tables that pages, verdicts and figures read: those in results/ that stand, quoted, in a source.
+
+    A name may reach the function that reads by way of another (`prose.findings`), so any quoted word counts.
+    """
     sources = [path.read_text() for pattern in READERS for path in sorted(root.glob(pattern))]
-    return sorted({name for source in sources for name in READS.findall(source)})
+    named = {word for source in sources for word in WORDS.findall(source)}
+    return sorted(named & {path.stem for path in (root / "results").glob("*/*.csv")} - NO_STUDY)
 
 
-def problems(table: pd.DataFrame) -> list[str]:
-    """What a table does not tell of its rows: missing columns, empty cells, commits with local changes."""
+def problems(table: pd.DataFrame, root: Path = ROOT) -> list[str]:
+    """What a table does not tell of its rows: missing columns, empty cells, commits that nobody can go back to."""
     found = []
     for column in ASKED:
         names = CPU_ALIASES if column == "cpu_s" else (column,)
@@ -51,9 +59,30 @@ def problems(table: pd.DataFrame) -> list[str]:
         elif empty := int((table[have[0]].isna() | (table[have[0]].astype(str) == "")).sum()):
             found.append(f"{empty} rows without {column}")
     commits = table.commit.astype(str)
-    if dirty := int((commits.str.endswith("+") | (commits == "unknown")).sum()):
-        found.append(f"{dirty} of {len(table)} rows from code that was not committed")
+    dirty = commits.str.endswith("+") | (commits == "unknown")
+    ages = commits[~dirty].map({commit: age(commit, root) for commit in set(commits[~dirty])})
+    for count, what in (
+        (dirty.sum(), "from code that was not committed"),
+        ((ages == "older").sum(), f"from before {SEPARATED}, when purposes shared random streams"),
+        ((ages == "missing").sum(), "of commits that this repository does not have"),
+    ):
+        if count:
+            found.append(f"{count} of {len(table)} rows {what}")
     return found
+
+
+@cache
+def age(commit: str, root: Path, since: str = SEPARATED) -> str:
+    """'newer' for a commit that descends from ``since``, 'older', 'missing', or 'unknown' without that history."""
+
+    def git(*words: str) -> int:
+        return subprocess.run(["git", "-C", str(root), *words], capture_output=True).returncode
+
+    if git("cat-file", "-e", f"{since}^{{commit}}"):  # no checkout with its history
+        return "unknown"
+    if git("cat-file", "-e", f"{commit}^{{commit}}"):
+        return "missing"
+    return "older" if git("merge-base", "--is-ancestor", since, commit) else "newer"
 
 
 def allowed(path: Path = ALLOWED_FILE) -> dict[str, str]:
@@ -70,7 +99,7 @@ def check(root: Path = ROOT) -> tuple[dict[str, list[str]], list[str]]:
     for name in tables_read(root):
         for profile in PROFILES:
             path = root / "results" / profile / f"{name}.csv"
-            if path.is_file() and (wrong := problems(read_table(path))):
+            if path.is_file() and (wrong := problems(read_table(path), root)):
                 found[f"{profile}/{name}"] = wrong
     return found, sorted(set(allowed(root / "results" / "allowed.csv")) - set(found))
 

@@ -5,6 +5,7 @@ Everything is read from the notebook itself, _toc.yml and results/: a new notebo
 
 from __future__ import annotations
 
+import ast
 import base64
 import csv
 import io
@@ -145,7 +146,8 @@ def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "re
         measured = {row["profile"]: row for row in rows_of(table) if row["notebook"] == name}
     words = []
     for profile in PROFILES:
-        tables = [results / profile / f"{table}.csv" for table in tables_named(notebook, "results_file", ", profile")]
+        names = tables_named(notebook, "results_file", ", profile") + tables_named(notebook, "_resumed", ", ")
+        tables = [results / profile / f"{table}.csv" for table in names]
         runs = [row for path in tables if path.is_file() for row in rows_of(path)]
         if row := measured.get(profile):
             words.append(f"{profile} {duration(float(row['seconds']))} ({row['device']})")
@@ -180,19 +182,28 @@ def tables_named(notebook: nbformat.NotebookNode, function: str, then: str = "")
     cells = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     imports = re.findall(r"^from factbook import ([\w, ]+)", cells, flags=re.M)
     studies = [ROOT / "factbook" / f"{name.split()[0]}.py" for line in imports for name in line.split(",")]
-    code = "\n".join([cells, *(path.read_text() for path in studies if path.is_file())])
+    code = "\n".join([cells, *(path.read_text() for path in studies if path.is_file()), *called(cells)])
     return list(dict.fromkeys(re.findall(rf'(?:{function})\(\s*"(\w+)"{then}', code)))
+
+
+def called(cells: str) -> list[str]:
+    """Source of the functions that cells call from the modules of a study that is a folder: `tables.edits(`."""
+    found = []
+    for folder, names in re.findall(r"^from factbook\.(\w+) import ([\w, ]+)", cells, flags=re.M):
+        for name, *_, known in (part.split() * 2 for part in names.split(",")):  # "x as y": the file x, known as y
+            path = ROOT / "factbook" / folder / f"{name}.py"
+            source = path.read_text() if path.is_file() else ""
+            for node in ast.parse(source).body:
+                if isinstance(node, ast.FunctionDef) and re.search(rf"\b{known}\.{node.name}\(", cells):
+                    found.append(ast.get_source_segment(source, node) or "")
+    return found
 
 
 def tables_of(notebook: nbformat.NotebookNode) -> list[Path]:
     """The committed tables that the page reads, by itself or for its findings, laptop profile first."""
     cells = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    said = [
-        name
-        for names in re.findall(r"prose\.\w+\([\w.]+((?:, \"\w+\")+)\)", cells)
-        for name in re.findall(r"\w+", names)
-    ]
-    names = list(dict.fromkeys(tables_named(notebook, "results_file|stored") + said))
+    said = re.findall(r'"(\w+)"', " ".join(re.findall(r"prose\.\w+\([\w.]+(, [^)]*)\)", cells)))
+    names = dict.fromkeys(tables_named(notebook, "results_file|stored|_resumed") + said)
     paths = [ROOT / "results" / profile / f"{name}.csv" for profile in ("laptop", "paper") for name in names]
     return [path for path in paths if path.is_file()]
 

@@ -9,7 +9,7 @@ table or not at all.
 """
 
 # In this order their rows fill CLAIMS and the page.
-from factbook.claims import challenge, paper, embeddings, transformer, memories, ours  # noqa: F401, I001
+from factbook.claims import challenge, paper, embeddings, transformer, editing, memories, ours  # noqa: F401, I001
 from factbook.claims.judging import CLAIMS, SOURCES, VERDICTS, Claim, Finding, Judged, NoTable, about, evaluate
 
 __all__ = ["CLAIMS", "SOURCES", "VERDICTS", "Claim", "Finding", "Judged", "NoTable", "about", "evaluate"]

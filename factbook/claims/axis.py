@@ -29,14 +29,42 @@ def exponents(table: pd.DataFrame, method: str, over: str | None, tied: bool = T
     for name in filter(None, (method, over)):
         if name not in set(table.method):
             raise NoTable(f"no runs of {name} on the papers' axis yet")
-    found = scaling.exponents(table, method, over, tied=tied, least_sizes=rules.LEAST_SIZES)
+    found = scaling.exponents(uncapped(table), method, over, tied=tied, least_sizes=rules.LEAST_SIZES)
     if found.empty:
         raise NoTable(f"{method} has fewer than {rules.LEAST_SIZES} sizes d at every α")
     return found
 
 
-def verdict_of(found: pd.DataFrame, rule: Rule) -> str:
-    return rules.everywhere(rule(row) for row in found.itertuples())
+def uncapped(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the sizes at which a code of an encoder-decoder is longer than `rules.MOST_OF_D` of d in any draw.
+
+    The length is the width over ⌈n/d⌉, which overstates it where buckets are not full.
+    """
+    coded = table.method.map(lambda name: scaling.METHODS_HERE[name][0] == "encoder-decoder")
+    capped = coded & np.isfinite(table.n_params)
+    capped &= table.width > rules.MOST_OF_D * table.d * np.ceil(table.n_facts / table.d)
+    size = pd.MultiIndex.from_frame(table[["method", "alpha", "d"]])
+    return table[~size.isin(size[capped.to_numpy()])]
+
+
+def at_the_least(table: pd.DataFrame) -> pd.DataFrame:
+    """A run that stores nothing costs more than the widest network that was tried: its parameters in the place of ∞."""
+    lost = ~np.isfinite(table.n_params) & (table.width > 0)
+    return table.assign(n_params=table.n_params.where(~lost, 3.0 * table.d * table.width))
+
+
+def verdict_of(table: pd.DataFrame, method: str, over: str | None, rule: Rule, tied: bool = True) -> str:
+    """The rule at every α; where runs that store nothing are left out, it must say the same with them at the least."""
+    found = exponents(table, method, over, tied)
+    if not found.left_out.any():
+        return rules.everywhere(rule(row) for row in found.itertuples())
+    least = exponents(at_the_least(table), method, over, tied).set_index("alpha")
+    words = []
+    for row in found.itertuples():
+        bound = next(least.loc[[row.alpha]].itertuples())
+        agreed = not row.left_out or (bound.left_out == 0 and rule(bound) == rule(row))
+        words.append(rule(row) if agreed else "undecided")
+    return rules.everywhere(words)
 
 
 def at_fixed_d(tables: Tables, method: str, over: str | None) -> fit.Estimate:
@@ -63,22 +91,33 @@ def exponent_claim(
     table = tables("scaling")
 
     def judge(rows: pd.DataFrame, pair: tuple[str, str | None] = (method, over), tied: bool = True) -> str:
-        return verdict_of(exponents(rows, *pair, tied), rule)
+        return verdict_of(rows, *pair, rule, tied)
 
     found = exponents(table, method, over)
     if len(found) < rules.LEAST_SHARES:
         raise NoTable(f"exponents at {len(found)} α only: fewer than {rules.LEAST_SHARES} have enough d yet")
-    verdict = verdict_of(found, rule)
-    number = "exponent " + listed(f"{signed(row.exponent)} at α = {share(row.alpha)}" for row in found.itertuples())
+    verdict = judge(table)
+    number = f"over {over}: " if over else ""
+    number += "exponent " + listed(f"{signed(row.exponent)} at α = {share(row.alpha)}" for row in found.itertuples())
     if lost := int(found.left_out.sum()):
         number += f"; {lost} runs that store nothing left out"
     pairs = scaling.paired(table, method, over)
     variants: dict[str, tuple] = {name: (rows,) for name, rows in without_draws(table).items()}
-    variants |= {"from d = 64 on": (table[table.d >= 64],), "untied": (table, (method, over), False)}
+    variants |= {"from d = 64 on": (table[table.d >= 64],)}
     variants |= {name: (table, pair) for name, pair in (others or {}).items()}
-    changes = sensitivity(verdict, judge, variants)
+    changes = sensitivity(verdict, judge, variants) + untied(table, judge)
     ends = listed(f"{signed(row.low)} to {signed(row.high)}" for row in found.itertuples())
     return Finding(number, f"95%: {ends}", verdict, reach(pairs), changes + _fixed(tables, method, over, rule, verdict))
+
+
+def untied(table: pd.DataFrame, judge: Callable[..., str]) -> str:
+    """Untied embeddings, measured at one α, and tied ones there: "; at α = 1/4 alone differs tied, same untied"."""
+    part = table[table.alpha == scaling.UNTIED]
+    try:
+        apart, together = (judge(part, tied=tied) for tied in (False, True))
+    except (NoTable, ValueError):
+        return "; no test untied"
+    return f"; at α = {share(scaling.UNTIED)} alone {together} tied, {'same' if apart == together else apart} untied"
 
 
 def _fixed(tables: Tables, method: str, over: str | None, rule: Rule, verdict: str) -> str:
@@ -103,6 +142,12 @@ def ratios(table: pd.DataFrame, over: str, under: str, tied: bool = True) -> pd.
     return pd.DataFrame([{"alpha": alpha, "d": d} | mean._asdict() for (alpha, d), mean in found.items()])
 
 
+def sizes(rows: pd.DataFrame, most: int = 6) -> str:
+    """Sizes in words, the first few: "α = 1/4, d = 32; α = 1, d = 64"."""
+    named = [f"α = {share(row.alpha)}, d = {row.d:.0f}" for row in rows.itertuples()]
+    return "; ".join(named[:most]) + (" …" if len(named) > most else "")
+
+
 def ratio_claim(tables: Tables, over: str, under: str, rule: Rule, *, others: dict[str, tuple[str, str]] | None = None):
     """A claim about how many times the parameters ``over`` needs, by ``rule`` at each size."""
     table = tables("scaling")
@@ -112,17 +157,21 @@ def ratio_claim(tables: Tables, over: str, under: str, rule: Rule, *, others: di
 
     found = ratios(table, over, under)
     verdict = judge(table)
-    words = pd.Series([rule(row) for row in found.itertuples()])
-    counts = listed(f"{count} {word}" for word, count in words.value_counts().items())
-    finite = found.value[np.isfinite(found.value)]
-    number = f"{about(found.value.min())} to {about(found.value.max())} times over {len(found)} sizes ({counts})"
-    if len(finite) < len(found):
-        number += f"; {len(found) - len(finite)} sizes without a cost for {over}"
+    words = pd.Series([rule(row) for row in found.itertuples()], index=found.index)
+    counted = words.value_counts()
+    each = [f"{count} {word}" for word, count in counted.items()]
+    each[1:] = [f"{text} at {sizes(found[words == word])}" for text, word in zip(each[1:], counted.index[1:])]
+    number = f"{about(found.value.min())} to {about(found.value.max())} times over {len(found)} sizes"
+    number += f" ({listed(each)})"
+    for name, lost in ((over, np.isinf(found.value)), (under, found.value == 0)):
+        number += f"; {lost.sum()} sizes without a cost for {name}" if lost.any() else ""
     last = found.sort_values(["d", "alpha"]).iloc[-1]
     ends = f"at α = {share(last.alpha)}, d = {last.d:.0f}: {about(last.value)}, 95% "
     ends += f"{about(last.low)} to {about(last.high)}"
-    variants: dict[str, tuple] = {"from d = 64 on": (table[table.d >= 64],), "untied": (table, (over, under), False)}
+    draws = without_draws(table) if table.seed.nunique() > rules.LEAST_DRAWS else {}
+    variants: dict[str, tuple] = {name: (rows,) for name, rows in draws.items()}
+    variants |= {"from d = 64 on": (table[table.d >= 64],)}
     variants |= {f"at α = {share(alpha)}": (table[table.alpha == alpha],) for alpha in sorted(table.alpha.unique())}
     variants |= {name: (table, pair) for name, pair in (others or {}).items()}
     scale = reach(scaling.paired(table, over, under))
-    return Finding(number, ends, verdict, scale, sensitivity(verdict, judge, variants))
+    return Finding(number, ends, verdict, scale, sensitivity(verdict, judge, variants) + untied(table, judge))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from factbook.claims import rules
+from factbook.fit import TooLittle
 from factbook.provenance import caption
 from factbook.store import read_table
 
@@ -70,7 +71,10 @@ def claim(source: str, says: str, *, rule: str, page: str, protocol: str = "", n
 
 
 def evaluate(row: Claim, results: Path = ROOT / "results") -> Judged:
-    """The finding of a row: from the paper profile where its tables allow a test, from the laptop profile otherwise."""
+    """The finding of a row: from the paper profile where its tables allow a test, from the laptop profile otherwise.
+
+    A table that holds too little for an interval (`NoTable`, `TooLittle` of a fit) is no test, and says why.
+    """
     reason = ""
     for profile in ("paper", "laptop"):
         read: dict[str, str] = {}
@@ -85,7 +89,7 @@ def evaluate(row: Claim, results: Path = ROOT / "results") -> Judged:
 
         try:
             return Judged(row.find(tables), profile, tuple(read.values()))
-        except NoTable as none:
+        except (NoTable, TooLittle) as none:
             reason = str(none) or reason
     needs = f"; a test: {row.needs}" if row.needs else ""
     return Judged(Finding(f"{reason}{needs}", "", "not testable here"), "")

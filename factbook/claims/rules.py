@@ -1,8 +1,9 @@
 """The rules of every verdict, in one place; a change after `DATE` is named on the page of the rules (book/rules.md).
 
 An estimate comes with its two-sided 95% interval. What a claim says decides the shape of its test, and no claim has a
-test of its own: `equal` and `within` for "as", "about" and "between", `at_most` and `at_least` for bounds and orders,
-`almost_all` for "every", `exists` for "there is". Each returns one of the first three of `VERDICTS`.
+test of its own: `equal_exponent` and `equal_ratio` for "as", "about" and "between", `at_most` and `at_least` for bounds
+and orders, `almost_all` for "every", `exists` and `for_some` for "there is" and "for some". Each returns one of the
+first three of `VERDICTS`.
 """
 
 import math
@@ -51,21 +52,45 @@ def equal_exponent(estimate: Interval, claimed: float = 0.0) -> str:
 def equal_ratio(estimate: Interval, low: float, high: float | None = None) -> str:
     """For "about" and "3 to 10 times": the number or range claimed, widened by `RATIO_BAND` on both sides.
 
-    Undecided for an infinite ratio: what stores nothing at the widths tried has an unknown cost, not an unlimited one.
+    Undecided for an infinite ratio, and for one of 0: what stores nothing at the widths tried has an unknown cost, not
+    an unlimited one, on whichever side it stands.
     """
-    if math.isinf(estimate.low):
+    if math.isinf(estimate.low) or estimate.high == 0:
         return "undecided"
     return within(estimate, low / RATIO_BAND, (low if high is None else high) * RATIO_BAND)
 
 
 def at_most(estimate: Interval, bound: float) -> str:
-    """For "at most", "below" and "better": one-sided, without a band."""
+    """For "at most" and "within": one-sided, without a band."""
     return within(estimate, -float("inf"), bound)
 
 
 def at_least(estimate: Interval, bound: float) -> str:
-    """For "at least", "above" and "more": one-sided, without a band."""
+    """For "at least": one-sided, without a band."""
     return within(estimate, bound, float("inf"))
+
+
+def below(estimate: Interval, bound: float) -> str:
+    """For "falls", "lower" and "better": as `at_most`, but what lies on the bound alone has not fallen."""
+    return "differs" if estimate.low == estimate.high == bound else at_most(estimate, bound)
+
+
+def above(estimate: Interval, bound: float) -> str:
+    """For "rises", "higher" and "more": as `at_least`, but what lies on the bound alone has not risen."""
+    return "differs" if estimate.low == estimate.high == bound else at_least(estimate, bound)
+
+
+def at_least_about(estimate: Interval, bound: float) -> str:
+    """For "below about" and "above about": one-sided, the band of ratios granted."""
+    return at_least(estimate, bound / RATIO_BAND)
+
+
+def bracketed(estimates: Iterable[Interval], low: float, high: float) -> str:
+    """For a published setting between two of ours: equality at both ends; differs where both lie on the same side."""
+    found = list(estimates)
+    verdict = everywhere(equal_ratio(estimate, low, high) for estimate in found)
+    below = {estimate.high < low / RATIO_BAND for estimate in found}
+    return "undecided" if verdict == "differs" and len(below) > 1 else verdict
 
 
 def grows_no_faster(estimate: Interval, claimed: float = 0.0) -> str:
@@ -94,6 +119,11 @@ def almost_all(failed: int, runs: int) -> str:
 def exists(succeeded: int) -> str:
     """For "there is" and "can": one success shows it; its absence among our runs refutes nothing."""
     return "reproduced" if succeeded else "undecided"
+
+
+def for_some(verdict: str) -> str:
+    """For "for some embeddings", tested on one kind of them: what fails there may hold for others."""
+    return verdict if verdict == "reproduced" else "undecided"
 
 
 def everywhere(verdicts: Iterable[str]) -> str:

@@ -318,5 +318,7 @@ def test_tables_are_found_in_the_modules_that_a_page_imports():
     assert pages.tables_named(notebook, "results_file")[:2] == ["capacity", "ntk_gates"]
     code.source = "from factbook import figures"
     assert pages.tables_named(notebook, "results_file") == []
-    notebook.cells[0].source = 'prose.findings(words.editing, "editing_crowded", "editing")'
-    assert [path.stem for path in pages.tables_of(notebook)] == ["editing_crowded", "editing"]  # of the findings
+    code.source = "from factbook.editing import tables as those, words\ntable = those.edits(profile)\n"
+    code.source += 'prose.findings(words.time, "editing_time", "editing_sequential")'
+    read = [path.stem for path in pages.tables_of(notebook)]
+    assert read == ["editing", "editing_time", "editing_sequential"]

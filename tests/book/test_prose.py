@@ -38,7 +38,7 @@ WRITERS = {
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
     "capacity": (ladder.findings, ["capacity"]),
     "block_facts": (block_facts.findings, ["block_facts"]),
-    "frontier": (frontier.findings, ["frontier"]),
+    "frontier": (frontier.findings, ["frontier", "usable"]),
     "code_dimension": (code_dimension.findings, ["code_dimension"]),
     "editing": (words.editing, ["editing_crowded", "editing"]),
     "editing_time": (words.time, ["editing_time", "editing_sequential"]),

@@ -1,5 +1,7 @@
 """What a table must tell of its rows, on tables written here; and the project's own against its list of exceptions."""
 
+import subprocess
+
 import pandas as pd
 import pytest
 
@@ -47,9 +49,34 @@ def test_an_exception_that_nothing_needs_is_told(tmp_path):
     assert found and not needless
 
 
+def test_rows_older_than_the_streams_and_rows_of_nowhere_are_told(tmp_path, monkeypatch):
+    def git(*words):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+        run = subprocess.run(["git", "-C", str(tmp_path), *who, *words], capture_output=True, text=True, check=True)
+        return run.stdout.strip()
+
+    git("init", "-q")
+    old, since, new = (
+        git("commit", "-q", "--allow-empty", "-m", word) or git("rev-parse", "--short", "HEAD") for word in "abc"
+    )
+    monkeypatch.setattr(provenance.age.__wrapped__, "__defaults__", (since,))
+    table = pd.DataFrame(WHOLE | {"n": range(4), "commit": [old, since, new, "fedcba9"]})
+    assert provenance.problems(table, tmp_path) == [
+        f"1 of 4 rows from before {provenance.SEPARATED}, when purposes shared random streams",
+        "1 of 4 rows of commits that this repository does not have",
+    ]
+
+
+def test_a_table_is_read_however_its_name_gets_there(tmp_path):
+    checkout(tmp_path, {name: cells for name, cells in WHOLE.items() if name != "threads"})
+    (tmp_path / "notebooks" / "page.py").write_text('prose.findings(study.findings, "mine")\n')
+    assert provenance.tables_read(tmp_path) == ["mine"]
+
+
 def test_tables_are_found_where_pages_and_verdicts_name_them():
     names = provenance.tables_read()
-    assert {"capacity", "scaling", "shapes", "frontier", "training_grid_width"} <= set(names)
+    assert {"capacity", "scaling", "shapes", "frontier", "training_grid_width", "editing", "editing_time"} <= set(names)
+    assert "notebooks" not in names
 
 
 def test_captions_name_the_commits_in_the_order_of_the_rows():

@@ -37,6 +37,8 @@ def test_a_wide_interval_around_the_claim_reproduces_nothing():
         (1, 2.3, "differs"),
         (2, 4, "undecided"),
         (np.inf, np.inf, "undecided"),
+        (0.0, 0.0, "undecided"),
+        (0.0, 1.0, "differs"),
     ],
 )
 def test_a_range_is_widened_by_the_band(low, high, word):
@@ -48,6 +50,36 @@ def test_bounds_are_one_sided_and_have_no_band():
         assert rules.at_most(E(1.0, low, high), 3.0) == word
         assert rules.at_least(E(1.0, -high, -low), -3.0) == word
     assert rules.at_most(E(-9.0, -10.0, -8.0), 3.0) == "reproduced"  # far beyond is not a difference
+
+
+def test_what_lies_on_the_bound_has_neither_risen_nor_fallen():
+    for estimate, fallen, risen in (
+        (E(1.0, 1.0, 1.0), "differs", "differs"),
+        (E(0.9, 0.8, 1.0), "reproduced", "undecided"),
+        (E(1.1, 1.05, 1.2), "differs", "reproduced"),
+    ):
+        assert (rules.below(estimate, 1.0), rules.above(estimate, 1.0)) == (fallen, risen)
+
+
+def test_a_bound_with_an_about_is_granted_the_band():
+    for low, high, word in ((0.81, 2.0, "reproduced"), (0.5, 0.79, "differs"), (0.7, 0.9, "undecided")):
+        assert rules.at_least_about(E(1.0, low, high), 1.0) == word
+
+
+def test_a_setting_between_two_of_ours_is_refuted_from_one_side_alone():
+    near, low, high = E(2.0, 1.9, 2.1), E(1.0, 0.9, 1.1), E(5.0, 4.9, 5.1)
+    for estimates, word in (
+        ((near, near), "reproduced"),
+        ((low, low), "differs"),
+        ((high, high), "differs"),
+        ((low, high), "undecided"),
+        ((near, high), "undecided"),
+    ):
+        assert rules.bracketed(estimates, 2.0, 2.0) == word
+
+
+def test_some_are_not_refuted_by_others():
+    assert [rules.for_some(word) for word in rules.VERDICTS[:3]] == ["reproduced", "undecided", "undecided"]
 
 
 def test_a_law_that_bounds_is_granted_the_band():
