@@ -24,6 +24,7 @@ TRAINING: dict[str, dict[str, Any]] = {
     "paper": {"steps": 8000, "batch": 1280, "lr": 3e-3},
 }
 METHODS = ["encoder-decoder", "max-margin", "block-convex", "data-dependent", "trained"]
+CODES = {"encoder-decoder": "separators", "paper-codes": "projected"}
 USABLE = 0.99  # of the sequences that get through attention
 SLOW = 256  # facts beyond which max-margin and training are left out
 DEARER = ("data-dependent", "trained")  # of these, the larger dimension only
@@ -58,18 +59,22 @@ def _largest(method: str, profile: str) -> int:
     return (30 if profile == "smoke" else 200) * (3 if method == "data-dependent" else 1)
 
 
-def smallest_encoder_decoder(facts: fc.FactSet, arrived: us.Arrivals, seed: int, largest: int) -> float:
+def smallest_encoder_decoder(facts: fc.FactSet, codes: str, arrived: us.Arrivals, seed: int, largest: int) -> float:
     """Fewest parameters of a usable one, over layouts and, for each, code lengths from short to long."""
-    alone = fc.construct(facts, seed=seed)  # as it is stored alone: buckets, the shortest codes
+    alone = fc.construct(facts, codes=codes, seed=seed)  # as it is stored alone: buckets, the shortest codes
+    shortest = 3
+    if codes == "projected":  # shorter than what decodes alone is no use, and there are many lengths to d
+        full = fc.construct(facts, codes=codes, fill=1.0, strict=False, seed=seed)
+        shortest = full.width // units_per_coordinate(facts)
     least = alone.n_params if us.kept(alone, facts, arrived) >= USABLE else float("inf")
     layouts: list[dict[str, Any]] = [{"fill": 1.0}]  # full buckets, then bilinear gates with more and more room
     layouts += [{"encoder": "random-gates", "gate": "identity", "fill": fill} for fill in (1.0, 0.7, 0.5, 0.35)]
     for layout in layouts:
-        for m in range(3, facts.d + 1):
+        for m in range(shortest, facts.d + 1):
             width = m * units_per_coordinate(facts, **layout)
             if 3 * facts.d * width >= min(least, largest * len(facts)):
                 break
-            mlp = fc.construct(facts, code_dim=m, strict=False, seed=seed, **layout)
+            mlp = fc.construct(facts, codes=codes, code_dim=m, strict=False, seed=seed, **layout)
             if us.kept(mlp, facts, arrived) >= USABLE:
                 least = min(least, mlp.n_params)  # the builder may have made more room than asked for
                 break
@@ -102,7 +107,7 @@ def alone(facts: fc.FactSet, method: str, seed: int) -> int:
     """Fewest parameters that store the facts, as a search by bisection finds them."""
     begin = {"max-margin": 11, "block-convex": 5}.get(method)
     start = max(1, begin * len(facts) // (3 * facts.d)) if begin else None
-    name, options, _ = BUILT.get(method, (method, {}, 0))
+    name, options, _ = BUILT.get(method, ("encoder-decoder", {"codes": CODES.get(method)}, 0))
     options = {} if method == "max-margin" else options  # its ridge of 1 is for noise
     return fc.smallest_width(facts, name, seed=seed, tries=1, start=start, **options).n_params
 
@@ -115,8 +120,8 @@ def cost(method: str, n_facts: int, d: int, seed: int, *, profile: str, device: 
     for kind, end in (("trained", ""), ("solved", "_solved")):
         arrived = _handed(kind, n_facts, d, seed, profile, device)
         row[f"through{end}"] = float(arrived.through.double().mean())
-        if method == "encoder-decoder":
-            row[f"n_params{end}"] = smallest_encoder_decoder(facts, arrived, seed, largest)
+        if method in CODES:
+            row[f"n_params{end}"] = smallest_encoder_decoder(facts, CODES[method], arrived, seed, largest)
         else:
             row[f"n_params{end}"] = smallest_built(facts, method, arrived, least, seed, largest, device)
     return row | {"n_params_alone": least}
@@ -125,7 +130,7 @@ def cost(method: str, n_facts: int, d: int, seed: int, *, profile: str, device: 
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     """All searches, three draws of facts each."""
     sizes = SIZES[profile]
-    methods = ["encoder-decoder", "data-dependent"] if profile == "smoke" else METHODS
+    methods = ["encoder-decoder", "data-dependent"] if profile == "smoke" else [*METHODS, "paper-codes"]
     widest = max(d for _, d in sizes)
     jobs = [
         {"method": method, "n_facts": n, "d": d, "seed": s}
