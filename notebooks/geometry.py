@@ -126,8 +126,8 @@ plt.show()
 geometry_cost.comparison(geometry_cost.powers(stored[stored.family != "spiked"]))
 
 # %% [markdown]
-# The construction's fit weakens. $\rho$ stays first by $R^2$ for both methods; for the encoder-decoder the effective rank comes close, and by rank
-# correlation it is level (more directions, longer codes).
+# The construction's fit weakens, and the effective rank (more directions, longer codes) tells its cost about as well as $\rho$ does. For training
+# $\rho$ stays first by $R^2$.
 #
 # ## If the decoder is chosen, not drawn
 #
