@@ -100,7 +100,7 @@ frontier.shares(table)
 # **Block-convex networks need the smallest share behind trained attention**, and noisy copies of the keys make it no larger.
 # A larger ridge hardly moves max-margin there.
 #
-# **Behind attention that is solved for a memory keeps what it stores alone**, and sharpening trained attention does the same for all that
+# **Behind attention that is solved for a memory keeps what it stores alone**, and sharpening trained attention does nearly the same for what
 # gets through: with junk of 16 tokens next to no noise is left, so there is nothing to draw. Does that hold with more junk, and for embeddings that nobody
 # chose? The same facts with 64 and 256 junk tokens, and with keys of airports; a tight memory (full buckets, shortest codes) and a roomy one
 # (bilinear gates, half full), medians of the draws; the noise is the largest that any sequence can leave, 180° where the proof says nothing:

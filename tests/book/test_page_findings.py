@@ -97,7 +97,7 @@ def test_frontier_says_what_its_table_holds():
     assert block.max() < 1
     assert ratio.loc["max-margin, ridge 1"].to_numpy() == pytest.approx(ratio.loc["max-margin"].to_numpy(), rel=0.1)
     stored = rows[rows.recall_alone == 1]
-    assert (stored[["sharp_kept", "solved_kept"]] > 0.999).all().all()
+    assert stored.solved_kept.min() > 0.999 and stored.sharp_kept.min() > 0.99  # "nearly the same"
     gated = rows[rows.kind == "bilinear gates"]
     assert gated[["per_fact", "tolerance_5"]].corr("spearman").iloc[0, 1] > 0.9
     others = stored[~stored.kind.isin(["step buckets", "ReLU buckets"])]
