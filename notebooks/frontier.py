@@ -82,7 +82,7 @@ table = frontier.table(profile, seed, device)
 figure = frontier.losses(table)
 
 # %% [markdown]
-# **The same angle buys the same safety, whatever the memory; block-convex networks have it for the fewest parameters.** Medians of
+# **The angle taken, more than the kind of memory, tells what is kept; block-convex networks have it for the fewest parameters.** Medians of
 # three draws of facts, bars from the smallest to the largest; losses below 0.2% and angles below 0.1° are drawn there. Within each kind of
 # random gates, what saves parameters shrinks the angle. Step buckets lose keys near their cuts, which the angle of most keys does not see.
 #

@@ -101,7 +101,7 @@ def test_frontier_says_what_its_table_holds():
     gated = rows[rows.kind == "bilinear gates"]
     assert gated[["per_fact", "tolerance_5"]].corr("spearman").iloc[0, 1] > 0.9
     others = stored[~stored.kind.isin(["step buckets", "ReLU buckets"])]
-    assert others[["tolerance_5", "kept"]].corr("spearman").iloc[0, 1] > 0.9  # "whatever the memory"
+    assert others[["tolerance_5", "kept"]].corr("spearman").iloc[0, 1] > 0.8  # "more than the kind of memory"
     white = frontier.ladder(rows)
     assert white["kept [%]"].iloc[-1] >= white["kept [%]"].iloc[0]
     assert white["steepness"].iloc[-1] < 1.15 * white["steepness"].iloc[0]
