@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Edit a fact yourself
 #
-# **What the paper claims** {cite:p}`dugan2025constructing`: a fact in a language model can be edited by replacing one MLP.
+# **What the paper claims** {cite:p}`dugan2025constructing`: a fact in a language model can be edited by replacing one MLP: a {term}`swap`.
 #
 # **What this page does**: you change a city in a table, run the cells, and read the sentences that the model now completes. Then
 # you undo it.
@@ -139,8 +139,29 @@ except ValueError as error:
 # ## Airports and cities to choose from
 
 # %% tags=["hide-input"]
-print("airports:", ", ".join(sorted(airports)[:60]), "…")
-print("cities:", ", ".join(cities[:80]), "…")
+for names, across in ((sorted(airports)[:60], 2), (cities[:80], 4)):
+    for row in range(0, len(names), across):
+        print(*(f"{name:{80 // across}}" for name in names[row : row + across]))
+    print("…")
 
 # %% [markdown]
+# ## What to remember
+#
+# - An edit here is a new MLP, solved for from the whole table of facts; nothing else of the model changes.
+# - What lies in another MLP does not move, and the old MLP undoes the edit exactly.
+#
+# ## Exercises
+#
+# **1.** Give two airports each other's cities. Does either of them need more than one line of the table?
+#
+# :::{dropdown} Solution
+# No: a line each. Both are edited at once, in the same solve.
+# :::
+#
+# **2.** Change one fact, then fifty. What happens to the seconds, and why?
+#
+# :::{dropdown} Solution
+# They hardly change: the MLP is solved for from all facts, edited or not.
+# :::
+#
 # **What next?** [Editing facts](editing.ipynb): the swap against editors of weights.

@@ -126,3 +126,20 @@ else:
 #   to about what training takes.
 # - What is gained is a short chain of problems, each with one answer and a bound on how far it is from it, not speed: [joint descent
 #   from the same start](build_cost.ipynb) follows the same slopes without stopping to solve, and reaches the last units too.
+#
+# ## Exercises
+#
+# **1.** Why does the step have a price on its length, $\kappa$?
+#
+# :::{dropdown} Solution
+# The outputs are linear only near the weights where they were linearised: a long step would lower $\Phi$ and raise the true loss. The price
+# also makes $\Phi$ strongly convex, so that it has one minimum, and the length of its gradient tells how far that is.
+# :::
+#
+# **2.** In the code above, allow one solve (`solves=1`) at the same width. What does `construct` say, and which width does it need then?
+#
+# :::{dropdown} Solution
+# It may refuse and say how many facts are lost: by the table one solve needs more parameters. Raise `width` until it stores them all.
+# :::
+#
+# **What next?** [What it costs to build](build_cost.ipynb), in seconds and memory.
