@@ -139,10 +139,11 @@ except ValueError as error:
 # ## Airports and cities to choose from
 
 # %% tags=["hide-input"]
-for names, across in ((sorted(airports)[:60], 2), (cities[:80], 4)):
-    for row in range(0, len(names), across):
-        print(*(f"{name:{80 // across}}" for name in names[row : row + across]))
-    print("…")
+for names, across in ((sorted(airports), 2), (cities, 4)):
+    some = [name for name in names if len(name) < 80 // across][:64]
+    for row in range(0, len(some), across):
+        print("".join(f"{name:{80 // across}}" for name in some[row : row + across]).rstrip())
+    print(f"… {len(names)} in all, in the list `{'airports' if across == 2 else 'cities'}`")
 
 # %% [markdown]
 # ## What to remember
