@@ -53,7 +53,7 @@ from IPython.display import display
 from factbook import figures, prose, usable, usable_published, usable_shown
 
 figures.use_style()
-prose.findings(usable_shown.findings, "usable", "usable_steps")
+prose.findings(usable_shown.findings, "usable", "usable_ablation")
 
 # %% [markdown]
 # ## The task and the model
@@ -156,12 +156,12 @@ display(usable_shown.ways(usable.fairness(profile, seed, device)), usable_publis
 # Attention as it learns, under the paper's two schedules: first attention alone, then the MLP inserted (*attention-first*), or through the
 # inserted MLP from the start (*insert-first*). One memory is trained in place: its own weights learn together with attention.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Recall against training steps for two constructed memories under two schedules and one trained in place, as inserted on the left and after a swap on the right: attention-first lies highest in both panels; the memory trained in place loses most by the swap."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Recall against training steps for two constructed memories under two schedules and one trained in place, as inserted on the left and after a swap on the right: attention-first lies highest in both panels; the panels hardly differ."}}
 figure = usable_shown.learning(usable.curves(profile, seed, device), profile)
 
 # %% [markdown]
-# **Attention trained first does better than through the inserted MLP, and the memory trained in place loses most by a swap.** Medians of
-# three draws, bars from the smallest to the largest.
+# **Attention trained first does better than through the inserted MLP; a swap costs hardly anything.** Medians of three draws, bars
+# from the smallest to the largest. The memory that learns in place began as a network trained alone, and stays near it.
 #
 # ## Which parts of the recipe matter?
 #
@@ -172,8 +172,8 @@ figure = usable_shown.learning(usable.curves(profile, seed, device), profile)
 usable_shown.parts(usable.ablation(profile, seed, device))
 
 # %% [markdown]
-# **With attention trained first, putting any piece back costs recall.** Untied embeddings, trained through the MLP, recall everything and
-# nothing after a swap: the network has memorised. Learned value and output projections do so in part.
+# **With attention trained first, putting any piece back costs recall.** Untied embeddings, trained through the MLP, recall nearly everything
+# and next to nothing after a swap: the network has memorised. Learned value and output projections do so in part.
 #
 # *How this was run*: [`factbook/usable.py`](https://github.com/factcore/factcore/blob/main/factbook/usable.py); figures: `usable_shown.py`.
 #

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factbook import block_facts, code_dimension, figures, frontier, noise_floor, precision, store, usable, usable_shown
+from factbook import block_facts, code_dimension, figures, frontier, noise_floor, precision, store, usable_shown
 
 DEPENDENT = "Hebbian, data-dependent"
 
@@ -30,10 +30,10 @@ def test_usable_says_what_its_tables_hold():
         "the recipe",
     )
     memorised = parts.loc["untied embeddings and head", "insert-first"]
-    assert memorised["recall"] == 100 and memorised["swapped"] < 5
+    assert memorised["recall"] > 90 and memorised["swapped"] < 5
     curves = laptop("usable_steps").groupby(["memory", "schedule"])[["recall_1000", "adaptive_1000"]].median()
     lost = (curves.recall_1000 - curves.adaptive_1000).droplevel("schedule")
-    assert lost.idxmax() == usable.IN_PLACE and lost[usable.IN_PLACE] > 0.05
+    assert lost.max() < 0.01  # "hardly anything"
     first = curves.xs("attention-first", level="schedule")
     assert (first > curves.xs("insert-first", level="schedule").loc[first.index]).all().all()
 

@@ -50,7 +50,7 @@ WRITERS = {
     "precision": (precision.findings, ["precision"]),
     "scaling": (scaling_shown.findings, ["scaling"]),
     "solver": (solver_time.findings, ["solver", "decodability_benchmark"]),
-    "usable": (usable_shown.findings, ["usable", "usable_steps"]),
+    "usable": (usable_shown.findings, ["usable", "usable_ablation"]),
     "solves": (solves.findings, ["solves"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
