@@ -59,7 +59,7 @@ print(f"the model knows {len(airports)} airports and {len(cities)} cities, for i
 # ## The table: change what you like
 #
 # On the left an airport, on the right the city that it should serve from now on. Any airport and any city that the model knows
-# will do; the lists are printed at the end of the page.
+# will do; some are listed at the end of the page.
 
 # %%
 new_facts = {"El Nido Airport": "Las Vegas", "Stockholm-Bromma Airport": "Barcelona"}
