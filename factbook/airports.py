@@ -126,8 +126,8 @@ def proved(table: pd.DataFrame) -> pd.DataFrame:
         "right": by.recall.min().map(percent),
         "after a swap": by.adaptive_recall.min().map(percent),
         "proved": by.certified.min().map(percent),
-        "angle left [°]": by.noise_largest.max().map("{:.0e}".format),
-        "angle taken [°]": by.tolerance_smallest.min().map("{:.0e}".format),
+        "angle left [°]": by.noise_largest.max().map("{:.1e}".format),
+        "angle taken [°]": by.tolerance_smallest.min().map("{:.1e}".format),
         "memory [s]": by.seconds_mlp.median().round(1),
         "attention [s]": by.seconds_attention.median().round(1),
     }

@@ -117,7 +117,8 @@ else:
     rows = steps.assign(failed=(steps.lost > 0).astype(int)).groupby(["change", "n_facts"], sort=False)
     found = rows.agg({"solves": "median", "failed": "sum", "cpu_s": "median"})
     found = found.rename(columns={"failed": "draws that lose facts", "cpu_s": "processor s"})
-    display(found.unstack("n_facts").swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False).round(1))
+    found = found.unstack("n_facts").swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
+    display(found.rename_axis(index=None, columns=["facts", None]).round(1))
 
 # %% [markdown]
 # ## What to remember
