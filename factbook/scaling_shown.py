@@ -85,10 +85,12 @@ def findings(rows: pd.DataFrame) -> list[str]:
     costs = costs[costs.trained.notna()].iloc[-1]
     ratio = untied(rows)
     codes = found[found.method == "paper-codes"]
-    return [
+    first = [
         f"**At {(codes.low > EQUAL).sum()} of the {len(codes)} shares α measured the paper's codes grow faster than "
         f"training**, d = {codes.d_least.min()} to {codes.d_most.max()}: their exponent is larger by more than "
         f"{EQUAL}, with its whole interval.",
+    ]
+    return (first if len(codes) else []) + [
         f"**Exponents over training, at α = {share(alpha)}, d = {at.d_least.min()} to {at.d_most.max()}**: {each}. "
         f"{len(dearer)} of {len(at)} lie above {EQUAL} with their whole interval, {len(level)} within ± {EQUAL}.",
         f"**Parameters per fact at α = {share(alpha)}, d = {costs.name}**: "
