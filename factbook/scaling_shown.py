@@ -88,7 +88,7 @@ def findings(rows: pd.DataFrame) -> list[str]:
     first = [
         f"**At {(codes.low > EQUAL).sum()} of the {len(codes)} shares α measured the paper's codes grow faster than "
         f"training**, d = {codes.d_least.min()} to {codes.d_most.max()}: their exponent is larger by more than "
-        f"{EQUAL}, with its whole interval.",
+        f"{EQUAL}, with its whole interval."
     ]
     return (first if len(codes) else []) + [
         f"**Exponents over training, at α = {share(alpha)}, d = {at.d_least.min()} to {at.d_most.max()}**: {each}. "
