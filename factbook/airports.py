@@ -119,13 +119,6 @@ def findings(table: pd.DataFrame, training: pd.DataFrame, beside: pd.DataFrame) 
     ]
 
 
-def ways(beside: pd.DataFrame) -> pd.DataFrame:
-    """What each map in the memory's place answers of the countries, from the tour's table `baselines`."""
-    rows = beside[beside.relation == "country"].set_index("way").loc[list(baselines.WAYS)]
-    shown = {"right": rows.recall.map(percent), "parameters": rows.n_params.map("{:,}".format)}
-    return pd.DataFrame(shown | {"per airport": (rows.n_params / rows.n_facts).round(2)}).rename_axis(None)
-
-
 def proved(table: pd.DataFrame) -> pd.DataFrame:
     """Per number of airports, over the draws: the least recall and proof, the angles, median seconds of the solves."""
     by = table.groupby("n_facts")
@@ -133,8 +126,8 @@ def proved(table: pd.DataFrame) -> pd.DataFrame:
         "right": by.recall.min().map(percent),
         "after a swap": by.adaptive_recall.min().map(percent),
         "proved": by.certified.min().map(percent),
-        "angle left [°]": by.noise_largest.max().map("{:.0e}".format),
-        "angle taken [°]": by.tolerance_smallest.min().map("{:.0e}".format),
+        "angle left [°]": by.noise_largest.max().map("{:.1e}".format),
+        "angle taken [°]": by.tolerance_smallest.min().map("{:.1e}".format),
         "memory [s]": by.seconds_mlp.median().round(1),
         "attention [s]": by.seconds_attention.median().round(1),
     }

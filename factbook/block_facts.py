@@ -168,11 +168,12 @@ def findings(rows: pd.DataFrame) -> list[str]:
         f"attention lets {last.through.median():.1%} of the sequences through, solved-for attention "
         f"{last.through_solved.median():.1%}; of {small.n_facts.iloc[0]} at d = {rows.d.min()} "
         f"{small.through.median():.1%} and {small.through_solved.median():.1%}.",
-        f"**The Hebbian paper's factors**: from {MANY} facts on a data-dependent memory behind trained attention takes "
-        f"{_range(many[WHERE['n_params']])} times the parameters of trained MLPs (published: at most 3), and "
-        f"{_range(many[WHERE['n_params_solved']])} times where attention is solved for. The encoder-decoder, with our "
-        f"short codes, takes {_range(over[WHERE['n_params']])} times those of the data-dependent memory (published: "
-        "63).",
+        f"**The encoder-decoder beside the data-dependent Hebbian memory**: with our short codes, from {MANY} facts on "
+        f"and behind trained attention, it takes {_range(over[WHERE['n_params']])} times the parameters (published, "
+        "with the paper's codes: 63).",
+        "**The data-dependent memory beside trained MLPs**: behind trained attention it takes "
+        f"{_range(many[WHERE['n_params']])} times the parameters (published: at most 3), and "
+        f"{_range(many[WHERE['n_params_solved']])} times where attention is solved for.",
     ]
 
 
@@ -184,7 +185,7 @@ def _times(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _range(column: pd.Series) -> str:
-    return f"{column.min():.1f} to {column.max():.1f}"
+    return f"{column.min():.1f} to {column.max():.1f}" if column.notna().any() else "–"
 
 
 def prices(rows: pd.DataFrame) -> pd.DataFrame:

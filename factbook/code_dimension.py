@@ -119,13 +119,22 @@ def findings(rows: pd.DataFrame) -> list[str]:
     return [
         "**As an upper bound the paper's statement holds with a small constant**: no set of values needs projected "
         f"codes longer than {most:.1f} ρ⁻² ln v.",
-        f"**As a law of the length it describes {words}.** Fitted with one constant its R² (of ln m; 0 is what a "
-        f"constant length reaches) is {explained[0]:.2f} for the paper's own codes, and {min(explained[1:]):.2f} to "
-        f"{max(explained[1:]):.2f} for three sharper decoders. Projected codes grow as values become harder to tell "
-        f"apart, as ρ to the power {-own['a']:.2f} instead of −2 (R² {own['free_r2']:.2f}).".replace("-", "−"),
+        f"**As a law of the length it describes {words}.** With one constant fitted it "
+        f"{against_a_constant(explained[0])} for the paper's own codes; for three sharper decoders (below) its R² is "
+        f"{min(explained[1:]):.2f} to {max(explained[1:]):.2f}. ".replace("-", "−")
+        + "The paper's codes do grow as values become harder to tell apart, but as ρ to the power "
+        f"{-own['a']:.2f} instead of −2 (R² {own['free_r2']:.2f}).".replace("-", "−"),
         f"**Sharper decoders need shorter codes**: the paper's are {ratio.min():.1f} to {ratio.max():.1f} times as "
-        "long as optimised ones (median per geometry). What is paid is margin.",
+        "long as those of the sharpest, whose projection is *optimised* for the values (median per geometry). What is "
+        "paid is margin.",
     ]
+
+
+def against_a_constant(r2: float) -> str:
+    """What R² of ln m says of a law, in words: at 0 one length for all sets of values does as well."""
+    worse = f"describes the lengths {'no better' if r2 > -0.005 else 'worse'} than one length for all would"
+    words = worse if r2 < 0.005 else f"explains {r2:.0%} of the variance of ln m"
+    return f"{words} (R² {r2:.2f})".replace("-", "−")
 
 
 def examples(rows: pd.DataFrame) -> pd.DataFrame:

@@ -72,9 +72,9 @@ def findings(rows: pd.DataFrame, lengths: pd.DataFrame) -> list[str]:
         f"{first['projected']} on with the paper's.{larger}",
         f"**A projection fitted to the values is shorter still**: with equal norms m = {even:.0f} (median of three "
         f"draws), where the shortest projected codes have {long:.0f}. A fact costs 3m: {1 - even / long:.0%} less.",
-        "**ρ⁻² log v is a bound on the paper's codes, not the law of their length.** Fitted with one constant to "
-        f"{lengths.geometry.nunique()} geometries, its R² is {law['law_r2']:.2f}".replace("-", "−")
-        + " (0 is what one length for all would reach).",
+        f"**ρ⁻² log v is a bound on the paper's codes, {'not' if law['law_r2'] < code_dimension.FITS else 'and'} the "
+        f"law of their length.** Over {lengths.geometry.nunique()} geometries and with one constant fitted, it "
+        f"{code_dimension.against_a_constant(law['law_r2'])}.",
     ]
 
 

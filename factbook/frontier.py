@@ -25,6 +25,7 @@ TRAINING: dict[str, dict[str, Any]] = {
 USABLE = 0.99  # of the sequences that get through attention
 PLAIN = ["bilinear gates", "SiLU gates", "ReLU buckets", "step buckets"]
 WHITENED = "whitened to degree t"
+LIPSCHITZ = "Lipschitz constant"
 ATTENTIONS = {"kept": "trained", "sharp_kept": "trained and sharpened", "solved_kept": "solved for"}
 LOOK = {  # what is drawn
     "bilinear gates": ("encoder-decoder", "o"),
@@ -197,11 +198,11 @@ def _span(numbers: pd.Series, form: str) -> str:
 
 
 def ladder(rows: pd.DataFrame) -> pd.DataFrame:
-    """Whitening by degrees: cost, steepness, the angle taken and what is kept, medians."""
+    """Whitening by degrees: cost, Lipschitz constant, the angle taken and what is kept, medians."""
     part = rows[rows.kind == WHITENED]
     found = part.groupby("setting")[["per_fact", "lipschitz", "tolerance_5", "kept"]].median()
     found = found.assign(kept=100 * found.kept).round(1)
-    return found.set_axis(["parameters per fact", "steepness", "angle taken [°]", "kept [%]"], axis=1).rename_axis(None)
+    return found.set_axis(["parameters per fact", LIPSCHITZ, "angle taken [°]", "kept [%]"], axis=1).rename_axis(None)
 
 
 def whitened() -> pd.DataFrame | str:
@@ -210,7 +211,7 @@ def whitened() -> pd.DataFrame | str:
     if rows is None:
         return "not run yet: python -m factbook.whitened"
     rows = rows.assign(per_fact=rows.n_params / rows.n, kept=100 * rows.kept, solved_kept=100 * rows.solved_kept)
-    columns = {"per_fact": "parameters per fact", "lipschitz": "steepness", "tolerance_5": "angle taken [°]"}
+    columns = {"per_fact": "parameters per fact", "lipschitz": LIPSCHITZ, "tolerance_5": "angle taken [°]"}
     columns |= {"kept": "kept [%]", "solved_kept": "attention solved for [%]"}
     by = rows.groupby(["geometry", "layout", "values"])[list(columns)]
     return by.median().round(2).rename(columns=columns)

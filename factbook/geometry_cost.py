@@ -220,19 +220,33 @@ def findings(rows: pd.DataFrame, paired: pd.DataFrame) -> list[str]:
         rival, _, low, _ = ahead.loc[cost]
         told[cost] = f"{power.r2[cost, 'rho']:.0%} against {power.r2[cost, rival]:.0%} for {PREDICTORS[rival]}, a lead "
         told[cost] += "within the noise" if low < 0 else "beyond the noise"
+    none = int((rows.rho == 0).sum())
+    whole = len(stored) == len(rows) - none
     built, trained = (spelled(*slopes.loc[cost]).replace("-", "−") for cost in COSTS)
     return [
-        f"**ρ = 0 is exact.** {(rows.rho == 0).sum()} of {len(rows)} drawn sets have it, and nothing can store them; "
-        f"{len(stored)} of the others were stored by both methods.",
-        "**ρ tells most where a code must serve the hardest value.** Of the variance of the log cost it explains, for "
-        f"the encoder-decoder with a random *D*, {told['encoder_decoder']}. For trained networks: {told['trained']}. "
+        f"**{_answer(power, ahead)}** Of the variance of the log cost ρ explains, for the encoder-decoder with a "
+        f"random *D*, {told['encoder_decoder']}. For trained networks: {told['trained']}. "
         f"With an optimised *D* the best is {PREDICTORS[chosen.idxmax()]} ({chosen.max():.0%}, ρ {chosen['rho']:.0%}).",
         f"**The exponent is not that of the paper's form.** Costs go as ρ to the power {built} for the construction "
         f"and {trained} for training; the form says −2.",
         f"**Whitening does not always help.** It lowers ρ of {(ratio.rho < 0.98).sum()} of {len(ratio)} geometries, "
         f"most for *{ratio.rho.idxmin()}*, and the construction then costs up to {ratio.encoder_decoder.max():.1f} "
         "times as much.",
+        f"**Values with ρ = 0 cannot be stored{', all others were' if whole else ''}.** {none} of {len(rows)} drawn "
+        f"sets have it; {len(stored)} of the others were stored by both methods.",
     ]
+
+
+def _answer(power: pd.DataFrame, ahead: pd.DataFrame) -> str:
+    """The page's question in a line: ρ predicts a cost where it explains half of it and leads beyond the noise."""
+    half = power.r2.xs("rho", level="predictor") >= 0.5
+    yes = [half[cost] and ahead.loc[cost].iloc[2] >= 0 for cost in ("encoder_decoder", "trained")]
+    return {
+        (True, True): "Yes, for the construction and for training.",
+        (True, False): "Yes for the construction; for training not clearly better than a plainer number.",
+        (False, True): "Not clearly for the construction, yes for training.",
+        (False, False): "Not clearly, for either.",
+    }[yes[0], yes[1]]
 
 
 def drawn_costs(rows: pd.DataFrame) -> Figure:

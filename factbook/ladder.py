@@ -36,6 +36,7 @@ GATES["paper"] = GATES["laptop"] + [(2025, 90), (1024, 128), (2048, 128)]
 STEPS = {"smoke": 60, "laptop": 2000, "paper": 4000}
 DRAWN = ("ntk", "hebbian", "paper-codes", "encoder-decoder", "block-convex", "trained")  # the others: the comparison
 COMPARED = ("paper-codes", "encoder-decoder", "block-convex")  # in the findings, exponent by exponent
+EQUAL = 0.1  # exponents are called equal within this (book/rules.md)
 LEAVE = ("none of the three leaves", "one of the three leaves", "two of the three leave", "all three leave")
 BETWEEN = ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex")  # between NTK and training
 SHORT = {
@@ -197,9 +198,21 @@ def findings(capacity: pd.DataFrame) -> list[str]:
         f"training**: the paper's codes {at['paper-codes']:.0f} per fact, the data-dependent Hebbian memory "
         f"{at['data-dependent']:.0f}. Our shorter codes take {at['encoder-decoder']:.0f}; the NTK memory "
         f"{ntk.iloc[-1]:.0f} at {ntk.index[-1]:,} facts, the most that it stored.",
-        f"**Do they scale as training does?** From {larger} facts on, the exponent minus that of training is "
+        f"**{_growth(apart)}** From {larger} facts on, the exponent minus that of training is "
         f"{each[0]}, {each[1]} and {each[2]} (95% intervals): {LEAVE[unlike]} out zero.",
     ]
+
+
+def _growth(apart: pd.DataFrame) -> str:
+    """Which of `COMPARED` grow as training does, by the band inside which the rules call exponents equal."""
+    said: dict[str, list[str]] = {}
+    for rung in COMPARED:
+        low, high = apart.low[rung], apart.high[rung]
+        how = "faster than training" if low > EQUAL else "more slowly than training" if high < -EQUAL else ""
+        how = how or ("nearly as training does" if -EQUAL < low and high < EQUAL else "at a rate that is open")
+        said.setdefault(how, []).append(SHORT[rung])
+    words = "; ".join(f"{' and '.join(names)}, {how}" for how, names in said.items())
+    return f"How parameters grow at this *d*: {words}."
 
 
 def spelled(value: float, low: float, high: float) -> str:

@@ -98,11 +98,12 @@ def findings(rows: pd.DataFrame, wide: pd.DataFrame, cost: pd.DataFrame) -> list
     by = wide.groupby("width")[["q0", "recall", "in_transformer"]].median()
     fits_at, most = by.index[(by.recall == 1)].min(), by.index.max()
     ratio = changes(cost).ratio.groupby("method", sort=False).agg(["min", "max"])
-    each = "; ".join(f"{method} {low:.2f} to {high:.2f}" for method, low, high in ratio.itertuples())
+    each = "; ".join(f"{method} {least:.2f} to {largest:.2f}" for method, least, largest in ratio.itertuples())
+    low, high = (f"{bound:.1f}".replace("-", "−") for bound in (min(bounds), max(bounds)))
     return [
         f"**The bound's form describes isotropic facts**: one set of constants fits both sweeps (R² {r2:.2f}). The "
-        f"bound itself, with the constants of its proof, lies between {min(bounds):.1f} and {max(bounds):.1f} at these "
-        "sizes, and says little where it is negative.".replace("-", "−"),
+        f"bound itself, with the constants of its proof, lies between {low} and {high} at these sizes: "
+        f"{'below zero everywhere,' if max(bounds) < 0 else 'where below zero'} it promises nothing.",
         "**A spike costs little at first, then everything**: the mean smallest margin is negative from β = "
         f"{turned['both']:.1f} on with a spike on both, {turned['keys']:.1f} on keys and {turned['values']:.1f} on "
         "values alone, with a wide spread between draws.",
@@ -129,8 +130,8 @@ def by_width(wide: pd.DataFrame) -> pd.DataFrame:
     """Means over the draws: margins in some quantiles, and recall alone and behind attention."""
     names = {
         "q0": "smallest margin",
-        "q5": "5%",
-        "q50": "median",
+        "q5": "margin at 5%",
+        "q50": "median margin",
         "recall": "recall",
         "in_transformer": "in a transformer",
     }

@@ -148,14 +148,15 @@ def findings(rows: pd.DataFrame, left: pd.DataFrame) -> list[str]:
     at = _meeting(rows).groupby(["memory", "width"])[["random", "per_fact"]].median()
     solved, trained = (left[left.attention == how] for how in ("solved", "trained"))
     return [
-        f"**As a bound the form holds where memories are wide.** At {FIXED} units "
+        "**The claimed form is no law of the noise floor.** With widths that grow as storing needs (4 times the "
+        "smallest), the floor hardly depends on the number of facts: its exponent in d / (n ln n) is "
+        f"{usual.loc['random', 'exponent']} in random directions and {usual.loc['worst', 'exponent']} in the worst "
+        "ones, where the form has 0.5.",
+        f"**As a bound it holds where memories are wide.** At {FIXED} units "
         f"{fixed.loc['worst', 'reach the form']} whitened memories recall 99% at the claimed noise: they take "
         f"{fixed.loc['random', 'times the form']} times of it in random directions, and "
         f"{fixed.loc['worst', 'times the form']} times in the worst ones.",
-        "**As a law it does not.** With widths that grow as storing needs (4 times the smallest), the floor hardly "
-        f"depends on the number of facts: its exponent in d / (n ln n) is {usual.loc['random', 'exponent']} in random "
-        f"directions and {usual.loc['worst', 'exponent']} in the worst ones, where the form has 0.5.",
-        "**Width buys calm, and Hebbian memories are not calm for their size.** At about "
+        "**Width buys tolerance of noise; for their size Hebbian memories tolerate little.** At about "
         f"{at.per_fact['max-margin', '4 ×']:.0f} parameters per fact a whitened Hebbian memory takes "
         f"{at.random['hebbian', '1 ×']:.2f} key lengths, a max-margin network {at.random['max-margin', '4 ×']:.2f}; "
         f"hard buckets never more than {at.random['buckets'].max():.2f}.",

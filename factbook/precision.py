@@ -185,12 +185,12 @@ def findings(rows: pd.DataFrame) -> list[str]:
     cheap = rows[rows.room == 1].groupby("method").per_fact.median()
     roomy = best.index[best["width"] != "1 ×"]
     return [
-        f"**The cheapest network takes {best['bits'].iloc[0]} bits per fact**: {best.index[0]}, "
-        f"{best['bits'].iloc[0] / floor:.1f} times the floor of {floor:.0f} bits. No network is below the floor; the "
-        f"dearest ({best.index[-1]}) takes {best['bits'].iloc[-1]}.",
         f"**Fewest parameters is not fewest bits.** The encoder-decoder has {cheap[FULL] / cheap['one-hot']:.0%} of "
         f"the parameters of one-hot memories and takes {full['bits']} bits against {wide['bits']}: it needs "
         f"{full['formats']} weights, where one-hot memories do with {wide['formats']}.",
+        f"**The cheapest network takes {best['bits'].iloc[0]} bits per fact**: {best.index[0]}, "
+        f"{best['bits'].iloc[0] / floor:.1f} times the floor of {floor:.0f} bits. No network is below the floor; the "
+        f"dearest ({best.index[-1]}) takes {best['bits'].iloc[-1]}.",
         f"**Room seldom saves bits**: {len(roomy)} of {len(best)} methods take fewest bits in a network wider than the "
         f"smallest{': ' * bool(len(roomy))}{', '.join(roomy)}.",
     ]

@@ -84,7 +84,13 @@ def findings(rows: pd.DataFrame) -> list[str]:
     costs = per_fact(rows, alpha)
     costs = costs[costs.trained.notna()].iloc[-1]
     ratio = untied(rows)
-    return [
+    codes = found[found.method == "paper-codes"]
+    first = [
+        f"**At {(codes.low > EQUAL).sum()} of the {len(codes)} shares α measured the paper's codes grow faster than "
+        f"training**, d = {codes.d_least.min()} to {codes.d_most.max()}: their exponent is larger by more than "
+        f"{EQUAL}, with its whole interval."
+    ]
+    return (first if len(codes) else []) + [
         f"**Exponents over training, at α = {share(alpha)}, d = {at.d_least.min()} to {at.d_most.max()}**: {each}. "
         f"{len(dearer)} of {len(at)} lie above {EQUAL} with their whole interval, {len(level)} within ± {EQUAL}.",
         f"**Parameters per fact at α = {share(alpha)}, d = {costs.name}**: "
@@ -104,7 +110,7 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame | Markdown:
     wide = found.pivot(index="method", columns="alpha", values="shown").reindex(found.method.unique()).fillna("–")
     wide = wide.iloc[:, sorted({round(k * (wide.shape[1] - 1) / 3) for k in range(4)})]
     wide.columns = [f"α = {share(alpha)}" for alpha in wide.columns]
-    wide["left out"] = found.groupby("method").left_out.sum()
+    wide["runs left out"] = found.groupby("method").left_out.sum()
     return wide.rename(index=NAMES).rename_axis("exponent")
 
 

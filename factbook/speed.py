@@ -47,7 +47,7 @@ def ratios(rows: pd.DataFrame) -> pd.DataFrame:
             found[f"n = {n:,}", f"{descent} / this"] = here.get(f"trained, {descent}", float("nan")) / here
     names = {rung: words.replace("block-convex", rung) for rung, (_, words, _) in LOOKS.items()}
     shown = pd.DataFrame(found).reindex([rung for rung in LOOKS if rung in set(rows.rung)]).rename(index=names)
-    return shown.map(lambda x: "–" if x != x else f"{x:.2f}" if x < 10 else f"{x:.0f}")
+    return shown.rename_axis(None).map(lambda x: "–" if x != x else f"{x:.2f}" if x < 10 else f"{x:.0f}")
 
 
 def figure(rows: pd.DataFrame) -> Figure:

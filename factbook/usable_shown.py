@@ -27,11 +27,12 @@ def findings(rows: pd.DataFrame, ablated: pd.DataFrame) -> list[str]:
         f"{rows.solved_noise.max():.3f}°. {proved.sum()} of {len(proved)} memories then answer *every* sequence, with "
         "either of two maps, and that is proved key by key.",
         f"**Trained attention lets {through.min():.1%} to {through.max():.1%} of the sequences through, and its noise "
-        f"decides which memories can be used.** The tightest buckets ({per_fact[TIGHT]:.0f} parameters per fact) keep "
-        f"{recall[TIGHT]:.0%}; bilinear gates at {per_fact[BEST]:.0f} keep {recall[BEST]:.1%}, block-convex networks "
-        f"{recall[CHEAP]:.1%} at {per_fact[CHEAP]:.0f}.",
+        f"decides which memories can be used.** The tightest memory (full buckets, {per_fact[TIGHT]:.0f} parameters "
+        f"per fact) answers {recall[TIGHT]:.0%} right; an encoder-decoder with room (bilinear gates, "
+        f"{per_fact[BEST]:.0f} per fact) {recall[BEST]:.1%}, "
+        f"block-convex networks {recall[CHEAP]:.1%} at {per_fact[CHEAP]:.0f}.",
         "**Sharpening repairs trained attention without training**: the medians of all memories come to "
-        f"{sharp.min():.1%} and more, the tightest buckets' to {sharp[TIGHT]:.1%}.",
+        f"{sharp.min():.1%} and more, the tightest memory's to {sharp[TIGHT]:.1%}.",
         "**A constructed MLP is a look-up, not a memory of answers**: swapped for one that stores another map, its "
         f"median recall changes by {100 * gap:.1f} points at most. A transformer whose embeddings learn as "
         f"well, around the memory, recalls {untied['recall']}%, and {untied['swapped']}% after a swap.",
@@ -49,7 +50,8 @@ def by_memory(rows: pd.DataFrame) -> pd.DataFrame:
     }
     found = (100 * shown[list(columns)].median()).round(1).rename(columns=columns)
     found.insert(0, "parameters", (shown.n_params.median() / rows.n_facts.iloc[0]).round(0).astype(int))
-    return found.assign(**{"angle [°]": shown.tolerance_5.median().round(1)}).rename_axis("recall [%]")
+    found = found.rename(index={TIGHT: f"{TIGHT} (the tightest)"})
+    return found.assign(**{"angle [°]": shown.tolerance_5.median().round(1).to_numpy()}).rename_axis("recall [%]")
 
 
 def proofs(rows: pd.DataFrame) -> pd.DataFrame:
@@ -90,7 +92,7 @@ def prediction(rows: pd.DataFrame) -> pd.DataFrame:
     for name, score in (
         ("angle tolerated / attention's noise", rows.tolerance_5 / rows.noise_95),
         ("angle certified / attention's noise", rows.certified_50 / rows.noise_95),
-        ("steepness (less is better)", -rows.lipschitz),
+        ("Lipschitz constant (less is better)", -rows.lipschitz),
         ("parameters (more is better)", rows.n_params),
     ):
         scores = torch.tensor(score.to_numpy(), dtype=torch.float64)

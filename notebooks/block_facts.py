@@ -15,8 +15,8 @@
 # # Facts a block can store
 #
 # **What the paper claims** {cite:p}`dugan2025constructing`: the facts that a transformer can keep in a constructed MLP grow with its parameters
-# at a rate comparable to that of language models, so nearly in proportion. And {cite:p}`garcia2026hebbians`: there the data-dependent Hebbian
-# memory needs within 3 times the parameters of trained MLPs, 63 times fewer than the encoder-decoder.
+# at a rate comparable to that of language models, so nearly in proportion. And {cite:p}`garcia2026hebbians`: there the data-dependent
+# {term}`Hebbian memory` needs within 3 times the parameters of trained MLPs, 63 times fewer than the encoder-decoder.
 #
 # **What this page does**: for growing numbers of facts it finds the smallest MLP of each construction that keeps 99% of the sequences that
 # attention gets through, with attention trained and solved for, and sets beside it what the same facts cost alone: the price of usability.
@@ -66,10 +66,11 @@ prose.findings(block_facts.findings, "block_facts")
 # %%
 facts = fc.spherical_facts(128, 64, seed=seed).to(device)
 arrived = noise.arrivals(attended("solved", len(facts), facts.d, seed, device))
-for width in (3, 4, 5, 6):
+for width in range(3, 33):
     mlp = fc.construct(facts, "block-convex", width=width, seed=seed, strict=False)
-    usable = noise.kept(mlp, facts, arrived) >= block_facts.USABLE
-    print(f"{mlp.n_params / len(facts):.1f} parameters per fact: usable {usable}")
+    if noise.kept(mlp, facts, arrived) >= block_facts.USABLE:
+        break
+print(f"smallest usable width: {width} units, {mlp.n_params / len(facts):.1f} parameters per fact")
 
 # %% [markdown]
 # For each method the smallest usable memory is searched, and the smallest that stores the same facts *alone*:
@@ -139,7 +140,7 @@ block_facts.beside(table)
 # **Behind trained attention the factor between the two shrinks**: from 128 facts on the data-dependent memory is about as large as alone, and
 # trained MLPs must be larger, since training stops as soon as all facts are stored and leaves keys little room. At few facts,
 # as many as dimensions, and behind attention that is solved for it stays large. We do not see the factor of 63 over the encoder-decoder,
-# which here has short codes and its calmest layout.
+# which here has short codes and the layout that takes most noise.
 #
 # *How this was run*: [`factbook/block_facts.py`](https://github.com/factcore/factcore/blob/main/factbook/block_facts.py).
 #
@@ -155,10 +156,10 @@ block_facts.beside(table)
 #
 # :::{dropdown} Solution
 # It is built by one ridge solve over as many features as it has units. Just above the number of facts the solution that meets all facts is
-# at its largest, and so least calm; the search must go far beyond that width ([noise floors](noise_floor.ipynb) stall there, too).
+# at its largest, and so takes least noise; the search must go far beyond that width ([noise floors](noise_floor.ipynb) stall there, too).
 # :::
 #
-# **2.** In the code above, put trained attention in (`attended("trained", …)`). Is the first usable width the same?
+# **2.** In the code above, put trained attention in (`attended("trained", …)`). Is the smallest usable width the same?
 #
 # :::{dropdown} Solution
 # Not in most draws: a memory that just stores its facts takes only small angles. The table of prices says how much wider to expect.

@@ -18,9 +18,10 @@
 # training ([what that means for each method](../book/api.md)).
 #
 # **What this page does**: it measures what that saves. Processor seconds and peak memory to build a network and to verify
-# 100% recall over all values, for constructions and for training, from the same facts.
+# 100% {term}`recall` over all values, for constructions and for training, from the same facts.
 #
-# **For whom**: anyone who wants to build a large memory and asks how long it takes. Five minutes to read.
+# **For whom**: anyone who wants to build a large memory and asks how long it takes. Five minutes to read. Words: the
+# [glossary](../book/glossary.md).
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -143,3 +144,20 @@ if kept is not None:
 # - The exponents of so small a range are no law: fixed costs weigh on the left end. What is known is the order of the
 #   work: the scores of all values for all keys are $n v$ products for each check of a network.
 # - Memory is no obstacle to the encoder-decoder: nothing of size $n \times v$ is ever held.
+#
+# ## Exercises
+#
+# **1.** Verifying takes $n v$ products of $d$ numbers. How many times as long does it take for ten times as many facts, each with its own value?
+#
+# :::{dropdown} Solution
+# A hundred times: both $n$ and $v$ grow tenfold.
+# :::
+#
+# **2.** You have 5,000 facts in 384 dimensions and want an answer within a minute. Which method do you try first?
+#
+# :::{dropdown} Solution
+# The quickest of the last table that fits in the memory you can spare; where size counts, go left along the grey front from there. How
+# well such a memory answers *questions* is another matter: [your own facts](own_facts.ipynb).
+# :::
+#
+# **What next?** [Real embeddings](real.ipynb), or [your own facts](own_facts.ipynb).

@@ -17,7 +17,7 @@
 # **What the paper claims** {cite:p}`dugan2025constructing`: the encoder-decoder construction needs asymptotically as many parameters per fact as a
 # trained MLP, fewer than earlier constructions, and trained MLPs keep a lower absolute cost.
 #
-# **What this page does**: it measures the *fact-storage cost*, the fewest parameters at 100% recall, of every way to store facts that this book has,
+# **What this page does**: it measures the {term}`fact-storage cost`, the fewest parameters at 100% recall, of every way to store facts that this book has,
 # on the same facts, over a range of sizes and three draws of the facts.
 #
 # **For whom**: anyone who wants the headline in one figure. Ten minutes. Before it: [the encoder](encoder.ipynb) and [the decoder](decoder.ipynb).
@@ -70,7 +70,7 @@ prose.findings(ladder.findings, "capacity")
 # | encoder-decoder, the paper's codes | a $d \times d$ system per bucket of keys | {cite:t}`dugan2025constructing` |
 # | encoder-decoder, shorter codes | the same, with [separators through a fitted projection](code_dimension.ipynb) | ours |
 # | max-margin | one convex problem: $A$ | ours |
-# | block-convex | a [stated number of convex problems](solves.ipynb): $G$, $A$ and $D$ | ours |
+# | {term}`block-convex` | a [stated number of convex problems](solves.ipynb): $G$, $A$ and $D$ | ours |
 # | trained | descent on all three to 100% recall | the bar |
 
 # %%
@@ -98,7 +98,7 @@ plt.show()
 # %% [markdown]
 # **The order is the paper's: training is cheapest, its construction takes more, the NTK memory most; a few convex solves close nearly all of the
 # gap.** Points are medians over three draws of the facts, bars reach from the smallest to the largest, lines are power laws fitted to all runs.
-# The dashed floor is what to expect: $n \log_2 v$ bits must be stored, and trained language models are known to hold about two bits a parameter.
+# The dashed {term}`floor` is what to expect: $n \log_2 v$ bits must be stored, and trained language models are known to hold about two bits a parameter.
 # Trained networks may dip under it. All methods, to switch on and off:
 #
 # <!-- generated: scaling -->

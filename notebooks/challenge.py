@@ -20,7 +20,7 @@
 #
 # **What this page does**: it stores facts by one linear system, by a few dozen ridge regressions one after the other, and by training again.
 #
-# **For whom**: readers who want the shortest case in which weights can be written down. Ten minutes.
+# **For whom**: readers who want the shortest case in which weights can be written down. Ten minutes. Words: the [glossary](../book/glossary.md).
 
 # %% tags=["remove-cell"]
 import importlib.util

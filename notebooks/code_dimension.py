@@ -14,8 +14,8 @@
 # %% [markdown]
 # # How long must a code be?
 #
-# **What the paper claims** {cite:p}`dugan2025constructing`: codes of $m = O(\rho^{-2} \log v)$ numbers are enough to pick one
-# of $v$ values of decodability $\rho$ through a random projection $D$. The whole MLP costs $3mn$ parameters, so this is the law
+# **What the paper claims** {cite:p}`dugan2025constructing`: {term}`codes <code>` of $m = O(\rho^{-2} \log v)$ numbers are enough to pick one
+# of $v$ values of {term}`decodability` $\rho$ through a random projection $D$. The whole MLP costs $3mn$ parameters, so this is the law
 # of its cost.
 #
 # **What this page does**: it finds the smallest $m$ for the paper's codes and for three sharper decoders, over sizes,

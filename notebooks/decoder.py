@@ -14,13 +14,13 @@
 # %% [markdown]
 # # The decoder: how short can a code be?
 #
-# **What the paper claims** {cite:p}`dugan2025constructing`: with $D$ a random projection and the codes the projected
-# separators, $m = O(\rho^{-2} \log v)$ numbers per value are enough, $\rho$ the *decodability* of the values.
+# **What the paper claims** {cite:p}`dugan2025constructing`: where a random projection $D$ turns {term}`codes <code>` into values, codes
+# of $m = O(\rho^{-2} \log v)$ numbers are enough for $v$ values; $\rho$, their {term}`decodability`, says how well they can be told apart.
 #
 # **What this page does**: it measures recall against the code dimension $m$ for the paper's codes and for a sharper
 # choice, with the decodability of the projected values beside it.
 #
-# **For whom**: readers who ask what decides the cost of a fact. Ten minutes.
+# **For whom**: readers who ask what decides the cost of a fact. Ten minutes. Words: the [glossary](../book/glossary.md).
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -139,17 +139,24 @@ print(f"m = {even} with equal norms, {decoder.first_whole(table)['separators']} 
 #
 # - A code must separate its value from the others *among the projected values*; that is less than to keep all angles, which is what projected
 #   codes need.
-# - The paper's bound speaks of projected codes, and bounds them. How long they are it does not tell: [how long must a code
-#   be?](code_dimension.ipynb)
+# - The paper's bound speaks of projected codes, and bounds them. How far it is also the law of their length: [how long must a
+#   code be?](code_dimension.ipynb)
 # - The code length is about geometry: recall is complete where the decodability of the *projected* values leaves zero.
 #
 # ## Exercises
 #
-# 1. Values of one norm are all vertices of their hull, whatever their number. Why are codes of two numbers, points on a circle, not enough for
-#    any number of values then?
+# **1.** Values of one norm are all vertices of their hull, whatever their number. Why are codes of two numbers, points on a circle, not enough
+# for any number of values then?
 #
-# :::{admonition} Solution
-# :class: dropdown
+# :::{dropdown} Solution
 # In exact arithmetic they are. But $v$ points on a circle leave $\rho$ of order $1/v$, and rounding takes margins that small; and a linear map from
 # $d$ dimensions can put only about as many values on a circle as it has unknowns.
 # :::
+#
+# **2.** In the code above, lower $m$ until separator codes lose a value. Can other codes save it, with this $D$?
+#
+# :::{dropdown} Solution
+# No. A separator is the best code there is for its $D$: where even it has no margin, the projected value lies in the hull of the others.
+# :::
+#
+# **What next?** [How long must a code be?](code_dimension.ipynb), or [how decodability is computed and proved](solver.ipynb).

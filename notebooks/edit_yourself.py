@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Edit a fact yourself
 #
-# **What the paper claims** {cite:p}`dugan2025constructing`: a fact in a language model can be edited by replacing one MLP.
+# **What the paper claims** {cite:p}`dugan2025constructing`: a fact in a language model can be edited by replacing one MLP: a {term}`swap`.
 #
 # **What this page does**: you change a city in a table, run the cells, and read the sentences that the model now completes. Then
 # you undo it.
@@ -59,7 +59,7 @@ print(f"the model knows {len(airports)} airports and {len(cities)} cities, for i
 # ## The table: change what you like
 #
 # On the left an airport, on the right the city that it should serve from now on. Any airport and any city that the model knows
-# will do; the lists are printed at the end of the page.
+# will do; some are listed at the end of the page.
 
 # %%
 new_facts = {"El Nido Airport": "Las Vegas", "Stockholm-Bromma Airport": "Barcelona"}
@@ -139,8 +139,30 @@ except ValueError as error:
 # ## Airports and cities to choose from
 
 # %% tags=["hide-input"]
-print("airports:", ", ".join(sorted(airports)[:60]), "…")
-print("cities:", ", ".join(cities[:80]), "…")
+for names, across in ((sorted(airports), 2), (cities, 4)):
+    some = [name for name in names if len(name) < 80 // across][:64]
+    for row in range(0, len(some), across):
+        print("".join(f"{name:{80 // across}}" for name in some[row : row + across]).rstrip())
+    print(f"… {len(names)} in all, in the list `{'airports' if across == 2 else 'cities'}`")
 
 # %% [markdown]
+# ## What to remember
+#
+# - An edit here is a new MLP, solved for from the whole table of facts; nothing else of the model changes.
+# - What lies in another MLP does not move, and the old MLP undoes the edit exactly.
+#
+# ## Exercises
+#
+# **1.** Give two airports each other's cities. Does either of them need more than one line of the table?
+#
+# :::{dropdown} Solution
+# No: a line each. Both are edited at once, in the same solve.
+# :::
+#
+# **2.** Change one fact, then fifty. What happens to the seconds, and why?
+#
+# :::{dropdown} Solution
+# They hardly change: the MLP is solved for from all facts, edited or not.
+# :::
+#
 # **What next?** [Editing facts](editing.ipynb): the swap against editors of weights.

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Editing facts: swap the MLP, or change its weights
 #
-# **What the paper claims** {cite:p}`dugan2025constructing`: facts can be edited by replacing the whole fact-storing MLP, with
+# **What the paper claims** {cite:p}`dugan2025constructing`: facts can be edited by replacing the whole fact-storing MLP (a {term}`swap`), with
 # no retraining, and this scores about twice as high as the best weight update when a tenth of the facts change. The
 # successor {cite:p}`garcia2026hebbians` puts it at 0.999 against 0.550.
 #
@@ -167,8 +167,7 @@ large = store.stored("editing_large", "paper")  # the published 16,384 facts: ma
 print("the published 16,384 facts: not run yet") if large is None else display(large.round(4))
 
 # %% [markdown]
-# Limits: names are single tokens; the last word before a name says what is asked; one layer; 256 facts, and the crowded memories
-# have 6 parameters a fact where the published one has 24, as their dimension is 64 and not 256.
+# Limits: names are single tokens; the last word before a name says what is asked; one layer; 256 facts.
 #
 # ## What to remember
 #

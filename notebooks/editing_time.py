@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Time, many edits in a row, and what breaks a swap
 #
-# **What the paper claims** {cite:p}`dugan2025constructing`: fact-storing MLPs are modules: exchange one and the facts are others.
+# **What the paper claims** {cite:p}`dugan2025constructing`: fact-storing MLPs are modules: exchange one (a {term}`swap`) and the facts are others.
 #
 # **What this page does**: it times an edit, makes a hundred in a row, undoes one, and then breaks swapping on purpose in three ways, with
 # the cure for each.
@@ -137,9 +137,9 @@ failures.read(small)
 # ## What breaks a swap: an MLP that cannot be used
 #
 # An MLP may store every fact at the exact keys and still fail, because attention hands it keys with a little of the other words
-# mixed in. The steeper the MLP at its keys, the more it should mind. The slope is the largest norm of its Jacobian at a key (its Lipschitz
-# constant there), for outputs that are as long as keys on average. A network of step gates is flat between its jumps, so
-# the slope 0 of `one-hot` says nothing about how near a jump is; the smallest margin does.
+# mixed in. The steeper the MLP at its keys, the more it should mind. The slope is the largest norm of its Jacobian at a key (its
+# {term}`Lipschitz constant` there), for outputs that are as long as keys on average. A network of step gates is flat between its jumps, so
+# the slope 0 of `one-hot` says nothing about how near a jump is (the smallest margin does), and the correlation leaves it out.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -176,5 +176,19 @@ failures.read(missed)
 # - A swap costs what building costs, however few facts change. Many edits at once cost it no more than one.
 # - It starts from the table each time, so that errors do not add up.
 # - Before swapping, look at the recall and the smallest margin of the new MLP alone.
+#
+# ## Exercises
+#
+# **1.** Facts arrive one at a time, a thousand a day. Would you swap for each?
+#
+# :::{dropdown} Solution
+# Only if a swap is quicker than they arrive, since each costs as much as all. Collect them, and swap once.
+# :::
+#
+# **2.** After a swap training sentences are right and paraphrases are not. Which of the three causes can it be?
+#
+# :::{dropdown} Solution
+# Not an MLP too small, which loses facts at the keys themselves. Its smallest margin (or slope) and the share that the router sends on tell.
+# :::
 #
 # **What next?** [Your own facts](own_facts.ipynb).

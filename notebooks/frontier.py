@@ -12,16 +12,17 @@
 # ---
 
 # %% [markdown]
-# # Capacity against usability, and the frontier moved
+# # Capacity against usability: can both be had?
 #
 # **What the paper claims** {cite:p}`dugan2025constructing`: capacity and usability trade off. Whitening and tight codes save
-# parameters, raise the Lipschitz constant of the MLP around its keys, and make it harder for attention to use.
+# parameters, raise the {term}`Lipschitz constant` of the MLP around its keys, and make it harder for attention to use.
 #
 # **What this page does**: it turns every knob of the constructions (code length, bucket fill, gates, whitening of the values), plots
 # parameters per fact against the sequences that a transformer keeps, and then moves the frontier twice: with constructions made for
 # usability (block-convex networks, noisy copies of the keys, a larger ridge), and with attention that is solved for.
 #
-# **For whom**: anyone who chooses a memory to place behind attention. Ten minutes; [MLPs in a transformer](usable.ipynb) comes before.
+# **For whom**: anyone who chooses a memory to place behind attention. Ten minutes; [MLPs in a transformer](usable.ipynb) comes before. Words: the
+# [glossary](../book/glossary.md).
 
 # %% tags=["remove-cell"]
 import importlib.util

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Margins: how safely a memory recalls
 #
-# **What the paper claims** {cite:p}`garcia2026hebbians`: the smallest margin of a Hebbian memory is a signal less a crosstalk that grows with the
+# **What the paper claims** {cite:p}`garcia2026hebbians`: the smallest {term}`margin` of a {term}`Hebbian memory` is a signal less a crosstalk that grows with the
 # facts and shrinks with the features, it falls as keys and values become uneven, and it bounds the noise that a query may have.
 #
 # **What this page does**: it measures the smallest margin against features, facts, a spike in the embeddings and noise on the query, fits the

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # How much noise a memory takes
 #
-# **What the paper claims** {cite:p}`garcia2026hebbians`: a Hebbian memory in a transformer recalls its facts while the attention noise, the
+# **What the paper claims** {cite:p}`garcia2026hebbians`: a {term}`Hebbian memory` in a transformer recalls its facts while the attention noise, the
 # L2 error of the query, stays below about $\sqrt{d / (n \log n)}$.
 #
 # **What this page does**: it finds the noise at which recall drops below 99%, for many numbers of facts, dimensions and widths, in random
@@ -105,7 +105,7 @@ noise_floor.exponents(table)
 figure = noise_floor.by_parameters(table)
 
 # %% [markdown]
-# **Most memories buy calm with parameters at about the same price; block-convex networks get it cheapest, hard buckets hardly at all.** At
+# **Most memories buy tolerance with parameters at about the same price; block-convex networks cheapest, hard buckets hardly at all.** At
 # 1, 2, 4 and 8 times the smallest width of each, medians and ranges of three draws; floors below 0.001 are drawn there. The medians in
 # random directions, with two more Hebbian memories:
 
@@ -171,4 +171,4 @@ figure = noise_floor.by_junk(noise_floor.junk(profile, seed, device))
 # the kernel's own limit $8n/d^2$; random directions are nearer to the right angle already.
 # :::
 #
-# **What next?** [What usability costs](frontier.ipynb), and [margins](margins.ipynb), the other way to say how calm a memory is.
+# **What next?** [What usability costs](frontier.ipynb), and [margins](margins.ipynb), the other way to say how much noise a memory takes.

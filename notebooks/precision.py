@@ -15,14 +15,14 @@
 # # How many bits does a weight need?
 #
 # **What the paper claims** {cite:p}`dugan2025constructing`: storing $n$ facts among $v$ values takes $n \log_2 v$ bits
-# whatever the network, and the construction's weights need only $O(\log n)$ bits of precision each. Costs are then
+# (the {term}`floor`) whatever the network, and the construction's weights need only $O(\log n)$ bits of precision each. Costs are then
 # counted in parameters.
 #
 # **What this page does**: it counts bits. Each network is built at its smallest width, or with room to spare, and its
 # weights are rounded to fewer and fewer bits until facts are lost.
 #
 # **For whom**: anyone who compares memories by their parameters, or wants to store one in few bytes. Ten minutes;
-# [what a network costs](capacity.ipynb) comes before.
+# [what a network costs](capacity.ipynb) comes before. Words: the [glossary](../book/glossary.md).
 
 # %% tags=["remove-cell"]
 import importlib.util

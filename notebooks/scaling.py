@@ -20,7 +20,7 @@
 # **What this page does**: it measures parameters at 100% recall for $n = \alpha d^2$ facts with $d$ growing, and shows how the exponents
 # change with $\alpha$ and $d$. At one $d$ ([the capacity page](capacity.ipynb)) they are those of ever more crowded embeddings.
 #
-# **For whom**: readers who want to judge the claims about scaling. Ten minutes.
+# **For whom**: readers who want to judge the claims about scaling. Ten minutes. Words: the [glossary](../book/glossary.md).
 
 # %% tags=["remove-cell"]
 import importlib.util

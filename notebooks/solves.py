@@ -117,7 +117,8 @@ else:
     rows = steps.assign(failed=(steps.lost > 0).astype(int)).groupby(["change", "n_facts"], sort=False)
     found = rows.agg({"solves": "median", "failed": "sum", "cpu_s": "median"})
     found = found.rename(columns={"failed": "draws that lose facts", "cpu_s": "processor s"})
-    display(found.unstack("n_facts").swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False).round(1))
+    found = found.unstack("n_facts").swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
+    display(found.rename_axis(index=None, columns=["facts", None]).round(1))
 
 # %% [markdown]
 # ## What to remember
@@ -126,3 +127,20 @@ else:
 #   to about what training takes.
 # - What is gained is a short chain of problems, each with one answer and a bound on how far it is from it, not speed: [joint descent
 #   from the same start](build_cost.ipynb) follows the same slopes without stopping to solve, and reaches the last units too.
+#
+# ## Exercises
+#
+# **1.** Why does the step have a price on its length, $\kappa$?
+#
+# :::{dropdown} Solution
+# The outputs are linear only near the weights where they were linearised: a long step would lower $\Phi$ and raise the true loss. The price
+# also makes $\Phi$ strongly convex, so that it has one minimum, and the length of its gradient tells how far that is.
+# :::
+#
+# **2.** In the code above, allow one solve (`solves=1`) at the same width. What does `construct` say, and which width does it need then?
+#
+# :::{dropdown} Solution
+# It may refuse and say how many facts are lost: by the table one solve needs more parameters. Raise `width` until it stores them all.
+# :::
+#
+# **What next?** [What it costs to build](build_cost.ipynb), in seconds and memory.

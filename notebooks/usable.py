@@ -18,8 +18,8 @@
 # synthetic task, once embeddings are tied, the norm before the MLP and the value and output projections are frozen and the
 # residuals removed. There is a trade-off between how few parameters an MLP needs and whether attention can use it.
 #
-# **What this page does**: it inserts MLPs of every kind into one transformer, measures recall, and swaps in MLPs that store another
-# map. Then it writes attention down too: no part of the transformer is trained, and its recall is proved.
+# **What this page does**: it inserts MLPs of every kind into one transformer, measures {term}`recall`, and swaps in MLPs that store another
+# map. Then {term}`attention is solved for <attention solved for>`, too: no part of the transformer is trained, and its recall is proved.
 #
 # **For whom**: anyone who wants to place a constructed memory into a network. Ten minutes; the [tour](facts.ipynb) comes before.
 
@@ -97,8 +97,8 @@ table = usable.table(profile, seed, device)
 figure = usable_shown.losses(table)
 
 # %% [markdown]
-# **Behind trained attention memories differ widely; behind attention that is solved for, none loses a sequence.** Medians of three draws of
-# facts, bars from the smallest to the largest. What the sharpened rows still lose, attention itself mistakes. Parameters per fact, recall
+# **Behind trained attention memories differ widely; behind attention that is solved for, none loses a sequence of the map that it was
+# built for.** Medians of three draws of facts, bars from the smallest to the largest. What the sharpened rows still lose, attention itself mistakes. Parameters per fact, recall
 # behind each attention (*swapped*: after a swap to another map) and the angle that 95% of the keys take, in medians:
 
 # %% tags=["hide-input"]
@@ -167,7 +167,7 @@ figure = usable_shown.learning(usable.curves(profile, seed, device), profile)
 #
 # Each piece that the paper removes, freezes or ties put back alone, for 64 facts in 32 dimensions; medians of three draws, in percent:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 # NBVAL_IGNORE_OUTPUT
 usable_shown.parts(usable.ablation(profile, seed, device))
 

@@ -30,13 +30,16 @@ def markdown(results: Path = ROOT / "results") -> str:
     counts = {verdict: sum(judged.finding.verdict == verdict for judged in papers) for verdict in VERDICTS}
     lines = [
         f"Of {len(papers)} claims of papers: "
-        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        + ", ".join(
+            f"{count} {'differ' if verdict == 'differs' and count != 1 else verdict}"
+            for verdict, count in counts.items()
+        )
         + ".",
         "",
     ]
     for source, title in SOURCES.items():
         lines += [f"## {title}", ""] + ([CITATIONS[source], ""] if source in CITATIONS else [])
-        lines += ["| Claim | Ours | Verdict | If one thing is changed | Page |", "|---|---|---|---|---|"]
+        lines += ["| Claim | Verdict | Ours | If one thing is changed | Page |", "|---|---|---|---|---|"]
         lines += [line(row, judged) for row, judged in found if row.source == source] + [""]
     return "\n".join(lines)
 
@@ -47,5 +50,6 @@ def line(row: Claim, judged: Judged) -> str:
     says = f"{row.says} {small(f'Rule: {row.rule}.')}"
     under = [finding.interval, finding.scale, row.protocol and f"Protocol: {row.protocol}", "; ".join(judged.tables)]
     ours = " ".join([finding.number, *map(small, filter(None, under))])
+    changed = finding.sensitivity.replace("; ", "<br>")
     by = f"{page_link(row.page)} {small(f'{judged.profile} profile' if judged.profile else '')}"
-    return f"| {says} | {ours} | **{finding.verdict}** | {finding.sensitivity} | {by} |"
+    return f"| {says} | **{finding.verdict}** | {ours} | {changed} | {by} |"

@@ -202,7 +202,7 @@ def laws(table: pd.DataFrame) -> pd.DataFrame:
         row = {"rung": name, "fit": exponent, "largest d": top.d.max(), "facts there": f"{top.n_facts.min():,}"}
         row |= {"processor s": top.cpu_seconds.max(), "systems": top.systems.max(), "MB": top.memory_mb.max()}
         rows.append(row)
-    return pd.DataFrame(rows).set_index("rung")
+    return pd.DataFrame(rows).set_index("rung").rename_axis(None)
 
 
 def shares(table: pd.DataFrame, rung: str, recall: float = 1.0) -> pd.Series:

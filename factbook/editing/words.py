@@ -58,7 +58,8 @@ def kept(sequence: pd.DataFrame) -> pd.DataFrame:
     """Median share of all facts that paraphrases get right after so many batches in a row."""
     looks = {name: name.removeprefix("after_") for name in sequence.columns if name.startswith("after_")}
     found = sequence.groupby("method")[list(looks)].median().map("{:.1%}".format)
-    return _by_editor(found.rename(columns={name: f"after {batches}" for name, batches in looks.items()}))
+    titles = {name: f"after {count} batch{'es' * (count != '1')}" for name, count in looks.items()}
+    return _by_editor(found.rename(columns=titles))
 
 
 def _by_editor(table: pd.DataFrame) -> pd.DataFrame:
@@ -68,13 +69,15 @@ def _by_editor(table: pd.DataFrame) -> pd.DataFrame:
 
 def steepness(steep: pd.DataFrame, away: pd.Series) -> str:
     """What steepness costs in paraphrases, from the tables of `failures.steep` and `failures.noise`."""
-    rank = steep[["slope", "smallest margin"]].corrwith(steep.paraphrases, method="spearman")
-    slopes = steep.slope[steep.slope > 0]
+    slopes = steep.slope[steep.slope > 0]  # between the jumps of step gates the slope is 0, and says nothing
+    rank = {"slope": slopes.corr(steep.paraphrases, method="spearman")}
+    rank["smallest margin"] = steep["smallest margin"].corr(steep.paraphrases, method="spearman")
     lost = steep.paraphrases[slopes.idxmin()] - steep.paraphrases[slopes.idxmax()]
     found = "Steeper memories get fewer paraphrases right" if rank["slope"] < -0.5 else "Steepness does not order them"
     return (
-        f"**{found}.** Rank correlation of what paraphrases get right with the slope: {rank['slope']:.2f}, with the "
-        f"smallest margin: {rank['smallest margin']:.2f}. A slope {slopes.max() / slopes.min():.0f} times as large "
+        f"**{found}.** Rank correlation of what paraphrases get right with the slope, where it is not 0: "
+        f"{rank['slope']:.2f}, with the smallest margin: {rank['smallest margin']:.2f}. "
+        f"A slope {slopes.max() / slopes.min():.0f} times as large "
         f"costs {100 * lost:.1f} points of a hundred. In nine of ten paraphrases the MLP's input is off its key by at "
         f"most {away[0.9]:.1%} of the key; the furthest is off by {away[1.0]:.0%}."
     ).replace("-", "−")

@@ -194,7 +194,7 @@ def test_pairs_are_decided_by_the_least_draw_against_the_best_training(tmp_path,
     write(tmp_path, "challenge", [*draws, trained])
     finding, profile, _ = judged("linear_systems_against_training", tmp_path)
     assert (finding.verdict, profile) == (word, "laptop")
-    told = f"one linear system: {ours:,} facts, {ours / 25600:.2f} times the best published (25,600) and"
+    told = f"one linear system: {ours:,} facts, {ours / 25600:.2f} times the best published, of 5,000 epochs (25,600) "
     assert finding.number.startswith(told) and finding.interval == "least of 2 draws"
     write(tmp_path, "challenge", [*draws, trained, row | {"rung": "several", "n_facts": 60000}])
     assert verdict("linear_systems_against_training", tmp_path) == word  # both ways must

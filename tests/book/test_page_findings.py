@@ -104,7 +104,7 @@ def test_frontier_says_what_its_table_holds():
     assert others[["tolerance_5", "kept"]].corr("spearman").iloc[0, 1] > 0.8  # "more than the kind of memory"
     white = frontier.ladder(rows)
     assert white["kept [%]"].iloc[-1] >= white["kept [%]"].iloc[0]
-    assert white["steepness"].iloc[-1] < 1.15 * white["steepness"].iloc[0]
+    assert white[frontier.LIPSCHITZ].iloc[-1] < 1.15 * white[frontier.LIPSCHITZ].iloc[0]
 
 
 def test_code_dimension_says_what_its_table_holds():

@@ -22,8 +22,8 @@ def made_up(alphas=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0), untied: float = 1
 
 def test_exponents_are_those_of_the_laws_and_at_most_four_columns():
     table = shown.exponents(made_up())
-    assert list(table.columns) == ["α = 1/32", "α = 1/8", "α = 1/4", "α = 1", "left out"]
-    assert table.loc[shown.NAMES["hebbian"], "α = 1"] == "0.30 ± 0.00" and table.loc["NTK", "left out"] == 6
+    assert list(table.columns) == ["α = 1/32", "α = 1/8", "α = 1/4", "α = 1", "runs left out"]
+    assert table.loc[shown.NAMES["hebbian"], "α = 1"] == "0.30 ± 0.00" and table.loc["NTK", "runs left out"] == 6
     assert "Too few" in shown.exponents(made_up()[lambda rows: rows.d < 100]).data
 
 
@@ -42,6 +42,10 @@ def test_costs_and_findings_are_at_the_largest_alpha_with_most_methods():
         second.endswith(f"trained 4.0; NTK {400 * 32768**0.05:.1f}; Hebbian, whitened 905.1.")
         and "1.50 to 1.50" in third
     )
+    codes = rows[rows.method == "trained"].assign(method="paper-codes")
+    dearer = codes.assign(n_params=codes.n_params * np.where(codes.alpha > 1 / 8, codes.n_facts**0.2, 1))
+    first, *others = shown.findings(pd.concat([rows, dearer]))
+    assert first.startswith("**At 3 of the 6 shares α measured") and "d = 32 to 256" in first and len(others) == 3
 
 
 def test_the_page_says_what_its_table_holds():
