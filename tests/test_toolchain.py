@@ -281,7 +281,7 @@ def test_make_test_executes_each_smoke_notebook_once():
 
 
 def test_the_smoke_notebooks_keep_their_budget():
-    """On two cores, a thread and a notebook on each, as `make test` runs them; each was timed alone, with one thread."""
+    """On two cores, a thread and a notebook on each, as in `make test`; each was timed alone, with one thread."""
     table = pd.read_csv(ROOT / "results" / "laptop" / "notebooks.csv")
     smoke = table[table.profile == "smoke"]
     assert set(smoke.notebook) == names(SOURCES) and set(smoke.device) == {"cpu x1"}
