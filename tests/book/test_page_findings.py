@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factbook import block_facts, code_dimension, figures, frontier, noise_floor, precision, store, usable_shown
+from factbook import (
+    block_facts,
+    code_dimension,
+    figures,
+    frontier,
+    noise_floor,
+    precision,
+    store,
+    usable_published,
+    usable_shown,
+)
 
 DEPENDENT = "Hebbian, data-dependent"
 
@@ -36,6 +46,14 @@ def test_usable_says_what_its_tables_hold():
     assert lost.max() < 0.01  # "hardly anything"
     first = curves.xs("attention-first", level="schedule")
     assert (first > curves.xs("insert-first", level="schedule").loc[first.index]).all().all()
+
+
+def test_usable_says_what_training_as_published_leaves():
+    rows = usable_published.table()
+    rows = rows[(rows.schedule == "attention-first") & rows.layout.str.startswith(usable_published.PAPERS)]
+    lost = (rows.through - rows.recall).groupby(rows.layout.str.removeprefix(usable_published.PAPERS)).max()
+    assert lost[["bilinear gates", "SiLU gates"]].max() < 0.006 and lost["buckets"] > 0.05  # "nearly all", "do not"
+    assert rows.through.max() < 1  # "no training gets there"
 
 
 def test_noise_floor_says_what_its_tables_hold():
