@@ -88,7 +88,8 @@ table = block_facts.table(profile, seed, device)
 figure = block_facts.costs(table)
 
 # %% [markdown]
-# **Behind trained attention most memories cost more than alone, the gap between the lines; block-convex networks stay cheapest.** Medians of
+# **Behind trained attention most memories cost more than alone, the gap between the lines; block-convex and trained networks stay
+# cheapest.** Medians of
 # three draws of facts, bars from the smallest to the largest. Max-margin and training were searched up to 256 facts. How many
 # times the cost alone behind either attention, medians:
 
@@ -123,9 +124,8 @@ figure = block_facts.ceiling(table)
 block_facts.served(table)
 
 # %% [markdown]
-# Codes on many random gates and wide max-margin networks mostly still serve behind trained attention from 64 facts on, at a high price.
-# Block-convex networks serve least at the most facts, whatever their width: they stop at the first solve that stores the facts, so width
-# beyond it buys little tolerance. [Noisy copies](frontier.ipynb) are the remedy to try.
+# Behind trained attention the draw decides more than the memory: our three memories are found for the same draws, but at the fewest facts.
+# The paper's codes, longer than these 32 dimensions allow, are found for few.
 #
 # ## Hebbian memories against training
 #
@@ -137,10 +137,10 @@ block_facts.served(table)
 block_facts.beside(table)
 
 # %% [markdown]
-# **Behind trained attention the factor between the two shrinks**: from 128 facts on the data-dependent memory is about as large as alone, and
-# trained MLPs must be larger, since training stops as soon as all facts are stored and leaves keys little room. At few facts,
-# as many as dimensions, and behind attention that is solved for it stays large. We do not see the factor of 63 over the encoder-decoder,
-# which here has short codes and the layout that takes most noise.
+# **Behind trained attention the factor between the two shrinks beyond few facts**: the data-dependent memory comes down to about its size
+# alone, and trained MLPs must be larger than alone, since training stops as soon as all facts are stored and leaves keys little room. At
+# few facts, as many as dimensions, and behind attention that is solved for it stays large. We do not see the factor of 63 over our
+# encoder-decoder, which has short codes and the layout that takes most noise; the paper's codes have a row in [the claims](../book/claims.md).
 #
 # *How this was run*: [`factbook/block_facts.py`](https://github.com/factcore/factcore/blob/main/factbook/block_facts.py).
 #
