@@ -106,7 +106,7 @@ block_facts.prices(table)
 block_facts.exponents(table)
 
 # %% [markdown]
-# Only the encoder-decoder grows faster than the number of facts, behind either attention, since its codes grow too.
+# Only encoder-decoders grow faster than the number of facts, behind either attention, since their codes grow too.
 #
 # ## The ceiling that attention sets
 
