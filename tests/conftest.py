@@ -12,7 +12,6 @@ os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # silences a warning of the 
 os.environ.pop("FACTCORE_RESULTS", None)
 
 BUDGET = 240  # seconds for all smoke notebooks, each run once, on two free cores
-CORES = 2
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -25,6 +24,5 @@ def pytest_terminal_summary(terminalreporter):
         each = ", ".join(f"{name} {took:.0f}" for name, took in sorted(seconds.items(), key=lambda pair: -pair[1]))
         total = sum(seconds.values())
         terminalreporter.write_line(
-            f"{len(seconds)} smoke notebooks, each run once: {total:.0f} s on one of {CORES} cores (budget for all: "
-            f"{BUDGET} s on each). {each}"
+            f"{len(seconds)} smoke notebooks, each run once: {total:.0f} s (budget for all: {BUDGET} s). {each}"
         )
