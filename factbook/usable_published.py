@@ -28,7 +28,7 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     PAPERS + "SiLU gates": ("encoder-decoder", {"codes": "projected", "encoder": "random-gates", "fill": 0.5}),
     PAPERS + "buckets": ("encoder-decoder", {"codes": "projected", "fill": 0.5}),
     "shortest codes, full buckets": ("encoder-decoder", {}),
-    "block-convex, 12 a fact": ("block-convex", {"width": 16}),  # 4 n / d units at this size
+    "block-convex, 12 a fact": ("block-convex", {}),  # 4 n / d units
 }
 INSERTED = PAPERS + "bilinear gates"  # learns through the memory as well: its gates pass a gradient
 
@@ -40,7 +40,7 @@ def taught(
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
     other = fc.FactSet(facts.keys, facts.values, facts.targets.roll(1))
     method, options = LAYOUTS[layout]
-    if "width" in options:
+    if method == "block-convex":
         options = {"width": -(-4 * n_facts // d)}
     mlp, swapped = (fc.construct(f, method, seed=seed, strict=False, **options) for f in (facts, other))
     training["target_recall"] = 2.0  # no early end

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from factbook.provenance import at_commits
 from factbook.store import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,9 +31,7 @@ def extent(table: pd.DataFrame) -> str:
     columns = {symbol: next((c for c in names if c in table), None) for symbol, names in AXES.items()}
     sizes = [f"{symbol} = {span(table[column])}" for symbol, column in columns.items() if column]
     draws = table.seed.nunique() if "seed" in table else 1
-    commits = list(dict.fromkeys(table.commit.astype(str)))
-    some = ", ".join(commits[-3:]) + (f" and {len(commits) - 3} before" if len(commits) > 3 else "")
-    return f"{', '.join(sizes)}, {draws} draw{'s' * (draws > 1)}, at {some}"
+    return f"{', '.join(sizes)}, {draws} draw{'s' * (draws > 1)}, {at_commits(table.commit.astype(str))}"
 
 
 def noted(document: str, text: str, results: Path = ROOT / "results" / "laptop") -> str:
