@@ -18,7 +18,7 @@
 # them the right key. It shows this on synthetic embeddings.
 #
 # **What this page does**: the key vocabulary is 7,007 names of airports, the values are their countries, both as sentence embeddings. The
-# memory comes from linear systems, attention from a certified convex problem ([which is which](../book/api.md)): every weight
+# memory comes from linear systems, attention from a certified convex problem ([which is which](../book/api_methods.md)): every weight
 # is drawn at random, solved for exactly, or solved for with a {term}`certificate`. A bound tells for which keys the answer to *every*
 # sequence of the task is proved right.
 #

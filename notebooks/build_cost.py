@@ -15,7 +15,7 @@
 # # What it costs to build
 #
 # **What the paper claims** {cite:p}`dugan2025constructing`: a fact-storing MLP can be written down in closed form, without
-# training ([what that means for each method](../book/api.md)).
+# training ([what that means for each method](../book/api_methods.md)).
 #
 # **What this page does**: it measures what that saves. Processor seconds and peak memory to build a network and to verify
 # 100% {term}`recall` over all values, for constructions and for training, from the same facts.

@@ -70,9 +70,9 @@ prose.findings(usable_shown.findings, "usable", "usable_ablation")
 #
 # - **trained** with the identity in the MLP's place, to return the key (AdamW; the paper's second schedule);
 # - **trained and sharpened** (ours): the learned norm is folded into the projections, and the scores are multiplied by 16, so that the
-#   softmax is nearer to a choice ([`factbook.attended.sharpen`](../book/api.md));
+#   softmax is nearer to a choice ([`factbook.attended.sharpen`](../book/api_modules.md));
 # - **solved for** (ours): with the query projection left as drawn, scores are linear in the key projection. Raising the weight on the
-#   key, whatever the junk, is one convex problem ([`transformer.solve_attention`](../book/api.md)); no sequence is drawn.
+#   key, whatever the junk, is one convex problem ([`transformer.solve_attention`](../book/api_transformer.md)); no sequence is drawn.
 #
 # Then each MLP is inserted and nothing is trained any more. A whole transformer without training:
 
@@ -126,8 +126,8 @@ usable_shown.prediction(table)
 #
 # The longest sequence that has the best-scoring junk at every place is the worst one for a key, so the smallest weight that attention
 # ever puts on the key is known exactly, and with it an angle that the MLP's input never exceeds
-# ([`certified_noise`](../book/api.md)). Where it is smaller than the angle that the MLP is proved to take
-# ([`certified_tolerance`](../book/api.md)), the transformer answers *every* sequence of the task right: recall is proved,
+# ([`certified_noise`](../book/api_transformer.md)). Where it is smaller than the angle that the MLP is proved to take
+# ([`certified_tolerance`](../book/api_transformer.md)), the transformer answers *every* sequence of the task right: recall is proved,
 # not sampled; in exact arithmetic, and for this task's 16 junk tokens. What is not perfect, the MLP asked *alone* and in the transformer:
 
 # %% tags=["hide-input"]

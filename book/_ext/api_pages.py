@@ -1,4 +1,4 @@
-"""The API page: signatures and docstrings of the public names, as they stand in the code."""
+"""The API's pages, one a room: signatures and docstrings of the public names, as they stand in the code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import ForwardRef
 
@@ -20,30 +20,51 @@ from factcore.methods import METHODS
 PACKAGES = (factcore, factapp, factbook)
 
 
-def markdown() -> str:
-    """What `factcore` exports, its methods, what transformers and editing need, and one line on each module."""
-    lines: list[str] = []
+def facts() -> str:
+    """What `import factcore` exports: functions first, then classes, by name."""
     exported = [getattr(factcore, name) for name in factcore.__all__]
-    for thing in sorted(exported, key=lambda x: (not inspect.isfunction(x), x.__name__.lower())):
-        lines += entry(thing, thing.__name__)
-    lines += ["## Methods of `construct`", "", "The docstring of a method states its formula and its options.", ""]
+    exported.sort(key=lambda thing: (not inspect.isfunction(thing), thing.__name__.lower()))
+    return "\n".join(line for thing in exported for line in entry(thing, thing.__name__))
+
+
+def methods() -> str:
+    """Each method of `construct` with its signature and docstring, and the table of how its weights come about."""
+    lines = []
     for name, method in METHODS.items():
         call = signature(method.build, method.build.__name__)
-        lines += [f"### `{name}`", "", f"```python\n{call}\n```", "", docstring(method.build), ""]
+        lines += [f"## `{name}`", "", f"```python\n{call}\n```", "", docstring(method.build), ""]
     lines += ["## How the weights come about", "", first_line(origins), "", origins.markdown(), ""]
-    for package in (factcore.transformer, editing):
-        lines += [f"## {package.__name__}", "", first_line(package), ""]
-        for name in package.__all__:
-            if callable(thing := getattr(package, name)):
-                lines += entry(thing, name, level=3)
-    for package in PACKAGES:
-        lines += [f"## Modules of {package.__name__}", "", first_line(package), ""]
-        lines += ["| Module | What it holds |", "|---|---|", *map(row, modules(package)), ""]
     return "\n".join(lines)
 
 
-def modules(package: ModuleType) -> Iterator[ModuleType]:
-    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+def package(of: ModuleType) -> str:
+    """What a package exports, in its own order."""
+    exported = ((name, getattr(of, name)) for name in of.__all__)
+    lines = [line for name, thing in exported if callable(thing) for line in entry(thing, name)]
+    return "\n".join([first_line(of), "", *lines])
+
+
+def every_module() -> str:
+    """One line on each module of the three packages."""
+    lines: list[str] = []
+    for of in PACKAGES:
+        lines += [f"## {of.__name__}", "", first_line(of), ""]
+        lines += ["| Module | What it holds |", "|---|---|", *map(row, modules(of)), ""]
+    return "\n".join(lines)
+
+
+# What stands after "% generated: " on a page of the API, one page a room.
+ROOMS: dict[str, Callable[[], str]] = {
+    "api_facts": facts,
+    "api_methods": methods,
+    "api_transformer": lambda: package(factcore.transformer),
+    "api_editing": lambda: package(editing),
+    "api_modules": every_module,
+}
+
+
+def modules(of: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(of.__path__, f"{of.__name__}."):
         yield importlib.import_module(found.name)
 
 

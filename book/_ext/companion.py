@@ -21,8 +21,7 @@ PARTS = Path(__file__).resolve().parents[1] / "parts"
 claims = cache(claim_pages.markdown)  # judged once for two pages
 # a line "% generated: NAME" in a page of book/, and "<!-- generated: NAME -->" in a notebook, where it is not seen
 # elsewhere either, is replaced by what NAME returns, in MyST
-GENERATED = {
-    "api": api_pages.markdown,
+GENERATED = api_pages.ROOMS | {
     "ask": ask_pages.markdown,
     "explore": lambda: (PARTS / "explore.md").read_text(),
     "claims": claims,

@@ -35,4 +35,4 @@ def test_what_is_trained_is_what_the_table_says():
 
 
 def test_the_api_page_shows_the_table():
-    assert origins.markdown() in api_pages.markdown()
+    assert origins.markdown() in api_pages.ROOMS["api_methods"]()

@@ -178,16 +178,23 @@ def test_references_are_in_one_style():
 # --- API ---------------------------------------------------------------------------------------------------------
 
 
+def test_every_room_of_the_api_is_a_page():
+    toc = (ROOT / "_toc.yml").read_text()
+    for room in api_pages.ROOMS:
+        assert (ROOT / "book" / f"{room}.md").read_text().endswith(f"\n% generated: {room}\n")
+        assert f"- file: book/{room}\n" in toc and f"({room}.md)" in (ROOT / "book" / "api.md").read_text()
+
+
 def test_every_public_name_and_module_is_in_the_api():
-    text = f"\n{api_pages.markdown()}"
-    for name in factcore.__all__:
-        assert f"\n## {name}\n" in text
-    for package in (factcore.transformer, editing):
-        assert f"\n## {package.__name__}\n" in text
-        missing = [
-            name for name in package.__all__ if callable(getattr(package, name)) and f"\n### {name}\n" not in text
-        ]
-        assert not missing
+    for room, package in {
+        "api_facts": factcore,
+        "api_transformer": factcore.transformer,
+        "api_editing": editing,
+    }.items():
+        text = f"\n{api_pages.ROOMS[room]()}"
+        names = [name for name in package.__all__ if callable(getattr(package, name))]
+        assert names and not [name for name in names if f"\n## {name}\n" not in text]
+    text = api_pages.ROOMS["api_modules"]()
     for package in ("factcore", "factapp", "factbook"):
         for path in (ROOT / package).rglob("*.py"):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -195,9 +202,9 @@ def test_every_public_name_and_module_is_in_the_api():
 
 
 def test_every_method_has_its_signature_and_docstring_in_the_api():
-    text = api_pages.markdown()
+    text = f"\n{api_pages.ROOMS['api_methods']()}"
     for name, method in METHODS.items():
-        part = text.split(f"\n### `{name}`\n")[1].split("\n##")[0]
+        part = text.split(f"\n## `{name}`\n")[1].split("\n## ")[0]
         options = [p for p in inspect.signature(method.build).parameters.values() if p.kind is p.KEYWORD_ONLY]
         assert f"```python\n{method.build.__name__}(" in part
         assert all(f"{option.name}: " in part for option in options)
@@ -223,7 +230,8 @@ def test_types_are_spelled_as_in_the_code(annotation, words):
 def test_signatures_are_python():
     import ast
 
-    for code in re.findall(r"```python\n(.*?)\n```", api_pages.markdown(), flags=re.S):
+    text = "\n".join(room() for room in api_pages.ROOMS.values())
+    for code in re.findall(r"```python\n(.*?)\n```", text, flags=re.S):
         ast.parse(f"def {code}: ..." if "->" in code or "(" in code else code)
 
 
