@@ -167,7 +167,7 @@ def whitening(rows: pd.DataFrame) -> pd.DataFrame:
 
 def own_codes() -> pd.DataFrame:
     """How ρ foretells the cost of the paper's own codes (`factbook.shapes`): all sets, raw ones, all but spiked."""
-    rows = store.read_table(store.results_file("shapes", "laptop"))
+    rows = store.committed("shapes")
     rows = rows[(rows.rho > 0) & (rows.buckets < math.inf)]
     parts = {"all": rows, "raw": rows[rows["values"] == "raw"], "not spiked": rows[~rows.geometry.str.match("spiked")]}
     lines = {}

@@ -261,7 +261,7 @@ def gate_table(gates: pd.DataFrame) -> pd.DataFrame:
 
 def settings() -> pd.DataFrame:
     """Mean recall of Adam at a width under each setting of the grid, in %: ``benchmarks/training_grid.py --width``."""
-    grid = store.read_table(store.results_file("training_grid_width", "laptop"))
+    grid = store.committed("training_grid_width")
     recall = (100 * grid.pivot_table(index="setting", columns="width", values="recall")).sort_values(20)
     return (
         written(recall.iloc[::-1])

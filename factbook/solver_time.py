@@ -71,7 +71,7 @@ def growth(rows: pd.DataFrame, profile: str, axis: str) -> tuple[pd.DataFrame, f
 
 def benchmark() -> pd.DataFrame:
     """The stored benchmark beside two other solvers."""
-    return store.read_table(store.results_file("decodability_benchmark", "laptop"))
+    return store.committed("decodability_benchmark")
 
 
 def peers() -> pd.DataFrame:

@@ -24,6 +24,7 @@ from factcore.support import progress_bar
 
 PROFILES = ("smoke", "laptop", "paper")
 PROVENANCE = ("device", "torch", "commit", "seconds")  # columns that every table carries
+CHECKOUT = Path(__file__).resolve().parent.parent
 MEASURED = ("threads", "cpu_s")  # and every table begun since they exist; cpu_s: of all threads and ended children
 Key = tuple[tuple[str, str], ...]  # a job's parameters: type and text of each
 
@@ -38,8 +39,7 @@ def results_file(name: str, profile: str) -> Path:
         raise ValueError(f"profile must be one of {list(PROFILES)}, got {profile!r}")
     if profile == "smoke":
         return Path(tempfile.mkdtemp(prefix="factcore-smoke-")) / f"{name}.csv"
-    checkout = Path(__file__).resolve().parent.parent
-    beside = checkout if (checkout / "results").is_dir() else Path.cwd()
+    beside = CHECKOUT if (CHECKOUT / "results").is_dir() else Path.cwd()
     return beside / (os.environ.get("FACTCORE_RESULTS") or "results") / profile / f"{name}.csv"
 
 
@@ -161,6 +161,12 @@ def read_table(path: Path, *, key: Sequence[str] = ()) -> pd.DataFrame:
 def stored(name: str, profile: str = "paper") -> pd.DataFrame | None:
     """The committed table of a profile, or None where there is none yet."""
     return read_table(path) if (path := results_file(name, profile)).is_file() else None
+
+
+def committed(name: str, profile: str = "laptop") -> pd.DataFrame:
+    """A table that no page computes: that of the results folder, or where it holds none the checkout's own."""
+    path = results_file(name, profile)
+    return read_table(path if path.is_file() else CHECKOUT / "results" / profile / f"{name}.csv")
 
 
 def append_row(path: Path, row: dict[str, Any], *, key: Sequence[str] = ()) -> None:

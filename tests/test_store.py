@@ -462,6 +462,18 @@ def test_where_results_live(tmp_path, monkeypatch):
         store.results_file("capacity", "huge")
 
 
+def test_a_table_that_no_page_computes_is_the_checkout_s_where_the_folder_has_none(tmp_path, monkeypatch):
+    monkeypatch.delenv("FACTCORE_RESULTS", raising=False)
+    own = store.committed("shapes")
+    monkeypatch.setenv("FACTCORE_RESULTS", str(tmp_path))
+    pd.testing.assert_frame_equal(store.committed("shapes"), own)
+    (tmp_path / "laptop").mkdir()
+    own.head(3).to_csv(tmp_path / "laptop" / "shapes.csv", index=False)
+    assert len(store.committed("shapes")) == 3
+    with pytest.raises(ValueError, match="no results table at"):
+        store.committed("nothing")
+
+
 def test_relative_results_start_at_the_checkout(tmp_path, monkeypatch):
     monkeypatch.setenv("FACTCORE_RESULTS", "my results")
     monkeypatch.chdir(tmp_path)
