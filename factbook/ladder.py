@@ -76,8 +76,8 @@ def methods(profile: str) -> dict[str, tuple[str, dict[str, Any]]]:
 def cost(rung: str, n_facts: int, d: int, seed: int, *, profile: str, device: str) -> dict[str, Any]:
     """Fewest parameters at which this rung stores these facts; NaN where no width that was tried does.
 
-    More facts than products of two coordinates: a bilinear network has every map that it can have with as many units as
-    there are products, so whether training stores the facts at all is settled there first.
+    A bilinear network has every map that it can have with as many units as there are products of two coordinates. With
+    more than twice as many facts, whether training stores them at all is settled at that width first.
     """
     method, options = methods(profile)[rung]
     facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
@@ -87,7 +87,7 @@ def cost(rung: str, n_facts: int, d: int, seed: int, *, profile: str, device: st
             share = fc.recall(found, facts)
         else:
             products = d * (d + 1) // 2
-            if rung == "trained" and n_facts > products:
+            if rung == "trained" and n_facts > 2 * products:
                 fc.construct(facts, method, width=products, seed=seed, **options)
             options = {"tries": 1, "resolution": 0.04} | options
             found = fc.smallest_width(facts, method, seed=seed, **options)
