@@ -9,7 +9,8 @@ Peers: (a) ADMM on all differences held in memory at once, 300 iterations; (b) o
 with Clarabel (`pip install clarabel`), timed on a sample of the values and scaled to all of them. Each peer's
 bounds are computed from its own primal and dual solution by the same formulas as ours.
 Values are unit vectors: float64 normals from the torch generator with seed 0, rows normalised.
---csv appends one row per timed run, as it ends, with device, torch version and commit: the solver page of the book
+--csv appends one row per timed run, as it ends, with device, threads, processor seconds, torch version and commit (a
+table in results/laptop/ has the profile, too): ratios and growth are of processor seconds. The solver page of the book
 reads such a table. peak_gb (GiB) is the peak of the whole process so far, or of the device since it started.
 """
 
@@ -28,6 +29,7 @@ from factbook import store
 from factcore.geometry import decodability
 
 Bounds = tuple[Tensor, Tensor]  # lower, upper (v,)
+Times = tuple[float, float]  # seconds on the clock, and of the processor, all threads
 
 
 def unit_vectors(v: int, d: int) -> Tensor:
@@ -84,15 +86,16 @@ def clarabel_each(values: Tensor, rows: range) -> Bounds:
     return torch.tensor(lower), torch.tensor(upper)
 
 
-def timed(solve: Callable[[], Bounds], repeats: int = 1) -> tuple[float, Bounds]:
-    """Shortest wall time of a few runs and the last run's bounds (read back, so a device has finished)."""
-    seconds = []
+def timed(solve: Callable[[], Bounds], repeats: int = 1) -> tuple[Times, Bounds]:
+    """Shortest wall and processor time of a few runs and the last run's bounds (read back: a device has finished)."""
+    seconds, processor = [], []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         lower, upper = solve()
         bounds = lower.cpu(), upper.cpu()
         seconds.append(time.perf_counter() - start)
-    return min(seconds), bounds
+        processor.append(time.process_time() - busy)
+    return (min(seconds), min(processor)), bounds
 
 
 def peak_gb() -> float:
@@ -102,9 +105,9 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def report(args: argparse.Namespace, part: str, solver: str, v: int, d: int, seconds: float, bounds: Bounds) -> None:
+def report(args: argparse.Namespace, part: str, solver: str, v: int, d: int, times: Times, bounds: Bounds) -> None:
     """Print one timed run and append it to the table."""
-    lower, upper = bounds
+    (lower, upper), (seconds, processor) = bounds, times
     row = {
         "part": part, "solver": solver, "v": v, "d": d,
         "rho": f"{lower.min():.10f}" if len(lower) == v else "nan",  # a sample of the values does not tell rho
@@ -112,9 +115,14 @@ def report(args: argparse.Namespace, part: str, solver: str, v: int, d: int, sec
     }  # fmt: skip
     device = "cpu" if solver.startswith("clarabel") else args.device
     origin = (store.device_name(device), torch.__version__, store.commit(), round(seconds, 4))
-    print("  ".join(f"{key} {value}" for key, value in row.items()), f" seconds {seconds:.4f}", flush=True)
+    print(
+        "  ".join(f"{key} {value}" for key, value in row.items()),
+        f" seconds {seconds:.4f}, of the processor {processor:.4f}",
+        flush=True,
+    )
     if args.csv:
-        store.append_row(args.csv, row | dict(zip(store.PROVENANCE, origin)))
+        row |= dict(zip(store.PROVENANCE, origin)) | {"threads": torch.get_num_threads(), "cpu_s": round(processor, 4)}
+        store.append_row(args.csv, row)
 
 
 def against_peers(args: argparse.Namespace, v: int, d: int) -> None:
@@ -123,7 +131,7 @@ def against_peers(args: argparse.Namespace, v: int, d: int) -> None:
     for tol in (1e-6, 1e-9):
         seconds, (lower, upper) = timed(lambda tol=tol: ours(values, tol), repeats=3)
         report(args, "peers", f"factcore tol={tol:g}", v, d, seconds, (lower, upper))
-        mine[tol] = seconds, (upper - lower).max()
+        mine[tol] = seconds[1], (upper - lower).max()
     quick, bounds = timed(lambda: ours(values, 1e-6, only_min=True), repeats=3)
     report(args, "peers", "factcore tol=1e-06 only_min", v, d, quick, bounds)
     for peer in args.peers:
@@ -136,12 +144,15 @@ def against_peers(args: argparse.Namespace, v: int, d: int) -> None:
             taken, bounds = timed(lambda rows=rows: clarabel_each(values, rows))
             share = len(rows) / v
         solver = peer if share == 1 else f"{peer}, {len(rows)} values scaled up"
-        report(args, "peers", solver, v, d, taken / share, bounds)
+        taken = taken[0] / share, taken[1] / share
+        report(args, "peers", solver, v, d, taken, bounds)
         error = (upper[: len(bounds[0])] - bounds[0]).max()
         print(f"  largest error of its rho_i: {error:.1e}")
         for tol, (seconds, gap) in mine.items():
             ratio = (bounds[1] - bounds[0]).max() / gap
-            print(f"  {taken / share / seconds:.0f} times our time at tol={tol:g}; its gap is {ratio:.2g} times ours")
+            print(
+                f"  {taken[1] / seconds:.0f} times our processor time at tol={tol:g}; its gap is {ratio:.2g} times ours"
+            )
 
 
 def growth(args: argparse.Namespace) -> None:
@@ -152,7 +163,7 @@ def growth(args: argparse.Namespace) -> None:
             values = unit_vectors(v, d).to(args.device)
             seconds, bounds = timed(lambda values=values: ours(values, 1e-6))
             report(args, f"growth in {axis}", "factcore tol=1e-06", v, d, seconds, bounds)
-            taken.append(seconds)
+            taken.append(seconds[1])
         x = [size[axis == "d"] for size in sizes]
         slope = np.polyfit(np.log(x), np.log(np.maximum(taken, 1e-4)), 1)[0]
         print(f"  time grows as {axis}^{slope:.2f} over {axis} = {x[0]} to {x[-1]}")

@@ -84,7 +84,7 @@ def large(n: int, minutes: float, gigabytes: float) -> tuple[str, bool]:
 
 
 def decodability(v: int) -> tuple[str, bool]:
-    table = rows("decodability_benchmark", v=v, part="peers").set_index("solver").seconds
+    table = rows("decodability_benchmark", v=v, part="peers").set_index("solver").cpu_s
     own, other = table["factcore tol=1e-06"], table["admm"]
     return f"{own:.2f} s, ADMM {other:.0f} s: {other / own:.0f} times faster", bool(own < other)
 
