@@ -101,8 +101,8 @@ def findings(rows: pd.DataFrame, measured: pd.DataFrame) -> list[str]:
         f"the published code uses, takes {times['admm']:.0f} times as long, with gaps up to "
         f"{peers.largest_gap['admm']:.0e}; an interior-point solver, called value by value, "
         f"{times[INTERIOR]:.0f} times (processor seconds), with gaps up to {peers.largest_gap[INTERIOR]:.0e}.",
-        f"**Memory stays small.** {large.v:,} values in *d* = {large.d} take {_seconds(large.cpu_s)} of processor time and "
-        f"{large.peak_gb:.2f} GiB for the whole process; the differences of all pairs would fill "
+        f"**Memory stays small.** {large.v:,} values in *d* = {large.d} take {_seconds(large.cpu_s)} of processor "
+        f"time and {large.peak_gb:.2f} GiB for the whole process; the differences of all pairs would fill "
         f"{large.v**2 * large.d * 8 / 2**30:.0f} GiB.",
         f"**Time grows as** *v* to the power {powers['v']} and *d* to the power {powers['d']} in this range.",
     ]

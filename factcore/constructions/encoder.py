@@ -15,6 +15,8 @@ from factcore.support import check_choice
 
 CANDIDATE_DIRECTIONS = 16  # random directions tried for the buckets; the one with the widest gaps at the cuts wins
 SLACK, CALM = 2, 0.95  # keys by which a cut may leave its equal share; more while buckets stay below CALM · rank
+FILLS = (1.0, 1.0, 0.95, 0.9, 0.8, 0.65, 0.5)  # bucket fills tried in turn, each with a fresh random cut
+MANY = 256  # buckets from which on one cut without a choice would fall between keys that no gate tells apart
 RANDOM_GATE_SCALE = 4.0  # spread of ⟨g, x⟩ in standard deviations: a saturated gate conditions the solve better
 
 
@@ -58,16 +60,21 @@ def n_buckets(n_keys: int, rank: int, fill: float = 1.0) -> int:
     return math.ceil(n_keys / max(1, int(fill * rank)))
 
 
-def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 1.0) -> Buckets:
-    """Random buckets of at most fill·rank keys, cut where neighbours along a random direction lie farthest apart.
+def fills(n_keys: int, rank: int) -> tuple[float, ...]:
+    """`FILLS`, but from `MANY` buckets on no full ones where that gives the cuts a choice."""
+    return FILLS[2:] if n_buckets(n_keys, rank) > MANY and rank - int(CALM * rank) >= 2 * SLACK else FILLS
 
-    A gate must tell the keys on both sides of a cut apart, so the smallest gap at a cut limits the precision; of
-    `CANDIDATE_DIRECTIONS` directions the one with the largest smallest gap is kept. Nearly square buckets are equally
-    full: one that is not quite full is far better conditioned.
+
+def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 1.0) -> Buckets:
+    """Random buckets of at most fill·rank keys (from `MANY` on a few more), cut where neighbours lie farthest apart.
+
+    A gate must tell the keys beside a cut apart along the random direction: of `CANDIDATE_DIRECTIONS` the one with the
+    largest smallest gap is kept. Nearly square buckets are equally full: a key or two fewer condition far better.
     """
     (n, d), rank = keys.shape, key_rank(keys)
     equal = -(-n // (count := n_buckets(n, rank, fill)))
-    size = min(max(1, int(fill * rank)), max(equal + 2 * SLACK, int(CALM * rank)))
+    least = min(rank, equal + 2 * SLACK) if count > MANY else 1
+    size = max(least, min(int(fill * rank), max(equal + 2 * SLACK, int(CALM * rank))))
     slack = (size - equal) // min(2, count - 1 or 1)  # a cut may move by that: no bucket overflows
     directions = torch.randn(d, CANDIDATE_DIRECTIONS, generator=generator, dtype=torch.float64).to(keys)
     directions /= directions.norm(dim=0)
@@ -114,9 +121,8 @@ def encode_with_random_gates(
 ) -> Encoder:
     """Random gates: with G drawn at random, enc(k_i) = c_i is linear in A; the smallest A is taken, float64.
 
-    p = ⌈n / (fill·d)⌉ gates of m units each, h = m·p; where they leave the n equations dependent (a ReLU or a step is
-    shut for half of the keys), gates are added until they are not. One n × pd system: O(n³), for n up to 10⁴. keys
-    (n, d) distinct and codes (n, m), both float64.
+    p = ⌈n / (fill·d)⌉ gates of m units each, h = m·p; more while the n equations are dependent (a ReLU or step is shut
+    for half of the keys). One n × pd system: O(n³), n up to 10⁴. keys (n, d) distinct and codes (n, m), both float64.
     """
     (n, d), m = keys.shape, codes.shape[1]
     check_choice("gate", gate, GATES)
@@ -140,13 +146,9 @@ def encode_with_random_gates(
 
 
 def smallest_solution(rows: Tensor, targets: Tensor) -> Tensor:
-    """The X of least Frobenius norm with rows @ X = targets, for (…, s, d) rows, s ≤ d, of full rank or zero (padding).
-
-    By a QR factorisation of rowsᵀ, so that the condition number is not squared, and one step of refinement.
-    """
+    """The X of least norm with rows @ X = targets, for (…, s, d) rows, s ≤ d, full rank or zero. QR, refined once."""
     q, r = torch.linalg.qr(rows.mT)  # (…, d, s), (…, s, s)
     r = r + torch.diag_embed((rows == 0).all(dim=-1).to(rows.dtype))
-
     solution = q @ torch.linalg.solve_triangular(r.mT, targets, upper=False)
     return solution + q @ torch.linalg.solve_triangular(r.mT, targets - rows @ solution, upper=False)  # type: ignore[no-any-return]
 

@@ -1,7 +1,7 @@
 """`encoder-decoder`: the paper's construction, an encoder of the keys followed by a decoder of the codes."""
 
 from factcore.constructions.decoder import CODES, choose_codes, failing
-from factcore.constructions.encoder import encode_with_buckets, encode_with_random_gates, key_rank, n_buckets
+from factcore.constructions.encoder import encode_with_buckets, encode_with_random_gates, fills, key_rank, n_buckets
 from factcore.constructions.projection import PROJECTIONS
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GatedMLP
@@ -9,7 +9,6 @@ from factcore.scoring import lost_rows
 from factcore.support import check_choice, check_integer, stream
 
 ENCODERS = {"buckets": encode_with_buckets, "random-gates": encode_with_random_gates}
-FILLS = (1.0, 1.0, 0.95, 0.9, 0.8, 0.65, 0.5)  # bucket fills tried in turn, each with a fresh random cut
 TRIES = 4  # random draws tried at a fill that the caller chose
 GATES_OF = {"buckets": "step", "random-gates": "silu"}  # encoders and their usual gates
 
@@ -49,16 +48,15 @@ def encoder_decoder(
     gate, generator = gate or GATES_OF[encoder], stream(seed, "weights")
     keys, rows = distinct_keys(facts)
     mlp = chosen = chosen_for = None
-    shares = FILLS if fill is None and encoder != "random-gates" else [1.0 if fill is None else fill] * TRIES
-    for share in shares:
-        units, allowed = units_per_coordinate(facts, encoder=encoder, gate=gate, fill=share), code_dim
+    drawn = fill is not None or encoder == "random-gates"
+    for share in [1.0 if fill is None else fill] * TRIES if drawn else fills(len(facts), key_rank(keys)):
+        units = units_per_coordinate(facts, encoder=encoder, gate=gate, fill=share)
         if width is not None and width < (least := units * (code_dim or 1)):
             if mlp is not None:
                 break  # smaller buckets leave no room: the last network is the best there is
             what = f"{len(facts)} keys in d = {facts.d} need {units} hidden units per code coordinate"
             raise ValueError(f"width {width} is too small: {what}, so at least {least}")
-        if width is not None:
-            allowed = code_dim or min(facts.e, width // units)
+        allowed = code_dim or (None if width is None else min(facts.e, width // units))
         if chosen is None or allowed != chosen_for:  # smaller buckets leave a fixed width less room for codes
             chosen, chosen_for = choose_codes(facts, codes, allowed, seed, projection), allowed
         hidden = ENCODERS[encoder](keys, chosen.codes[facts.targets[rows]], generator, gate=gate, fill=share)

@@ -10,6 +10,7 @@ from factcore.constructions.encoder import (
     cut_into_buckets,
     encode_with_buckets,
     encode_with_random_gates,
+    fills,
     n_buckets,
     smallest_solution,
 )
@@ -105,3 +106,18 @@ def test_smallest_solution_against_the_pseudoinverse(s, d):
 def test_fill_must_be_a_share(fill):
     with pytest.raises(ValueError, match="fill must lie in"):
         n_buckets(10, 4, fill)
+
+
+def test_hundreds_of_cuts_each_have_a_choice_and_no_bucket_overflows():
+    """The smallest of n gaps shrinks like 1/n²: cut without a choice, float32 gates would open for the wrong keys."""
+    n, d = 40_000, 128
+    keys = torch.nn.functional.normalize(torch.randn(n, d, generator=generator()), dim=1)
+    (first, *_) = fills(n, d)
+    assert first < 1 and fills(n // 2, d)[0] == 1 and fills(300 * 8, 8)[0] == 1
+    buckets = cut_into_buckets(keys, generator(), fill=first)
+    sizes = torch.tensor(buckets.starts).diff()
+    assert len(sizes) == n_buckets(n, d, first) and int(sizes.max()) <= d and int(sizes.min()) < int(sizes.max())
+    sorted_scores = (keys @ buckets.direction).sort().values
+    equal = torch.arange(1, len(sizes)) * n // len(sizes)  # the cuts that leave no choice
+    chosen = (buckets.above - buckets.below).amin()
+    assert chosen > 10 * (sorted_scores[equal] - sorted_scores[equal - 1]).amin() and chosen > 2 * 2**-24
