@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import nbformat
 import openers
+import scales
 from PIL import Image
 
 from factbook.provenance import at_commits
@@ -140,24 +141,22 @@ def run_box(notebook: nbformat.NotebookNode, name: str, repository: str, branch:
 
 
 def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "results") -> str:
-    """The time in each profile: measured for the whole notebook, else the sum of its tables' runs."""
+    """The time in each profile: measured for the whole notebook, else processor seconds of all its tables' runs."""
     measured, table = {}, results / "laptop" / "notebooks.csv"
     if table.is_file():
         measured = {row["profile"]: row for row in rows_of(table) if row["notebook"] == name}
+    names = tables_named(notebook, "results_file", ", profile") + tables_named(notebook, "_resumed", ", ")
+    names += scales.pages().get(name, ("", []))[1]
     words = []
     for profile in PROFILES:
-        names = tables_named(notebook, "results_file", ", profile") + tables_named(notebook, "_resumed", ", ")
-        tables = [results / profile / f"{table}.csv" for table in names]
+        tables = [results / profile / f"{table}.csv" for table in dict.fromkeys(names)]
         runs = [row for path in tables if path.is_file() for row in rows_of(path)]
         if row := measured.get(profile):
             words.append(f"{profile} {duration(float(row['seconds']))} ({row['device']})")
         elif runs:
-            words.append(
-                f"{profile} {duration(sum(float(run['seconds']) for run in runs))} ({len(runs)} stored runs in all)"
-            )
-        else:
-            words.append(f"{profile} not measured")
-    return ", ".join(words)
+            spent = sum(float(run.get("cpu_s") or run["seconds"]) for run in runs)
+            words.append(f"{profile} {duration(spent)} of one core ({len(runs)} stored runs in all)")
+    return ", ".join(words) or "not measured"
 
 
 def commits_of(table: Path) -> str:

@@ -115,10 +115,16 @@ def test_times_are_measured_or_summed_or_missing(notebook, tmp_path):
     (tmp_path / "laptop" / "notebooks.csv").write_text(
         "notebook,profile,seconds,device\nmade-up,smoke,25.8,cpu x1\nother,laptop,1,cpu\n"
     )
-    (tmp_path / "laptop" / "capacity.csv").write_text("n,seconds\n1,100\n2,200\n")
+    (tmp_path / "laptop" / "capacity.csv").write_text("n,seconds,cpu_s\n1,100,90\n2,210,\n")
     (tmp_path / "laptop" / "solves.csv").write_text("n,seconds\n1,7000\n")  # another page's table
     words = pages.times(notebook, "made-up", tmp_path)
-    assert words == "smoke 26 s (cpu x1), laptop 5 min (2 stored runs in all), paper not measured"
+    assert words == "smoke 26 s (cpu x1), laptop 5 min of one core (2 stored runs in all)"
+    (tmp_path / "laptop" / "notebooks.csv").unlink()
+    (tmp_path / "laptop" / "editing.csv").write_text("n,seconds\n1,7300\n")  # named by book/parts/scales.md
+    assert (
+        pages.times(nbformat.v4.new_notebook(), "editing", tmp_path) == "laptop 2 h of one core (1 stored runs in all)"
+    )
+    assert pages.times(nbformat.v4.new_notebook(), "unknown", tmp_path) == "not measured"
 
 
 @pytest.mark.parametrize(
