@@ -94,11 +94,12 @@ def large_rows(*tables: pd.DataFrame) -> pd.DataFrame:
 def large_written(large: pd.DataFrame) -> pd.DataFrame:
     """`large_rows` as they are read."""
     columns = {
+        "values": large.n_values.map("{:,}".format) if "n_values" in large else "as many",
         "d": large.d,
         "parameters per fact": large["per fact"],
         "recall": large.recall.map("{:.0%}".format),
         "build [s]": large.build_s.map("{:,.0f}".format),
-        "verify [s]": large.verify_s.map("{:,.0f}".format),
+        "verify [s]": large.verify_s.map(lambda s: f"{s:,.0f}" if s else "–"),
         "processor [s]": large.cpu_s.map("{:,.0f}".format),
         "memory [GB]": large["memory (GB)"],
     }
@@ -106,9 +107,10 @@ def large_written(large: pd.DataFrame) -> pd.DataFrame:
 
 
 def large_figure(large: pd.DataFrame) -> Figure:
-    """Processor seconds and peak memory of single runs on a CPU against n, with a fitted power law."""
+    """Processor seconds and peak memory of single runs on a CPU against n; a power law where there are n values."""
     drawn, axes = plt.subplots(1, 2, figsize=(10, 3.8))
     on_cpu = large[large.gpu_mb == 0]
+    fitted = on_cpu[on_cpu.n_values == on_cpu.n] if "n_values" in on_cpu else on_cpu
     labels = {"cpu_s": "processor seconds to build and verify", "memory (GB)": "peak memory (GB)"}
     for ax, (column, label) in zip(axes, labels.items()):
         figures.plot_spread(ax, on_cpu, "n", column, "encoder-decoder", linestyle="none")
@@ -117,9 +119,9 @@ def large_figure(large: pd.DataFrame) -> Figure:
         ax.minorticks_off()
     axes[0].set_yscale("log")
     axes[1].set_ylim(0, None)
-    if on_cpu.n.nunique() > 1:
-        law = fit.power_law(on_cpu, "n", "cpu_s")
-        axes[0].plot(on_cpu.n, law(on_cpu.n), color="grey", linewidth=1, label=f"$n^{{{law.exponent:.2f}}}$, fitted")
+    if fitted.n.nunique() > 1:
+        law = fit.power_law(fitted, "n", "cpu_s")
+        axes[0].plot(fitted.n, law(fitted.n), color="grey", linewidth=1, label=f"$n^{{{law.exponent:.2f}}}$, $v = n$")
     axes[0].legend()
     return drawn
 
@@ -133,6 +135,6 @@ def findings(table: pd.DataFrame, large: pd.DataFrame) -> list[str]:
     return [
         f"**Constructed need not mean quick.** With {n:,} facts and every method at a comfortable width, "
         f"{fast} is quickest and {slowest} takes longest. Processor seconds, times those of training: {each}.",
-        f"**Large memories can be built.** The largest is of {row.n:,} facts, recall {row.recall:.0%}: "
-        f"{row['per fact']} parameters a fact, {row.cpu_s:.0f} processor seconds, {row['memory (GB)']} GB at the peak.",
+        f"**Large memories can be built.** The largest is of {row.n:,} facts with {row.n_values:,} values, recall {row.recall:.0%}: "
+        f"{row['per fact']} parameters a fact, {row.cpu_s:,.0f} processor seconds, {row['memory (GB)']} GB at the peak.",
     ]

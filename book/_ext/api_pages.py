@@ -33,7 +33,15 @@ def methods() -> str:
     for name, method in METHODS.items():
         call = signature(method.build, method.build.__name__)
         lines += [f"## `{name}`", "", f"```python\n{call}\n```", "", docstring(method.build), ""]
-    lines += ["## How the weights come about", "", first_line(origins), "", origins.markdown(), ""]
+    lines += [
+        "(weights-come-about)=",
+        "## How the weights come about",
+        "",
+        first_line(origins),
+        "",
+        origins.markdown(),
+        "",
+    ]
     return "\n".join(lines)
 
 
