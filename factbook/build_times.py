@@ -135,6 +135,7 @@ def findings(table: pd.DataFrame, large: pd.DataFrame) -> list[str]:
     return [
         f"**Constructed need not mean quick.** With {n:,} facts and every method at a comfortable width, "
         f"{fast} is quickest and {slowest} takes longest. Processor seconds, times those of training: {each}.",
-        f"**Large memories can be built.** The largest is of {row.n:,} facts with {row.n_values:,} values, recall {row.recall:.0%}: "
-        f"{row['per fact']} parameters a fact, {row.cpu_s:,.0f} processor seconds, {row['memory (GB)']} GB at the peak.",
+        f"**Large memories can be built.** The largest is of {row.n:,} facts with {row.n_values:,} values, recall "
+        f"{row.recall:.0%}: {row['per fact']} parameters a fact, {row.cpu_s:,.0f} processor seconds, "
+        f"{row['memory (GB)']} GB at the peak.",
     ]
