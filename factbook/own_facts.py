@@ -55,7 +55,7 @@ def jobs(profile: str, seed: int) -> list[dict[str, Any]]:
 
 def refusal_jobs(profile: str, seed: int) -> list[dict[str, Any]]:
     """The memories with a threshold that `factcore store` sets, at their sizes, three samples."""
-    of = [(method, n, unknown) for method in METHODS[1:4] for n, unknown in REFUSED[profile]]
+    of = [(method, n, unknown) for method in METHODS[1:] for n, unknown in REFUSED[profile]]
     return [{"method": m, "n": n, "unknown": u, "seed": s} for m, n, u in of for s in store.draws(profile, seed)]
 
 
@@ -112,13 +112,12 @@ def kinds() -> pd.DataFrame:
 
 
 def build(memories: Any, method: str, facts: fc.FactSet, seed: int) -> Any:
-    """As `factcore store` does it, and block-convex with as many units as max-margin."""
-    if method in (SMALLEST, SLACK):
-        return memories.store(facts, seed=seed, smallest=method == SMALLEST)
-    if method == "max-margin":
-        return memories.store(facts, "max-margin", seed=seed)
-    mlp = fc.construct(facts, method, width=max(16, len(facts) // 3), seed=seed, solves=3, tol=0.1)
-    return memories.of(mlp, facts, seed=seed)
+    """As `factcore store` does it."""
+    return memories.store(facts, constructed_by(method), seed=seed, smallest=method == SMALLEST)
+
+
+def constructed_by(method: str) -> str:
+    return "encoder-decoder" if method in (SMALLEST, SLACK) else method
 
 
 def answers_of(memory: Any, facts: fc.FactSet) -> Answers:
@@ -178,9 +177,8 @@ def answered(memory: Any, margin: Tensor, strange: Tensor, off: Tensor, right: T
 def refusals(memories: Any, method: str, n: int, unknown: int, seed: int, device: str = "cpu") -> dict[str, Any]:
     """Shares of questions that get an answer: of unrelated ones, of other airports, right and wrong ones of stored."""
     given, sentences = airport_trial(n, unknown, 384, seed), unrelated_sentences()
-    name = "max-margin" if method == "max-margin" else "encoder-decoder"
     about = {"smallest": method == SMALLEST, "unrelated": sentences["calibration"]}
-    memory = memories.store(given.facts.to(device), name, seed=seed, **about)
+    memory = memories.store(given.facts.to(device), constructed_by(method), seed=seed, **about)
 
     def told(queries: Tensor) -> float:
         return float(np.mean([found.answer is not None for found in memory.ask(queries)]))
@@ -212,12 +210,13 @@ def findings(table: pd.DataFrame, refused: pd.DataFrame) -> str:
     return f"""\
 - **Far from the keys, look them up.** Of questions between 40 and 50 degrees from their key the nearest of the
   {many} stored embeddings answers {far["nearest key"]} right, the memories that the command makes {far[SLACK]} (the
-  default, an encoder-decoder with slack) and {far["max-margin"]} (`--method max-margin`).
+  default, an encoder-decoder with slack), {far["max-margin"]} (`--method max-margin`) and {far["block-convex"]}
+  (`--method block-convex`, with as many parameters as the keys have numbers).
 - **Storing a key says nothing about what lies around it.** All memories answer every key. Asked "Where is NAME?", with
   {few} and with {many} facts, the smallest is right in {" and ".join(plain[SMALLEST])} of the cases, the default in
-  {" and ".join(plain[SLACK])}, max-margin in {" and ".join(plain["max-margin"])}. With thousands of facts the
-  default has far less (below).
-- **"I don't know" takes a margin and a similarity.** In the worst sample the default and max-margin answer
+  {" and ".join(plain[SLACK])}, max-margin in {" and ".join(plain["max-margin"])}, block-convex in
+  {" and ".join(plain["block-convex"])}. With thousands of facts the default has far less (below).
+- **"I don't know" takes a margin and a similarity.** In the worst sample these three answer
   {roomy.unrelated.max():.1%} of unrelated sentences and {others.max():.0%} of questions about airports that are not
   stored; of the latter {worst:.0%} at most in the median."""
 

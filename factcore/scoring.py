@@ -75,7 +75,7 @@ def lost_rows(mlp: GatedMLP, facts: FactSet) -> Tensor:
     margin = margins(mlp, facts)
     lost = ~(margin > 0)  # NaN is lost, too
     exact, values, largest = _reversed(mlp), facts.values.double(), 0.0
-    for rows in margin.argsort().split(min(LOOKED_AT, block_size(len(values), values.device))):
+    for rows in margin.argsort().split(min(LOOKED_AT, block_size(max(len(values), mlp.width), values.device))):
         keys = facts.keys[rows]
         scores = exact(keys.double().flip(1)) @ values.T
         undone = 2 * (mlp(keys) @ facts.values.T - scores).abs().amax(dim=1)

@@ -131,10 +131,10 @@ own_facts.kinds()
 # %% [markdown]
 # Five ways to answer: the **nearest key** keeps all embeddings of the keys ($d$ numbers per fact) and looks through them. The
 # {term}`encoder-decoder` is the paper's construction, once the **smallest**, once with the **slack** that `factcore store` gives it (codes
-# of length 64, half-filled buckets). {term}`max-margin` (`--method max-margin`) and {term}`block-convex` (three solves) get as many
-# parameters as the keys have numbers.
+# of length 64, half-filled buckets). {term}`max-margin` (`--method max-margin`) and {term}`block-convex` (`--method block-convex`) get as
+# many parameters as the keys have numbers.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A panel per number of stored airports. Recall against the angle between question and key. The nearest key stays near 1 up to about 50 degrees; with few facts the encoder-decoder with slack follows it to about 30 degrees, and max-margin to about 20; block-convex starts at about 0.6; the smallest encoder-decoder drops to nothing within 10 to 20 degrees."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A panel per number of stored airports. Recall against the angle between question and key. The nearest key stays near 1 up to about 50 degrees; with few facts the encoder-decoder with slack follows it to about 30 degrees, and max-margin to about 20; block-convex follows it farthest; the smallest encoder-decoder drops to nothing within 10 to 20 degrees."}}
 figure = own_facts.angle_figure(table)
 
 # %% [markdown]
@@ -160,11 +160,11 @@ paraphrase.many(Memory, {"smoke": 48, "laptop": 5000, "paper": 7007}[profile], s
 # A memory decides by scores, so it can refuse when the winner's margin is small. Here the stored and the other airports are
 # asked alike: "Where is NAME?". Every threshold lets through a share of either: high on the left is good, guessing is dashed.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "ROC curves, a panel per number of stored airports: share of questions about stored airports that get an answer against the share of questions about other airports that do. The nearest key is close to the upper left corner; encoder-decoder with slack and max-margin come close to it, the first with few facts, the second with many; block-convex and the smallest encoder-decoder lie near the diagonal."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "ROC curves, a panel per number of stored airports: share of questions about stored airports that get an answer against the share of questions about other airports that do. The nearest key is close to the upper left corner; block-convex lies on it; encoder-decoder with slack and max-margin come close to it, the first with few facts, the second with many; the smallest encoder-decoder lies near the diagonal."}}
 figure = own_facts.roc_figure(table)
 
 # %% [markdown]
-# **Margins with slack tell a stored airport from a stranger; those of the smallest memory and of block-convex hardly do.**
+# **Margins with slack tell a stored airport from a stranger; those of the smallest memory hardly do.**
 #
 # `factcore ask` wants two things for an answer, set when the facts are stored: a **margin** that 5% of random questions reach (or the
 # smallest margin of a stored key, where that is less), and a **similarity** to some key that 1% of unrelated sentences reach. Percent
@@ -182,7 +182,7 @@ own_facts.refusal_table(refused)
 #   is the key or close to it.
 # - The smallest memory is none to ask in other words: its margins are as small as they may be and its buckets full.
 # - Slack helps. Up to $d/2$ facts the encoder-decoder with slack is one linear system with the smallest solution; with more, a question
-#   may open the gate of the wrong bucket. Max-margin has no such gates.
+#   may open the gate of the wrong bucket. Max-margin and block-convex have no such gates; of the two block-convex is built sooner.
 #
 # ## Exercises
 #

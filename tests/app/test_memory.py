@@ -277,7 +277,7 @@ def test_other_exports_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-@pytest.mark.parametrize("method", ["encoder-decoder", "max-margin", "hebbian"])
+@pytest.mark.parametrize("method", ["encoder-decoder", "max-margin", "block-convex", "hebbian"])
 def test_memories_in_other_dtypes_answer_their_keys(dtype, method):
     facts = named(30, 16, 8, dtype=dtype)
     memory = Memory.store(facts, method)
