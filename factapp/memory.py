@@ -79,9 +79,9 @@ class Memory:
         """Build the memory of ``facts``, which need value names; every fact decodes, or a ValueError says which do not.
 
         ``width=None``: as few hidden units as the method needs. But for up to `MOST_SLACK` facts encoder-decoder, and
-        max-margin and block-convex with n/3 units (n where that loses facts), take `SLACK`; ``smallest`` forgoes it: that memory knows
-        its keys and nothing around them. ``about`` is as in `of`. ValueError as `construct` raises it, and for a width
-        that does not fit into memory.
+        max-margin and block-convex with n/3 units (n where that loses facts), take `SLACK`; ``smallest`` forgoes it:
+        that memory knows its keys and nothing around them. ``about`` is as in `of`. ValueError as `construct` raises
+        it, and for a width that does not fit into memory.
         """
         slack = width is None and not smallest and len(facts) <= MOST_SLACK
         options = dict(SLACK.get(method, {})) if slack else {}

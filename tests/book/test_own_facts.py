@@ -25,9 +25,9 @@ def test_every_run_of_the_page_is_stored():
 
 def test_a_run_gives_its_committed_row():
     job = own_facts.jobs("laptop", 0)[0]  # of the nearest key, which depends on no construction
-    row, table = own_facts.trial(Memory, **job), store.read_table(TABLE)
+    row, table, told = own_facts.trial(Memory, **job), store.read_table(TABLE), (*store.PROVENANCE, *store.MEASURED)
     (kept,) = table[(table[list(job)] == list(job.values())).all(axis=1)].to_dict("records")
-    assert str(row.pop("device")) == "cpu" and set(row) == set(table.columns) - set(job) - set(store.PROVENANCE)
+    assert str(row.pop("device")) == "cpu" and set(row) == set(table.columns) - {*job, *told, "profile"}
     for name, number in row.items():
         assert number == pytest.approx(kept[name], abs=0.02, nan_ok=True), name
 
