@@ -123,7 +123,7 @@ def test_a_construction_may_be_slower_than_training():
         width = cost.comfortable_width(build_times.METHODS[row.rung][0], row.n, row.d)
         assert row.width == width if width else row.width % -(-row.n // row.d) == 0
     alike, million = large[large.n_values == large.n], large[large.n == 10**6].iloc[0]
-    assert alike.n.max() == 10**5 and 1.4e3 < alike.peak_mb.min() and alike.peak_mb.max() < 2.1e3  # "near two gigabytes"
+    assert alike.n.max() == 10**5 and 1.4e3 < alike.peak_mb.min() and alike.peak_mb.max() < 2.1e3  # "near two"
     assert round(million.peak_mb / 1e3) == 16 and million.width == 165_300  # "the million takes 16"
 
 
