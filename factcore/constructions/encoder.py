@@ -60,9 +60,10 @@ def n_buckets(n_keys: int, rank: int, fill: float = 1.0) -> int:
     return math.ceil(n_keys / max(1, int(fill * rank)))
 
 
-def fills(n_keys: int, rank: int) -> tuple[float, ...]:
-    """`FILLS`, but from `MANY` buckets on no full ones where that gives the cuts a choice."""
-    return FILLS[2:] if n_buckets(n_keys, rank) > MANY and rank - int(CALM * rank) >= 2 * SLACK else FILLS
+def fills(n_keys: int, rank: int, width: int | None = None) -> tuple[float, ...]:
+    """`FILLS`; from `MANY` buckets on no full ones, where cuts gain a choice and no ``width`` is given."""
+    many = width is None and n_buckets(n_keys, rank) > MANY
+    return FILLS[2:] if many and rank - int(CALM * rank) >= 2 * SLACK else FILLS
 
 
 def cut_into_buckets(keys: Tensor, generator: torch.Generator, *, fill: float = 1.0) -> Buckets:
@@ -159,6 +160,5 @@ def _solve_buckets(keys: Tensor, codes: Tensor, buckets: Buckets) -> Tensor:
     slot = torch.arange(int(sizes.max()), device=keys.device)
     index = (torch.tensor(buckets.starts[:-1], device=keys.device)[:, None] + slot).clamp_max(len(keys) - 1)
     member = (slot < sizes[:, None])[..., None]  # (B, s, 1)
-    rows = buckets.order[index]
-    parts = zip(rows.split(16), member.split(16))
+    parts = zip(buckets.order[index].split(16), member.split(16))
     return torch.cat([smallest_solution(keys[r] * keep, codes[r] * keep).mT for r, keep in parts])

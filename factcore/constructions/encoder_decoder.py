@@ -49,7 +49,7 @@ def encoder_decoder(
     keys, rows = distinct_keys(facts)
     mlp = chosen = chosen_for = None
     drawn = fill is not None or encoder == "random-gates"
-    for share in [1.0 if fill is None else fill] * TRIES if drawn else fills(len(facts), key_rank(keys)):
+    for share in [1.0 if fill is None else fill] * TRIES if drawn else fills(len(facts), key_rank(keys), width):
         units = units_per_coordinate(facts, encoder=encoder, gate=gate, fill=share)
         if width is not None and width < (least := units * (code_dim or 1)):
             if mlp is not None:

@@ -123,3 +123,10 @@ def test_width_is_an_upper_bound():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         fc.construct(fc.spherical_facts(20, 8), **call)
+
+
+def test_a_width_of_full_buckets_is_wide_enough_where_buckets_are_many():
+    facts = fc.spherical_facts(15_800, 61, n_values=4)
+    full = 2 * -(-15_800 // 61)
+    assert fc.construct(facts, width=full, code_dim=2, strict=False).width == full
+    assert fc.construct(facts, code_dim=2, strict=False).width > full  # left to itself it makes room
