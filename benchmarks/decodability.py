@@ -129,9 +129,9 @@ def against_peers(args: argparse.Namespace, v: int, d: int) -> None:
     values = unit_vectors(v, d).to(args.device)
     mine = {}
     for tol in (1e-6, 1e-9):
-        seconds, (lower, upper) = timed(lambda tol=tol: ours(values, tol), repeats=3)
-        report(args, "peers", f"factcore tol={tol:g}", v, d, seconds, (lower, upper))
-        mine[tol] = seconds[1], (upper - lower).max()
+        times, (lower, upper) = timed(lambda tol=tol: ours(values, tol), repeats=3)
+        report(args, "peers", f"factcore tol={tol:g}", v, d, times, (lower, upper))
+        mine[tol] = times[1], (upper - lower).max()
     quick, bounds = timed(lambda: ours(values, 1e-6, only_min=True), repeats=3)
     report(args, "peers", "factcore tol=1e-06 only_min", v, d, quick, bounds)
     for peer in args.peers:
@@ -148,11 +148,9 @@ def against_peers(args: argparse.Namespace, v: int, d: int) -> None:
         report(args, "peers", solver, v, d, taken, bounds)
         error = (upper[: len(bounds[0])] - bounds[0]).max()
         print(f"  largest error of its rho_i: {error:.1e}")
-        for tol, (seconds, gap) in mine.items():
+        for tol, (own, gap) in mine.items():
             ratio = (bounds[1] - bounds[0]).max() / gap
-            print(
-                f"  {taken[1] / seconds:.0f} times our processor time at tol={tol:g}; its gap is {ratio:.2g} times ours"
-            )
+            print(f"  {taken[1] / own:.0f} times our processor time at tol={tol:g}; its gap is {ratio:.2g} times ours")
 
 
 def growth(args: argparse.Namespace) -> None:
@@ -161,9 +159,9 @@ def growth(args: argparse.Namespace) -> None:
         taken = []
         for v, d in sizes:
             values = unit_vectors(v, d).to(args.device)
-            seconds, bounds = timed(lambda values=values: ours(values, 1e-6))
-            report(args, f"growth in {axis}", "factcore tol=1e-06", v, d, seconds, bounds)
-            taken.append(seconds[1])
+            times, bounds = timed(lambda values=values: ours(values, 1e-6))
+            report(args, f"growth in {axis}", "factcore tol=1e-06", v, d, times, bounds)
+            taken.append(times[1])
         x = [size[axis == "d"] for size in sizes]
         slope = np.polyfit(np.log(x), np.log(np.maximum(taken, 1e-4)), 1)[0]
         print(f"  time grows as {axis}^{slope:.2f} over {axis} = {x[0]} to {x[-1]}")

@@ -33,15 +33,8 @@ def methods() -> str:
     for name, method in METHODS.items():
         call = signature(method.build, method.build.__name__)
         lines += [f"## `{name}`", "", f"```python\n{call}\n```", "", docstring(method.build), ""]
-    lines += [
-        "(weights-come-about)=",
-        "## How the weights come about",
-        "",
-        first_line(origins),
-        "",
-        origins.markdown(),
-        "",
-    ]
+    lines += ["(weights-come-about)=", "## How the weights come about", ""]
+    lines += [first_line(origins), "", origins.markdown(), ""]
     return "\n".join(lines)
 
 
