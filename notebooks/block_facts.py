@@ -70,7 +70,8 @@ for width in range(3, 33):
     mlp = fc.construct(facts, "block-convex", width=width, seed=seed, strict=False)
     if noise.kept(mlp, facts, arrived) >= block_facts.USABLE:
         break
-print(f"smallest usable width: {width} units, {mlp.n_params / len(facts):.1f} parameters per fact")
+per_fact = mlp.n_params / len(facts)
+print(f"smallest usable width: {width} units, {per_fact:.1f} parameters per fact")
 
 # %% [markdown]
 # For each method the smallest usable memory is searched, and the smallest that stores the same facts *alone*:

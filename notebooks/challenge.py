@@ -73,7 +73,8 @@ right = challenge.count_right((t.float() for t in one), tokens, labels)
 print("one linear system:", right, "of", len(labels), "facts in float32")
 facts = fc.pair_facts(int(2.5 * d * d), d)  # the same, a key has a 1 for each token
 mlp = fc.construct(facts, "pairs", width=d)
-print("several:", round(fc.recall(mlp, facts) * len(facts)), "of", len(facts), "facts with", mlp.n_params, "weights")
+right = round(fc.recall(mlp, facts) * len(facts))
+print("several:", right, "of", len(facts), "facts with", mlp.n_params, "weights")
 
 # %% [markdown]
 # ## The idea
@@ -159,12 +160,13 @@ plt.show()
 # ## Your own two-token look-up
 
 # %%
-words = {"water": "eau Wasser agua acqua", "bread": "pain Brot pan pane", "house": "maison Haus casa casa"}
-languages = ["French", "German", "Spanish", "Italian"]
-entries = {(word, to): answer for word, row in words.items() for to, answer in zip(languages, row.split())}
+words = {"water": "eau Wasser agua", "bread": "pain Brot pan", "house": "maison Haus casa"}
+languages = ["French", "German", "Spanish"]
+rows = {word: zip(languages, row.split()) for word, row in words.items()}
+entries = {(word, to): answer for word, row in rows.items() for to, answer in row}
 own = challenge.named_pairs(entries)
 look_up = fc.construct(own, "pairs", split=len(words))
-for name, answer in zip(own.key_names[::5], fc.decode(look_up, own.keys[::5], own.values)):
+for name, answer in zip(own.key_names[::4], fc.decode(look_up, own.keys[::4], own.values)):
     print(name, "→", own.value_names[answer])
 
 # %% [markdown]

@@ -73,7 +73,8 @@ d, n = 2, 11
 keys, codes = buckets.example(n, d, seed)  # points of the plane, and a number for each
 cut = cut_into_buckets(keys, torch.Generator().manual_seed(seed))
 encoder = encode_with_buckets(keys, codes[:, None], torch.Generator().manual_seed(seed))
-print(f"{n} keys in d = {d}: {len(cut.starts) - 1} buckets of {np.diff(cut.starts).tolist()} keys")
+sizes = np.diff(cut.starts).tolist()
+print(f"{n} keys in d = {d}: {len(sizes)} buckets of {sizes} keys")
 
 # %% [markdown]
 # ## Gates and codes

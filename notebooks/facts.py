@@ -142,7 +142,8 @@ whole = fc.construct(cities, seed=seed)
 shortest = int(torch.linalg.matrix_rank(whole.down.double()))
 lengths = sorted({max(1, shortest * k // 4) for k in (1, 2, 3)} - {shortest})
 cut = {m: fc.construct(cities, code_dim=m, strict=False, seed=seed) for m in lengths}
-recalls = pd.Series({m: fc.recall(short, cities) for m, short in (cut | {shortest: whole}).items()}, name="recall")
+built = cut | {shortest: whole}
+recalls = pd.Series({m: fc.recall(built[m], cities) for m in built}, name="recall")
 recalls.index.name = "code dimension m"
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Recall on the airports' cities against the code dimension m. It rises steeply with m and reaches 100 percent at the dimension that the builder chose."}}
@@ -161,7 +162,7 @@ plt.show()
 longest = max(m for m in recalls.index if recalls[m] < 1)
 answers = fc.decode(cut[longest], cities.keys, cities.values)
 wrong = (answers != cities.targets).nonzero().flatten()[:6].tolist()
-print(f"m = {longest}: recall {recalls[longest]:.2%}, {(answers != cities.targets).sum()} wrong, among them")
+print(f"m = {longest}: recall {recalls[longest]:.2%}, among the wrong answers")
 for row in wrong:
     right, got = (cities.value_names[cities.targets[row]], cities.value_names[answers[row]])
     print(f"  {cities.key_names[row]} → {got} (should be {right})")

@@ -69,9 +69,9 @@ from factcore.support.streams import stream
 
 facts = fc.spherical_facts(128, 32, seed=seed, dtype=torch.float64).to(device)
 mlp = fc.construct(facts, "hebbian", width=512, seed=seed)
-random = torch.stack([noise.random_directions(facts.keys, stream(k, "noise")) for k in range(8)])
+draws = [noise.random_directions(facts.keys, stream(k, "noise")) for k in range(8)]
 worst = noise.worst_directions(mlp, facts)[None]
-for name, directions in (("random", random), ("worst", worst)):
+for name, directions in (("random", torch.stack(draws)), ("worst", worst)):
     floor = noise.noise_floor(mlp, facts, directions)
     print(f"noise floor in {name} directions: {floor:.2f} key lengths")
 print(f"claimed: {(32 / (128 * torch.tensor(128.0).log())) ** 0.5:.2f}")

@@ -111,11 +111,11 @@ factcore("inspect memory.safetensors --pairs 3")
 
 # %%
 factcore("export memory.safetensors --to network.safetensors")
-with safe_open("network.safetensors", "pt") as file:
-    tensors = map(file.get_tensor, ["gate_weight", "gate_bias", "up", "down", "values"])
-    (gate_weight, gate_bias, up, down, values), names = tensors, json.loads(file.metadata()["names"])
-found = [values @ down @ ((gate_weight @ x + gate_bias > 0) * (up @ x)) for x in facts.keys]
-right = [names[int(scores.argmax())] == facts.value_names[t] for scores, t in zip(found, facts.targets)]
+net = safe_open("network.safetensors", "pt")
+w, b, up, down, values = map(net.get_tensor, "gate_weight gate_bias up down values".split())
+names = json.loads(net.metadata()["names"])
+found = [values @ down @ ((w @ x + b > 0) * (up @ x)) for x in facts.keys]
+right = [names[s.argmax()] == facts.value_names[t] for s, t in zip(found, facts.targets)]
 print(f"torch alone answers {sum(right)} of {len(right)} keys as stored")
 print(own_facts.onnx_recall(factcore, facts))
 

@@ -90,7 +90,7 @@ for data in real_facts.DATA:
 raw = real_facts.fact_set("MLP layer", "raw", **size, seed=seed).to(dtype=torch.float64)
 whitened, back = geometries.whiten(raw.values)
 mlp = fc.construct(fc.FactSet(raw.keys, whitened, raw.targets), seed=seed)
-print(f"built for whitened values, with the original head: recall {fc.recall(mlp, raw):.0%}")
+print(f"built for whitened values, the original head: recall {fc.recall(mlp, raw):.0%}")
 root = back(torch.eye(raw.d).double()) - back(torch.zeros(1, raw.d).double())  # Σ^(1/2)
 mlp.down.data = torch.linalg.solve(root, mlp.down)
 print(f"with the whitening folded in: recall {fc.recall(mlp, raw):.0%}")

@@ -79,8 +79,9 @@ corners = torch.tensor([[0.0, 0], [4, 0], [0, 3], [3, 3]], dtype=torch.float64)
 u = fc.decodability(corners).separators[3]
 z = torch.nn.functional.normalize(corners[3] - corners[:3], dim=1)
 away = torch.nn.functional.normalize(corners[3] - corners.mean(0), dim=0)
-print(f"lower bounds: u away from the mean {(z @ away).min():.6f}, u the separator {(z @ u).min():.6f}")
-print(f"upper bounds: p half of z_1 and of z_2 {((z[1] + z[2]) / 2).norm():.6f}, p the mean {z.mean(0).norm():.6f}")
+low, high = [(z @ away).min(), (z @ u).min()], [(z[1] + z[2]).norm() / 2, z.mean(0).norm()]
+print(f"lower bounds: u away from the mean {low[0]:.6f}, u the separator {low[1]:.6f}")
+print(f"upper bounds: p half of z_1 and of z_2 {high[0]:.6f}, p the mean {high[1]:.6f}")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels. Left: four points in the plane and an arrow, the separator of the upper right corner, which points away from the other three. Right: the three unit differences of that corner on the unit circle with their hull; the point of the hull nearest to zero lies on the chord between two of them, and the separator points to it."}}
 figure = solver_time.drawn_bounds(corners, u)
@@ -106,10 +107,11 @@ print(f"v = {v}, d = {d}: {strict.rho:.9f} ≤ ρ ≤ {strict.rho_upper:.9f}")
 
 # %%
 scores = values @ strict.separators.T  # (v, v): entry j, i is <v_j, u_i>
-inner = (scores.diagonal() - scores) / torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
+distances = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
+inner = (scores.diagonal() - scores) / distances
 checked = inner.fill_diagonal_(torch.inf).amin(0)
 print(f"smallest bound, checked: {checked.min():.9f}")
-print(f"most others that bind within 1e-6: {((inner - checked) < 1e-6).sum(0).max()} of {v - 1}")
+print(f"most others within 1e-6: {((inner - checked) < 1e-6).sum(0).max()} of {v - 1}")
 
 # %% [markdown]
 # The last line is why the solver is fast: of the $v - 1$ differences of a value, at most $d$ matter at the optimum. It keeps a short list of them for

@@ -76,7 +76,8 @@ prose.findings(solves.findings, "solves")
 n, d = solves.SIZES[profile]
 facts = fc.spherical_facts(n, d, seed=seed).to(device)
 mlp = fc.construct(facts, "block-convex", width=-(-5 * n // (3 * d)), seed=seed, solves=5)
-print(f"{n} facts in {mlp.width} units, {mlp.n_params / n:.1f} parameters per fact: recall {fc.recall(mlp, facts):.0%}")
+print(f"{n} facts in {mlp.width} units, {mlp.n_params / n:.1f} parameters per fact,")
+print(f"recall {fc.recall(mlp, facts):.0%}")
 gaps = [f"{s['gap'] / s['objective']:.0%}" for s in mlp.solves]
 print("solves and how far each may be from its minimum, in shares of the loss:", *gaps)
 

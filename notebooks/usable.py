@@ -86,7 +86,7 @@ model = tf.FactTransformer(facts, seed=seed)
 tf.solve_attention(model)
 for stored in (facts, other):
     tf.insert(model, fc.construct(stored, "block-convex", width=4, seed=seed))
-    print(f"answered right: {tf.transformer_recall(model, stored.targets):.0%} of sequences")
+    print(f"right: {tf.transformer_recall(model, stored.targets):.0%} of sequences")
     print(f"proved: {tf.certified_recall(model, stored.targets):.0%} of keys")
 
 # %% [markdown]

@@ -39,17 +39,22 @@ def markdown(results: Path = ROOT / "results") -> str:
     ]
     for source, title in SOURCES.items():
         lines += [f"## {title}", ""] + ([CITATIONS[source], ""] if source in CITATIONS else [])
-        lines += ["| Claim | Verdict | Ours | If one thing is changed | Page |", "|---|---|---|---|---|"]
+        lines += ["| Claim | Verdict | Ours |", "|---|---|---|"]
         lines += [line(row, judged) for row, judged in found if row.source == source] + [""]
     return "\n".join(lines)
 
 
 def line(row: Claim, judged: Judged) -> str:
-    """One claim: its rule in small print under it, and under our number its interval, scale, protocol and tables."""
+    """One claim and its page, its verdict, our number and interval; all that it hangs on is folded under them."""
     finding = judged.finding
-    says = f"{row.says} {small(f'Rule: {row.rule}.')}"
-    under = [finding.interval, finding.scale, row.protocol and f"Protocol: {row.protocol}", "; ".join(judged.tables)]
-    ours = " ".join([finding.number, *map(small, filter(None, under))])
-    changed = finding.sensitivity.replace("; ", "<br>")
-    by = f"{page_link(row.page)} {small(f'{judged.profile} profile' if judged.profile else '')}"
-    return f"| {says} | **{finding.verdict}** | {ours} | {changed} | {by} |"
+    behind = {
+        "Rule": f"{row.rule}.",
+        "Scale": ", ".join(filter(None, [finding.scale, judged.profile and f"{judged.profile} profile"])),
+        "Protocol": row.protocol,
+        "If one thing is changed": finding.sensitivity.replace("; ", "<br>"),
+        "Tables": "; ".join(judged.tables),
+    }
+    said = "<br>".join(f"*{title}*: {text}" for title, text in behind.items() if text)
+    folded = f"<details><summary>rule, protocol, what if</summary><small>{said}</small></details>"
+    ours = f"{finding.number} {small(finding.interval)} {folded}"
+    return f"| {row.says} {small(page_link(row.page))} | **{finding.verdict}** | {ours} |"

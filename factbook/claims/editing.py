@@ -9,11 +9,11 @@ import pandas as pd
 from factbook import fit
 from factbook.claims import rules
 from factbook.claims.judging import Finding, NoTable, Tables, about, claim, listed, sensitivity, signed
+from factbook.editing.crowded import OURS, THEIRS
 
 EDITED = 0.1  # of the facts
 ENDS = {32: "32 facts a unit", 8: "24 parameters a fact"}  # facts per hidden unit of ours, and what is as published
 EDITORS = ("rome", "memit", "alphaedit")
-THEIRS, OURS = "trained", "block-convex"  # the network that editors change and a swap writes anew
 PROTOCOL = (
     "256 airports, a tenth edited, values permuted among them, one sentence a fact; as published at 32 facts a hidden "
     "unit (6 parameters a fact), and at the published 24 parameters a fact (8 facts a unit)"

@@ -16,17 +16,18 @@ from factbook.editing.study import base_model, best_edit, in_words
 
 PER_UNIT = (8, 12, 16, 24, 32)  # facts per hidden unit
 SHARE = 0.1  # of the facts, edited
+OURS, THEIRS = "block-convex", "trained"  # the network that editors change and a swap writes anew
 METHODS = ("swap", "finetune", "memit", "rome", "alphaedit")
-# new values, sentences a fact that editors are told, and facts per hidden unit: theirs, ours (8 a unit: editing.csv)
-PROTOCOLS = {("permuted", "one"): PER_UNIT, ("table", "all"): (32,)}
+# network, new values, sentences a fact that editors are told: facts per hidden unit (ours at 8 a unit: editing.csv)
+PROTOCOLS = {(OURS, "permuted", "one"): PER_UNIT, (OURS, "table", "all"): (32,), (THEIRS, "permuted", "one"): (8, 32)}
 
 
-def jobs(seeds: int = 3, protocols: Mapping[tuple[str, str], tuple[int, ...]] = PROTOCOLS) -> list[dict[str, Any]]:
+def jobs(seeds: int = 3, protocols: Mapping[tuple[str, str, str], tuple[int, ...]] = PROTOCOLS) -> list[dict[str, Any]]:
     """One edit a job, in the order in which verdicts need them: the published crowd and protocol first."""
     return [
-        {"method": method, "construction": "block-convex", "per_unit": crowd, "values_of": values, "told": told}
+        {"method": method, "construction": construction, "per_unit": crowd, "values_of": values, "told": told}
         | {"share": SHARE, "seed": seed}
-        for (values, told), crowds in protocols.items()
+        for (construction, values, told), crowds in protocols.items()
         for crowd in sorted(crowds, reverse=True)
         for seed in range(seeds)
         for method in METHODS

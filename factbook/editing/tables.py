@@ -30,7 +30,7 @@ def edits(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
 def crowds(profile: str, seed: int = 0, device: str = "cpu") -> pd.DataFrame:
     """A tenth edited in ever fewer hidden units, by the published protocol and by ours."""
     if profile == "smoke":
-        few = [job for job in crowded.jobs(1, {("permuted", "one"): (32,)}) if job["method"] in FIRST]
+        few = [job for job in crowded.jobs(1, {(crowded.OURS, "permuted", "one"): (32,)}) if job["method"] in FIRST]
         return _resumed("editing_crowded", few, crowded.edit_row, profile, device, tune=False)
     return _resumed("editing_crowded", crowded.jobs(len(store.draws(profile, seed))), crowded.edit_row, profile, device)
 

@@ -14,7 +14,7 @@ from factbook.prose import percent
 PUBLISHED = ("memit", "alphaedit", "rome")  # the weight updates of the published comparison
 SHORT = {"swap": "swap", "memit": "MEMIT", "alphaedit": "AlphaEdit", "rome": "ROME", "finetune": "fine-tuning"}
 SHORT |= {"finetune with replay": "fine-tuning, all facts"}
-PROTOCOL = ["values_of", "told", "per_unit"]
+PROTOCOL = ["construction", "values_of", "told", "per_unit"]
 NAMES = {name: str(look["label"]) for name, look in STYLE.items()} | {"swap": "the swap"}
 
 
@@ -112,9 +112,12 @@ def ratios(packed: pd.DataFrame, edits: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """A row's protocol and crowd in words: "published, 8 facts a unit"."""
-    theirs = {("permuted", "one"): "published", ("table", "all"): "ours"}
-    return table.set_axis([f"{theirs[values, told]}, {crowd} facts a unit" for values, told, crowd in table.index])
+    """A row's protocol, crowd and network in words: "published, 8 facts a unit", "…, trained"."""
+    by = {("permuted", "one"): "published", ("table", "all"): "ours"}
+    network = {crowded.OURS: "", crowded.THEIRS: ", trained"}
+    return table.set_axis(
+        [f"{by[values, told]}, {crowd} facts a unit{network[made]}" for made, values, told, crowd in table.index]
+    )
 
 
 def editing(packed: pd.DataFrame, table: pd.DataFrame) -> list[str]:
@@ -142,14 +145,27 @@ def editing(packed: pd.DataFrame, table: pd.DataFrame) -> list[str]:
         "**Who knows the table wins.** Fine-tuning that is told all facts scores "
         f"{_median(tenth, 'finetune with replay'):.3f} there, a swap {_median(tenth, 'swap'):.3f}; the swap has no "
         "settings to tune.",
+        *_of_trained(packed),
         f"**Perplexity** moves by at most {move:.2f}% in {len(edited)} edits: the router sends ordinary words "
         "elsewhere.",
     ]
 
 
-def _theirs(packed: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the published protocol."""
-    return packed[(packed.values_of == "permuted") & (packed.told == "one")]
+def _theirs(packed: pd.DataFrame, construction: str = crowded.OURS) -> pd.DataFrame:
+    """The rows of the published protocol of networks made in one way."""
+    published = (packed.values_of == "permuted") & (packed.told == "one")
+    return packed[published & (packed.construction == construction)]
+
+
+def _of_trained(packed: pd.DataFrame) -> list[str]:
+    """The same edits of a network that is trained, as the published one; nothing without such rows."""
+    rows = _theirs(packed, crowded.THEIRS)
+    each = [
+        f"at {crowd} facts a unit {_ratio(part)} times (a swap {_median(part, 'swap'):.2f}, {_best(part)})"
+        for crowd, part in rows.groupby("per_unit")
+    ]
+    said = f"**A trained MLP**, as the published one, swapped for another training: {'; '.join(each)}."
+    return [said] if each else []
 
 
 def time(timed: pd.DataFrame, sequence: pd.DataFrame) -> list[str]:

@@ -73,4 +73,5 @@ def test_jobs_begin_with_the_published_crowd_and_name_every_editor():
     assert jobs[0]["per_unit"] == 32 and (jobs[0]["values_of"], jobs[0]["told"]) == ("permuted", "one")
     crowds = sum(map(len, crowded.PROTOCOLS.values()))
     assert len(jobs) == len({tuple(job.values()) for job in jobs}) == 2 * crowds * len(crowded.METHODS)
-    assert crowds == 6 and set(crowded.PROTOCOLS["permuted", "one"]) == {8, 12, 16, 24, 32}
+    assert crowds == 8 and set(crowded.PROTOCOLS["block-convex", "permuted", "one"]) == {8, 12, 16, 24, 32}
+    assert crowded.PROTOCOLS["trained", "permuted", "one"] == (8, 32)  # both ends of the published setting

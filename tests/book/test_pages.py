@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import jupytext
 import pytest
 import torch
 
@@ -336,3 +337,13 @@ def test_tables_are_found_in_the_modules_that_a_page_imports():
     code.source += 'prose.findings(words.time, "editing_time", "editing_sequential")'
     read = [path.stem for path in pages.tables_of(notebook)]
     assert read == ["editing", "editing_time", "editing_sequential"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda path: path.stem)
+def test_code_that_readers_see_fits_its_column(path):
+    """At 1,280 px a line of code has room for 92 characters; a cell that is shown is read at one look."""
+    hidden = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
+    code = [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    cells = [cell for cell in code if not hidden & set(cell.metadata.get("tags", []))]
+    assert cells and max(len(line) for cell in cells for line in cell.source.splitlines()) <= 92
+    assert max(len(cell.source.splitlines()) for cell in cells) <= 15
