@@ -1,7 +1,8 @@
 """Real facts: what nine ways to store them cost on airports and on a language model's MLP, raw and whitened.
 
 Beside them stand spherical facts of the same n, v and d. A Hebbian memory is given up when 2 × (number of independent
-features) = d (d + 1) hidden units lose facts, the NTK memory at 64 n units: a row with the recall reached and no cost.
+features) = min(d (d + 1), 2 n) hidden units lose facts, the NTK memory at 64 n units: a row with the recall reached
+and no cost.
 """
 
 import math
@@ -21,7 +22,7 @@ from factbook import figures, geometries, store
 SIZES = {"smoke": {"n": 24, "d": 8}, "laptop": {"n": 256, "d": 32}, "paper": {"n": 3072, "d": 384}}
 WHOLE = {"smoke": SIZES["smoke"], "laptop": {"n": 1024, "d": 384}, "paper": {"n": 4096, "d": 384}}
 STEPS = {"smoke": 60, "laptop": 500, "paper": 4000}
-DATA = ["airports", "MLP layer"]
+DATA = [AIRPORTS, LAYER] = ["airports", "MLP layer"]
 VALUES = ["sphere", "raw", "whitened"]
 SEARCH: dict[str, Any] = {"tries": 1, "resolution": 0.05}  # samples differ more than attempts at a width do
 SEPARATORS = "hebbian, separators"
@@ -38,6 +39,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 LABELS = figures.LABELS | {SEPARATORS: "Hebbian, separator targets"}
 SMOKE = ("hebbian", SEPARATORS, "encoder-decoder", "trained")
+UNCUT = ("hebbian", SEPARATORS, "data-dependent", "encoder-decoder", "block-convex", "trained")
 
 
 # --- the facts --------------------------------------------------------------------------------------------------------
@@ -90,7 +92,7 @@ def cost(
         options = {"steps": STEPS[profile]} | ({"descent": "adam"} if profile == "smoke" else {})
     row: dict[str, Any] = {"n_values": facts.n_values, "width": math.nan, "per_fact": math.nan, "recall": math.nan}
     row["device"] = facts.keys.device
-    most = {"hebbian": d * (d + 1), "ntk": 64 * n}.get(name)
+    most = {"hebbian": min(d * (d + 1), 2 * n), "ntk": 64 * n}.get(name)
     try:
         if most is not None:
             widest = fc.construct(facts, name, width=most, seed=seed, strict=False, **options)
@@ -117,15 +119,14 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
 
 
 def uncut(profile: str, seed: int, device: str) -> pd.DataFrame:
-    """What the encoder-decoder takes for the layer in all its dimensions, and for spherical facts of that size."""
-
-    def run(values: str, n: int, d: int, seed: int) -> dict[str, Any]:
-        facts = fact_set("MLP layer", values, n, d, seed).to(device)
-        mlp = fc.construct(facts, seed=seed, strict=False)
-        row = {"width": mlp.width, "per_fact": mlp.n_params / n, "recall": 1 - len(mlp.lost) / n}
-        return row | {"device": facts.keys.device}
-
-    jobs = [{"values": v, **WHOLE[profile], "seed": s} for s in store.draws(profile, seed) for v in VALUES]
+    """The same for the layer in all its dimensions, and for spherical facts of that size."""
+    jobs = [
+        {"method": method, "data": LAYER, "values": values, **WHOLE[profile], "seed": s}
+        for s in store.draws(profile, seed)
+        for method in (SMOKE if profile == "smoke" else UNCUT)
+        for values in VALUES
+    ]
+    run = partial(cost, profile=profile, device=device)
     return store.resume(store.results_file("real_full", profile), jobs, run, device=device)
 
 
@@ -137,7 +138,8 @@ def costs(rows: pd.DataFrame) -> pd.DataFrame:
     kinds = rows.groupby(["method", "data", "values"]).per_fact.agg(lambda c: c.median(skipna=False))
     found = kinds.unstack(["data", "values"])
     shown = [method for method in METHODS if method in found.index]
-    return found.reindex(index=shown, columns=pd.MultiIndex.from_product([DATA, VALUES]))
+    data = [name for name in DATA if name in set(rows.data)]
+    return found.reindex(index=shown, columns=pd.MultiIndex.from_product([data, VALUES]))
 
 
 def written(rows: pd.DataFrame) -> pd.DataFrame:

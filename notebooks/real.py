@@ -136,15 +136,13 @@ for values in real_facts.VALUES:
 #
 # ## The layer at its full dimension
 #
-# The same layer uncut, $d = 384$, for the one method whose search takes seconds there: parameters per fact of the encoder-decoder, median (smallest
-# to largest of three samples).
+# The same layer uncut, $d = 384$ (without what takes minutes a width there): parameters per fact, medians of three samples.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 full = real_facts.uncut(profile, seed, device)
-print(f"n = {full.n.iloc[0]:,}, d = {full.d.iloc[0]}, smallest recall {full.recall.min():.0%}")
-for values, rows in full.groupby("values", sort=False):
-    print(f"{values}: {rows.per_fact.median():.1f} ({rows.per_fact.min():.1f} to {rows.per_fact.max():.1f})")
+print(f"n = {full.n.iloc[0]:,} facts, v = {full.n_values.iloc[0]:,} values, d = {full.d.iloc[0]}")
+real_facts.written(full)
 
 # %% [markdown]
 # The layer of another model becomes facts by `factcore capture`, such as layer 14 of Qwen3-0.6B from a folder on your disk: `factcore capture --model

@@ -80,10 +80,10 @@ def hebbian_against_trained(tables: Tables) -> Finding:
     rule="existence: the data-dependent memory stores a sample, at the layer's full dimension",
     page="real",
     protocol="ours: MiniLM's middle layer (d = 384) for Qwen3-0.6B's layer 14 (d = 1,024)",
-    needs="a layer at its full dimension; real.csv cuts one of 384 to 32",
+    needs="a layer at its full dimension",
 )
 def real_layers(tables: Tables) -> Finding:
-    table = tables("real")
+    table = tables("real_full")
     rows = table[(table.data == "MLP layer") & (table["values"] == "raw") & (table.method == "data-dependent")]
     if not len(rows) or rows.d.max() < 384:
         raise NoTable("the layer is cut to a few of its dimensions")

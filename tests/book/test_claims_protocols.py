@@ -179,9 +179,9 @@ def test_the_column_on_sensitivity_changes_one_thing_at_a_time(tmp_path):
 def test_a_layer_cut_short_is_no_test(tmp_path):
     row = {"data": "MLP layer", "values": "raw", "method": "data-dependent", "n": 256, "seed": 0, "per_fact": np.nan}
     for d, word in ((32, "not testable here"), (384, "undecided")):
-        write(tmp_path, "real", [row | {"d": d}])
+        write(tmp_path, "real_full", [row | {"d": d}])
         assert verdict("real_layers", tmp_path) == word
-    write(tmp_path, "real", [row | {"d": 384}, row | {"d": 384, "seed": 1, "per_fact": 30.0}])
+    write(tmp_path, "real_full", [row | {"d": 384}, row | {"d": 384, "seed": 1, "per_fact": 30.0}])
     assert verdict("real_layers", tmp_path) == "reproduced"
 
 
