@@ -12,11 +12,11 @@ import pandas as pd
 
 from factbook.editing.edits import draw_edits, permute_edits
 from factbook.editing.measure import evaluate_edit
-from factbook.editing.study import base_model, best_edit, in_words
+from factbook.editing.study import MADE_BY, base_model, best_edit, in_words
 
 PER_UNIT = (8, 12, 16, 24, 32)  # facts per hidden unit
 SHARE = 0.1  # of the facts, edited
-OURS, THEIRS = "block-convex", "trained"  # the network that editors change and a swap writes anew
+OURS, THEIRS = "block-convex", "trained"  # the network that editors change and a swap writes anew (`study.MADE_BY`)
 METHODS = ("swap", "finetune", "memit", "rome", "alphaedit")
 # network, new values, sentences a fact that editors are told: facts per hidden unit (ours at 8 a unit: editing.csv)
 PROTOCOLS = {(OURS, "permuted", "one"): PER_UNIT, (OURS, "table", "all"): (32,), (THEIRS, "permuted", "one"): (8, 32)}
@@ -58,7 +58,8 @@ def edit_row(
     setting: dict[str, Any] = {}
     tried = 1
     if method == "swap":
-        report = evaluate_edit(model, new_facts, construction=construction, width=width, seed=seed, strict=False)
+        made: dict[str, Any] = {"construction": construction, "width": width, "strict": False}
+        report = evaluate_edit(model, new_facts, seed=seed, **made, **MADE_BY.get(construction, {}))
     else:
         fixed = {"sentences": 1} if told == "one" else {}
         report, setting, tried = best_edit(model, new_facts, method, seed=seed, tune=tune, fixed=fixed)

@@ -41,6 +41,7 @@ WEIGHT_EDITORS = ("memit", "alphaedit", "rome", "finetune")  # what they are tol
 EDITORS = ("swap", *WEIGHT_EDITORS, "finetune with replay")
 BATCHES, BATCH = 20, 5  # edits in a row, and cities in each
 LOOK = (1, 2, 5, 10, 20)  # batches after which the model is examined
+MADE_BY: dict[str, dict[str, Any]] = {"trained": {"descent": "adam", "gate": "silu"}}  # a SwiGLU, as the published one
 STYLE: dict[str, dict[str, Any]] = {
     "swap": {"color": "#009E73", "marker": "P", "label": "swap the MLP (block-convex)"},
     "memit": {"color": "#0072B2", "marker": "o", "label": "MEMIT"},
@@ -86,7 +87,7 @@ def best_edit(
 @lru_cache(maxsize=2)
 def base_model(construction: str, width: int, seed: int, device: str = "cpu") -> FactLanguageModel:
     """The shipped model of that seed with its facts in MLPs of that construction and width."""
-    return load_language_model(seed, method=construction, width=width, device=device)
+    return load_language_model(seed, method=construction, width=width, device=device, **MADE_BY.get(construction, {}))
 
 
 def edit_jobs(

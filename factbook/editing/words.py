@@ -164,7 +164,7 @@ def _of_trained(packed: pd.DataFrame) -> list[str]:
         f"at {crowd} facts a unit {_ratio(part)} times (a swap {_median(part, 'swap'):.2f}, {_best(part)})"
         for crowd, part in rows.groupby("per_unit")
     ]
-    said = f"**A trained MLP**, as the published one, swapped for another training: {'; '.join(each)}."
+    said = f"**A SwiGLU trained by Adam**, as the published one, swapped for another training: {'; '.join(each)}."
     return [said] if each else []
 
 
