@@ -97,8 +97,8 @@ build_times.written(table)
 # keys the smallest of many gaps shrinks with $n$: a gate in float32 no longer tells the neighbours of that cut apart, and a fact
 # is lost. So beyond 256 buckets they are filled to 95%, and each cut takes the widest of five gaps.
 #
-# The table below was made by `python benchmarks/build_large.py`, one run a size, while the machine did other work: processor
-# seconds count here, not the clock. The million facts share ten thousand values; `construct` verifies each of them, and they
+# The table below was made by `python benchmarks/build_large.py`, one run a size; up to 100,000 facts while the machine
+# did other work, so that processor seconds count there, not the clock. The million facts share ten thousand values; `construct` verifies each of them, and they
 # are not counted a second time.
 
 # %% tags=["hide-input"]
@@ -113,8 +113,8 @@ build_times.large_figure(large)
 plt.show()
 
 # %% [markdown]
-# **Time grows nearly with the square of the facts; memory stays near two gigabytes up to 100,000.** The million takes 16, most of it to
-# verify 165,300 hidden units at 4,096 facts at a time. Each point is a single run, so there are no bars; the line is a power law.
+# **Time grows nearly with the square of the facts; memory stays near two gigabytes up to 100,000.** The million takes
+# 4.4, of which facts and a first network hold 3.1, and 27 minutes on two cores. Each point is a single run, so there are no bars; the line is a power law.
 #
 # ## Small, or quick
 #

@@ -124,7 +124,8 @@ def test_a_construction_may_be_slower_than_training():
         assert row.width == width if width else row.width % -(-row.n // row.d) == 0
     alike, million = large[large.n_values == large.n], large[large.n == 10**6].iloc[0]
     assert alike.n.max() == 10**5 and 1.4e3 < alike.peak_mb.min() and alike.peak_mb.max() < 2.1e3  # "near two"
-    assert round(million.peak_mb / 1e3) == 16 and million.width == 165_300  # "the million takes 16"
+    assert (round(million.peak_mb / 1e3, 1), round(million.rest_mb / 1e3, 1)) == (4.4, 3.1) and million.threads == 2
+    assert round((million.build_s + million.verify_s) / 60) == 27  # "27 minutes on two cores"
 
 
 def test_separator_codes_are_shorter_and_equal_norms_shorter_still():
