@@ -104,7 +104,7 @@ words.known(model)
 # | dimension, hidden units | 256, 512 | 64, 8 to 32 |
 # | facts per hidden unit | 32 | 8, 12, 16, 24, 32 |
 # | parameters a fact | 24 | 24 to 6 |
-# | fact MLP | trained to a mean square error, swish gates | block-convex, identity gates |
+# | fact MLP | trained to a mean square error, swish gates | block-convex, identity gates; trained by Adam, swish gates |
 # | edited | 2, 5, 10% | 10%, and one fact |
 # | new values | permuted among the edited facts | permuted; from the whole table in our own protocol |
 # | sentences an editor is told | one a fact | one; all 24 in our own protocol |

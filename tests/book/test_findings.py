@@ -62,13 +62,14 @@ def test_numbers_are_those_of_the_tables(tmp_path):
     found = findings.pairs(pd.DataFrame(fewest + lost))
     assert found == {"one_d": "16", "one_share": "50%"}
     scores = [("swap", 0.9), ("swap", 0.8), ("rome", 0.2), ("memit", 0.4), ("finetune", 0.7)]
+    ours = {"construction": "block-convex"}
     edits = [
-        {"method": m, "score": s * by, "per_unit": crowd, "values_of": "permuted", "told": "one"}
+        {"method": m, "score": s * by, "per_unit": crowd, "values_of": "permuted", "told": "one"} | ours
         for crowd, by in ((32, 1), (8, 0.6))
         for m, s in scores
     ]
-    other = edits[0] | {"score": 0.0, "told": "all"}
-    assert findings.edits(pd.DataFrame([*edits, other])) == {
+    others = [edits[0] | {"score": 0.0, "told": "all"}, edits[0] | {"score": 0.0, "construction": "trained"}]
+    assert findings.edits(pd.DataFrame([*edits, *others])) == {
         "crowd": "32",
         "room": "8",
         "swap_score": "0.85",

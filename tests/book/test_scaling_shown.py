@@ -52,4 +52,6 @@ def test_the_page_says_what_its_table_holds():
     rows = store.stored("scaling", "laptop")
     costs = shown.per_fact(rows, shown.chosen(shown.slopes(rows))).dropna(subset="trained")
     order = costs.rank(axis=1)
-    assert (order[["trained", "block-convex"]].max(axis=1) <= 2).all() and (costs.idxmax(axis=1) == "ntk").all()
+    assert (order[["trained", "block-convex"]].max(axis=1) <= 2).all() and costs.idxmax(axis=1).isin(
+        ["ntk", "ntk-relu"]
+    ).all()
