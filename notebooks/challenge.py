@@ -88,7 +88,7 @@ print("several:", right, "of", len(facts), "facts with", mlp.n_params, "weights"
 # lifting all free numbers by the same amount keeps every open unit open and moves the codes by a constant. What is left is linear in
 # the free numbers. A second, small group has the roles swapped: it serves tokens that have too many facts.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels. A table of black and white cells, open and shut, a random pattern per token, units marked + and − in turn. A table of positive free numbers, one per token of the other position and unit. The logits of five labels as lines over the code, tangents of a parabola, each highest around its own label's place."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels. A table of blue and pale cells, open and shut, a random pattern per token, units marked + and − in turn. A table of positive free numbers, one per token of the other position and unit. The logits of five labels as lines over the code, tangents of a parabola, each highest around its own label's place."}}
 drawing.idea(one)
 plt.show()
 

@@ -219,3 +219,12 @@ def test_the_built_book_is_small():
     if not (BOOK / "book" / "intro.html").is_file():
         pytest.skip("the book is not built: make book")
     assert sum(path.stat().st_size for path in BOOK.rglob("*") if path.is_file()) <= 25_000_000
+
+
+def test_dark_pages_have_dark_figures(visit):
+    """The ground of a figure in either theme, as it is on the screen: a corner pixel."""
+    for theme, low, high in (("light", 240, 255), ("dark", 0, 60)):
+        figure = visit("notebooks/capacity.html", theme=theme).locator(".cell_output img").first
+        figure.scroll_into_view_if_needed()
+        corner = Image.open(io.BytesIO(figure.screenshot())).convert("L").getpixel((12, 12))
+        assert low <= corner <= high, (theme, corner)
