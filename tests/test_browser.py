@@ -3,6 +3,7 @@
 Needs Chromium (on Debian and Ubuntu: apt install chromium), or the path of one in FACTCORE_CHROMIUM.
 """
 
+import io
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from urllib.request import url2pathname
 
 import pytest
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "_build" / "html"
@@ -224,7 +226,7 @@ def test_the_built_book_is_small():
 def test_dark_pages_have_dark_figures(visit):
     """The ground of a figure in either theme, as it is on the screen: a corner pixel."""
     for theme, low, high in (("light", 240, 255), ("dark", 0, 60)):
-        figure = visit("notebooks/capacity.html", theme=theme).locator(".cell_output img").first
+        figure = visit("notebooks/capacity", theme=theme).locator(".cell_output img").first
         figure.scroll_into_view_if_needed()
         corner = Image.open(io.BytesIO(figure.screenshot())).convert("L").getpixel((12, 12))
         assert low <= corner <= high, (theme, corner)
