@@ -132,13 +132,16 @@ def exponents(
 ) -> pd.DataFrame:
     """Per α, the exponent in n of the ratio of `paired`: columns alpha, exponent, low, high, runs, d_least, d_most and
     left_out (runs in which one of the two stored nothing). An α with fewer than ``least_sizes`` d is left out.
+
+    One point per d, the geometric mean of its draws: widths are whole numbers, so that draws often agree to the unit
+    and are no independent evidence of how good a line is.
     """
     rows = []
     for alpha, group in paired(table, method, over, tied=tied).groupby("alpha"):
         kept = group[np.isfinite(group.ratio) & (group.ratio > 0)]
         if kept.d.nunique() < least_sizes:
             continue
-        slope = fit.line(kept, "n_facts", "ratio")
+        slope = fit.line(np.exp(np.log(kept[["d", "n_facts", "ratio"]]).groupby("d").mean()), "n_facts", "ratio")
         ends = {"runs": len(kept), "d_least": kept.d.min(), "d_most": kept.d.max(), "left_out": len(group) - len(kept)}
         rows.append({"alpha": alpha, "exponent": slope.value, "low": slope.low, "high": slope.high} | ends)
     return pd.DataFrame(rows)

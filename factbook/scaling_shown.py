@@ -86,23 +86,25 @@ def findings(rows: pd.DataFrame) -> list[str]:
     ratio = untied(rows)
     codes = found[found.method == "paper-codes"]
     first = [
-        f"**At {(codes.low > EQUAL).sum()} of the {len(codes)} shares α measured the paper's codes grow faster than "
-        f"training**, d = {codes.d_least.min()} to {codes.d_most.max()}: their exponent is larger by more than "
-        f"{EQUAL}, with its whole interval."
+        f"**At {(codes.low > EQUAL).sum()} of the {len(codes)} α with three d or more the paper's codes grow faster "
+        f"than training**: their exponent is larger by more than {EQUAL}, with its whole interval. The largest d is "
+        + ", ".join(f"{row.d_most} at α = {share(row.alpha)}" for row in codes.itertuples())
+        + "."
     ]
     return (first if len(codes) else []) + [
         f"**Exponents over training, at α = {share(alpha)}, d = {at.d_least.min()} to {at.d_most.max()}**: {each}. "
-        f"{len(dearer)} of {len(at)} lie above {EQUAL} with their whole interval, {len(level)} within ± {EQUAL}.",
+        f"{len(dearer)} of {len(at)} lie above {EQUAL} with their whole interval, {len(level)} within ± {EQUAL}; the "
+        "others are open.",
         f"**Parameters per fact at α = {share(alpha)}, d = {costs.name}**: "
         + "; ".join(f"{NAMES[name]} {cost:.1f}" for name, cost in costs.sort_values().items())
         + ".",
-        "**Whether keys and values share a table** changes the parameters of a method by a factor of "
-        f"{ratio.min():.2f} to {ratio.max():.2f} in the mean.",
+        "**Whether keys and values share a table** changes the parameters of a method, where it stores both, by a "
+        f"factor of {ratio.min():.2f} to {ratio.max():.2f} in the mean.",
     ]
 
 
 def exponents(rows: pd.DataFrame) -> pd.DataFrame | Markdown:
-    """Exponents by method, at four α at most, with half their 95% intervals, and how many runs they leave out."""
+    """Exponents by method, at four α at most, with half their 95% intervals, and how many runs all α leave out."""
     found = slopes(rows)
     if found.empty:
         return Markdown("Too few of the larger dimensions have been run.")
@@ -110,8 +112,14 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame | Markdown:
     wide = found.pivot(index="method", columns="alpha", values="shown").reindex(found.method.unique()).fillna("–")
     wide = wide.iloc[:, sorted({round(k * (wide.shape[1] - 1) / 3) for k in range(4)})]
     wide.columns = [f"α = {share(alpha)}" for alpha in wide.columns]
-    wide["runs left out"] = found.groupby("method").left_out.sum()
+    wide["runs left out"] = [_lost(rows, name) for name in wide.index]
     return wide.rename(index=NAMES).rename_axis("exponent")
+
+
+def _lost(rows: pd.DataFrame, method: str) -> int:
+    """Runs beside the bar in which one of the two stores nothing, at any α."""
+    ratio = scaling.paired(rows, method, bar(rows)).ratio
+    return int((~np.isfinite(ratio) | (ratio <= 0)).sum())
 
 
 def costs(rows: pd.DataFrame) -> pd.DataFrame:

@@ -113,8 +113,8 @@ build_times.large_figure(large)
 plt.show()
 
 # %% [markdown]
-# **Time grows nearly with the square of the facts; memory stays near two gigabytes up to 100,000.** The million takes
-# 4.4, of which facts and a first network hold 3.1, and 27 minutes on two cores. Each point is a single run, so there are no bars; the line is a power law.
+# **With as many values as facts time grows nearly with their square; memory stays near two gigabytes up to 100,000.** The million takes
+# 4.4, of which facts and a first network hold 3.1, and 27 minutes by the clock on two cores. Each point is a single run, so there are no bars; the line is a power law.
 #
 # ## Small, or quick
 #
@@ -145,7 +145,7 @@ if kept is not None:
 #
 # - Seconds belong beside a size: a comfortable network of any method is quick, one that is barely wide enough is not.
 # - The exponents of so small a range are no law: fixed costs weigh on the left end. What is known is the order of the
-#   work: the scores of all values for all keys are $n v$ products for each check of a network.
+#   work: the scores of all values for all keys are $n v d$ products for each check of a network, its outputs $n h d$.
 # - Memory is no obstacle to the encoder-decoder: nothing of size $n \times v$ is ever held.
 #
 # ## Exercises

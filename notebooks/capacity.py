@@ -149,7 +149,7 @@ ladder.in_proportion(table, profile)
 ladder.gate_table(ladder.ntk_gates(profile, seed, device))
 
 # %% [markdown]
-# So the identity is the stronger opponent: what the pages say of NTK memories holds with more to spare against the ReLU.
+# So the identity is the stronger opponent: what the pages say of the cost of NTK memories holds with more to spare against the ReLU.
 #
 # ## Is the bar fair?
 #

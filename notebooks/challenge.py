@@ -162,8 +162,8 @@ plt.show()
 # %%
 words = {"water": "eau Wasser agua", "bread": "pain Brot pan", "house": "maison Haus casa"}
 languages = ["French", "German", "Spanish"]
-rows = {word: zip(languages, row.split()) for word, row in words.items()}
-entries = {(word, to): answer for word, row in rows.items() for to, answer in row}
+rows = {word: dict(zip(languages, row.split())) for word, row in words.items()}
+entries = {(word, to): row[to] for word, row in rows.items() for to in row}
 own = challenge.named_pairs(entries)
 look_up = fc.construct(own, "pairs", split=len(words))
 for name, answer in zip(own.key_names[::4], fc.decode(look_up, own.keys[::4], own.values)):

@@ -19,7 +19,7 @@
 # successor {cite:p}`garcia2026hebbians` puts it at 0.999 against 0.550.
 #
 # **What this page does**: it edits real facts in a small language model, by swapping and with ROME, MEMIT,
-# AlphaEdit {cite:p}`meng2022locating,meng2023mass,fang2025alphaedit` and fine-tuning, every one of them tuned, and asks what
+# AlphaEdit {cite:p}`meng2022locating,meng2023mass,fang2025alphaedit` and fine-tuning, each at the best of a grid, and asks what
 # the gap depends on.
 #
 # **For whom**: anyone who wants to correct what a model knows. Ten minutes. To try it by hand:
@@ -65,7 +65,7 @@ prose.findings(words.editing, "editing_crowded", "editing")
 # A one-layer language model states in sentences which city each of 256 airports serves and in which country it lies. Names
 # are single tokens with fixed random unit vectors; the words, the attention, a router and a small language expert were trained. The
 # router sends the word before a name to the MLP that knows this relation. That MLP did not learn from
-# sentences: it was solved for from the table of facts, and it is the only thing that an edit may change.
+# sentences: it was solved for from the table of facts (or, for comparison, trained on it), and it is all that an edit may change.
 #
 # | measure | facts | sentences |
 # |---|---|---|
@@ -92,7 +92,7 @@ words.known(model)
 # %% [markdown]
 # ## Theirs and ours, line by line
 #
-# *Swap* writes a new MLP for the whole table, `block-convex` with the same hidden units. The weight editors change the down
+# *Swap* writes a new MLP for the whole table in the way the old one was made, `block-convex` or trained, with as many hidden units. The weight editors change the down
 # projection of the old one: ROME by one rank-one update per fact, MEMIT by one least squares problem, AlphaEdit in the null space
 # of what must stay. Each is tried at dozens of settings, *on the very edit that is reported*, and the best score counts: that
 # favours them.
@@ -102,9 +102,9 @@ words.known(model)
 # | facts | 16,384, books and their authors | 256, airports and their cities |
 # | phrasings of a fact | 16 | 24, and 12 unseen ones |
 # | dimension, hidden units | 256, 512 | 64, 8 to 32 |
-# | facts per hidden unit | 32 | 8, 12, 16, 24, 32 |
+# | facts per hidden unit | 32 | 8, 12, 16, 24, 32; trained 8 and 32 |
 # | parameters a fact | 24 | 24 to 6 |
-# | fact MLP | trained to a mean square error, swish gates | block-convex, identity gates; trained by Adam, swish gates |
+# | fact MLP | trained to a mean square error, swish gates | block-convex, identity gates; trained by Adam on the cross-entropy until every fact decodes, swish gates |
 # | edited | 2, 5, 10% | 10%, and one fact |
 # | new values | permuted among the edited facts | permuted; from the whole table in our own protocol |
 # | sentences an editor is told | one a fact | one; all 24 in our own protocol |
@@ -122,7 +122,7 @@ words.known(model)
 # A weight editor finds each fact by its hidden units, and must move some facts while others stay. With $h$ hidden units there are
 # $h$ directions. The published memory has 32 facts for each of them; ours is packed to that by taking units away.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels against facts per hidden unit from 8 to 32, one line per editor: score, efficacy and specificity. Swapping stays near 1; all weight updates begin near 1 at 8 facts a unit and fall far below it at 32."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Block-convex networks. Three panels against facts per hidden unit from 8 to 32, one line per editor: score, efficacy and specificity. Swapping stays near 1; all weight updates begin near 1 at 8 facts a unit and fall far below it at 32."}}
 packed = tables.crowds(profile, seed, device)
 figure = drawing.crowds(packed)
 plt.show()
@@ -171,9 +171,9 @@ print("the published 16,384 facts: not run yet") if large is None else display(l
 #
 # ## What to remember
 #
-# - A weight update finds facts by directions of the hidden layer: with many facts to a direction it cannot move one and leave the others.
+# - A weight update finds facts by directions of the hidden layer: with many facts to a direction it cannot move many of them and leave the others.
 # - A comparison of editors says how crowded the memory is, what each is told, and how its settings were chosen.
-# - Writing the whole table again needs the whole table, and then has nothing to tune.
+# - Writing the whole table again needs the whole table, and, solved for, has nothing to tune.
 #
 # ## Exercises
 #

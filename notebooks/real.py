@@ -136,13 +136,17 @@ for values in real_facts.VALUES:
 #
 # ## The layer at its full dimension
 #
-# The same layer uncut, $d = 384$ (without what takes minutes a width there): parameters per fact, medians of three samples.
+# The same layer uncut, $d = 384$ (one-hot, NTK and max-margin are left out): parameters per fact, medians of three samples.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 full = real_facts.uncut(profile, seed, device)
 print(f"n = {full.n.iloc[0]:,} facts, v = {full.n_values.iloc[0]:,} values, d = {full.d.iloc[0]}")
 real_facts.written(full)
+
+# %% [markdown]
+# Where a Hebbian memory loses facts here, it was asked at $2 n$ units, where it puts out the values themselves: it then loses those that do not
+# decode themselves. Narrower ones were not searched.
 
 # %% [markdown]
 # The layer of another model becomes facts by `factcore capture`, such as layer 14 of Qwen3-0.6B from a folder on your disk: `factcore capture --model

@@ -53,15 +53,15 @@ figures.use_style()
 prose.findings(scaling_shown.findings, "scaling")
 
 # %% [markdown]
-# Intervals are 95% (Student's). What follows for each claim, by rules that were fixed before the numbers were computed: [Paper against
-# ours](../book/claims.md).
+# Intervals are 95% (Student's). What follows for each claim, by rules that were fixed before the tables and whose later changes are
+# [listed](../book/rules.md): [Paper against ours](../book/claims.md).
 #
 # ## What is measured
 #
 # Embeddings are drawn on the sphere, and one table of them serves as keys and as values (*tied*, as published); the facts are a random
-# permutation of it. For every method, $\alpha$, $d$ and draw: the fewest parameters at which everything is stored, widths bisected to 4%.
-# What stores nothing at any width tried (65,536 units, or 6,000 parameters a fact for the NTK memory) is infinitely dear: it has a place in an
-# order, none on a line. One run:
+# permutation of it. For each method, $\alpha$, $d$ and draw, as far as the table goes: the fewest parameters at which everything is stored,
+# widths bisected to 4% or one unit, whichever is coarser. What stores nothing at any width tried (6,000 parameters a fact for the NTK memory,
+# $d(d+1)$ units for Hebbian ones from $\alpha = 1/2$ on) is infinitely dear: it has a place in an order, none on a line. One run:
 
 # %%
 d, alpha = 32, 1 / 16
@@ -71,7 +71,7 @@ for method in ("paper-codes", "encoder-decoder", "hebbian"):
     print(f"{method}: {run['n_facts']} facts, {each:.0f} parameters per fact")
 
 # %% [markdown]
-# All runs take hours, up to 16,384 facts for what is built: beyond the smoke profile this page reads their table and computes nothing. *How
+# All runs take hours: beyond the smoke profile this page reads their table and computes nothing. *How
 # this was run*: [`factbook/scaling.py`](https://github.com/factcore/factcore/blob/main/factbook/scaling.py).
 #
 # ## The exponents
@@ -81,9 +81,9 @@ table = scaling_shown.table(profile, seed, device)
 figure = scaling_shown.figure(table)
 
 # %% [markdown]
-# **Trained and block-convex networks stay cheapest as facts and dimension grow together.** Left: the exponent in $n$ of a method's parameters over
-# those of training, at each $\alpha$ with three dimensions or more; points are least-squares slopes over all $d$ and draws, run by run on the same
-# facts, bars their 95% intervals (cut at ± 1). The grey band is ± 0.1, inside which [the rules](../book/rules.md) call exponents equal. Right:
+# **At the $\alpha$ of the right panel trained and block-convex networks are cheapest at every dimension.** Left: the exponent in $n$ of a method's
+# parameters over those of training, at each $\alpha$ with three dimensions or more; points are least-squares slopes, one point for each $d$, the
+# mean of its draws on the same facts, bars their 95% intervals (cut at ± 1). The grey band is ± 0.1, inside which [the rules](../book/rules.md) call exponents equal. Right:
 # parameters per fact at one $\alpha$, medians with the range of the draws.
 #
 # The exponents with half their intervals, and how many runs stored nothing and are left out of them:
@@ -93,7 +93,7 @@ figure = scaling_shown.figure(table)
 scaling_shown.exponents(table)
 
 # %% [markdown]
-# Does the exponent fall as $d$ grows? The same over the larger half of the dimensions:
+# From $d = 64$ on; where these intervals overlap those above, the table cannot tell whether exponents fall as $d$ grows:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -118,6 +118,8 @@ scaling_shown.tied_or_not(table)
 # %% [markdown]
 # ## What to remember
 #
+# - At the smallest $\alpha$ the bar itself bends: a network of a few units holds more facts than it is given, so that training's parameters grow
+#   more slowly than the facts, and whatever grows in proportion to them has an exponent above 0.
 # - An exponent belongs to a path: at one $d$ embeddings crowd as facts are added, on the papers' axis they do not crowd as fast.
 # - Over so few dimensions intervals are wide; where one reaches into the band, growth is open, and the cost at the sizes measured is not.
 #

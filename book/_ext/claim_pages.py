@@ -55,6 +55,8 @@ def line(row: Claim, judged: Judged) -> str:
         "Tables": "; ".join(judged.tables),
     }
     said = "<br>".join(f"*{title}*: {text}" for title, text in behind.items() if text)
-    folded = f"<details><summary>rule, protocol, what if</summary><small>{said}</small></details>"
+    others = [verdict for verdict in VERDICTS if verdict != finding.verdict and verdict in finding.sensitivity]
+    what_if = f", what if: also {', '.join(others)}" if others else ", what if: the same" * bool(finding.sensitivity)
+    folded = f"<details><summary>rule, protocol{what_if}</summary><small>{said}</small></details>"
     ours = f"{finding.number} {small(finding.interval)} {folded}"
     return f"| {row.says} {small(page_link(row.page))} | **{finding.verdict}** | {ours} |"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -30,7 +31,9 @@ def idea(net: tuple[Tensor, Tensor, Tensor]) -> Figure:
     group = int((gating < 0).any(0).sum())
     figure, axes = plt.subplots(1, 3, figsize=(9.4, 3.6), width_ratios=(1, 1.2, 1.3))
     signs = "".join("+−"[j % 2] for j in range(group))
-    axes[0].imshow(gating[:, :group] >= 0, aspect="auto", cmap="Blues", interpolation="none", vmin=-0.3)
+    axes[0].imshow(
+        gating[:, :group] >= 0, aspect="auto", cmap=ListedColormap(["#E4E4E4", "#0072B2"]), interpolation="none"
+    )
     axes[0].set(title="open (blue) or shut", ylabel="token that opens and shuts")
     lifted = axes[1].imshow(free[:, :group], aspect="auto", cmap="viridis", interpolation="none")
     axes[1].set(title="free numbers, lifted", ylabel="token that carries them")

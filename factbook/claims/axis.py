@@ -99,9 +99,13 @@ def exponent_claim(
     verdict = judge(table)
     number = f"over {over}: " if over else ""
     number += "exponent " + listed(f"{signed(row.exponent)} at α = {share(row.alpha)}" for row in found.itertuples())
-    if lost := int(found.left_out.sum()):
-        number += f"; {lost} runs that store nothing left out"
     pairs = scaling.paired(table, method, over)
+    used = scaling.paired(uncapped(table), method, over)
+    lost = used[~np.isfinite(used.ratio) | (used.ratio <= 0)]
+    if len(lost):
+        number += f"; {len(lost)} of {len(used)} runs left out, in which one of the two stores nothing"
+        beyond = sorted(set(lost.alpha) - set(found.alpha))
+        number += f": too few are left at α = {', '.join(map(share, beyond))}" if beyond else ""
     variants: dict[str, tuple] = {name: (rows,) for name, rows in without_draws(table).items()}
     variants |= {"from d = 64 on": (table[table.d >= 64],)}
     variants |= {name: (table, pair) for name, pair in (others or {}).items()}
@@ -164,7 +168,7 @@ def ratio_claim(tables: Tables, over: str, under: str, rule: Rule, *, others: di
     number = f"{about(found.value.min())} to {about(found.value.max())} times over {len(found)} sizes"
     number += f" ({listed(each)})"
     for name, lost in ((over, np.isinf(found.value)), (under, found.value == 0)):
-        number += f"; {lost.sum()} sizes without a cost for {name}" if lost.any() else ""
+        number += f"; {lost.sum()} size{'s' * int(lost.sum() > 1)} without a cost for {name}" if lost.any() else ""
     last = found.sort_values(["d", "alpha"]).iloc[-1]
     ends = f"at α = {share(last.alpha)}, d = {last.d:.0f}: {about(last.value)}, 95% "
     ends += f"{about(last.low)} to {about(last.high)}"

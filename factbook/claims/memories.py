@@ -86,12 +86,23 @@ def real_layers(tables: Tables) -> Finding:
     table = tables("real_full")
     rows = table[(table.data == "MLP layer") & (table["values"] == "raw") & (table.method == "data-dependent")]
     if not len(rows) or rows.d.max() < 384:
-        raise NoTable("the layer is cut to a few of its dimensions")
+        raise NoTable("no runs of the data-dependent memory on a layer that is not cut to a few of its dimensions")
     rows = rows[rows.d == rows.d.max()]
-    kept = rows.per_fact[np.isfinite(rows.per_fact)]
+
+    def judge(part: pd.DataFrame) -> str:
+        return rules.exists(int(np.isfinite(part.per_fact).sum()))
+
+    kept, lost = rows.per_fact[np.isfinite(rows.per_fact)], rows[~np.isfinite(rows.per_fact)]
     number = f"{len(kept)} of {len(rows)} samples stored"
     number += f", {about(kept.median())} parameters a fact" if len(kept) else ""
-    return Finding(number, span(kept) if len(kept) else "", rules.exists(len(kept)), reach(rows, "n"))
+    if len(lost):
+        number += (
+            f"; the others lose {listed(str(n) for n in sorted((lost.n * (1 - lost.recall)).round().astype(int)))}"
+        )
+        number += f" of {lost.n.max():,} facts"
+    verdict = judge(rows)
+    changes = sensitivity(verdict, judge, {name: (part,) for name, part in without_draws(rows).items()})
+    return Finding(number, span(kept) if len(kept) else "", verdict, reach(rows, "n"), changes)
 
 
 @claim(

@@ -1,8 +1,9 @@
 """How crowded a memory is, and what edits of it then do: every editor against facts per hidden unit.
 
 The published study edits 32 facts per hidden unit (16,384 facts, 512 units, d = 256); ours had 8 (256 facts, 32 units).
-The same facts in fewer units close that gap at the price of fewer parameters a fact, as our d is 64. ``python -m
-factbook.editing.tables crowded`` fills results/laptop/editing_crowded.csv, the published crowd and protocol first.
+The same facts in fewer units close that gap at the price of fewer parameters a fact, as our d is 64. Beside our
+block-convex networks a trained SwiGLU is edited at both ends. ``python -m factbook.editing.tables crowded`` fills
+results/laptop/editing_crowded.csv, the published crowd and protocol first.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import pandas as pd
 
 from factbook.editing.edits import draw_edits, permute_edits
 from factbook.editing.measure import evaluate_edit
-from factbook.editing.study import MADE_BY, base_model, best_edit, in_words
+from factbook.editing.study import base_model, best_edit, in_words, swapped
 
 PER_UNIT = (8, 12, 16, 24, 32)  # facts per hidden unit
 SHARE = 0.1  # of the facts, edited
@@ -23,7 +24,7 @@ PROTOCOLS = {(OURS, "permuted", "one"): PER_UNIT, (OURS, "table", "all"): (32,),
 
 
 def jobs(seeds: int = 3, protocols: Mapping[tuple[str, str, str], tuple[int, ...]] = PROTOCOLS) -> list[dict[str, Any]]:
-    """One edit a job, in the order in which verdicts need them: the published crowd and protocol first."""
+    """One edit a job: the published crowd and protocol first, our network before the trained one."""
     return [
         {"method": method, "construction": construction, "per_unit": crowd, "values_of": values, "told": told}
         | {"share": SHARE, "seed": seed}
@@ -48,7 +49,8 @@ def edit_row(
 ) -> dict[str, Any]:
     """One edit at its editor's best. ``stored``: share of the other facts that the crowded MLP stated before it.
 
-    ``solves``: convex problems that wrote the MLP; 0 where the least squares that they start from store every fact.
+    ``solves``: convex problems that wrote the MLP; 0 where the least squares that they start from store every fact,
+    and for a trained MLP.
     """
     facts = len(base_model(construction, 32, seed, device).corpus)
     width = max(1, round(facts / per_unit))
@@ -58,8 +60,7 @@ def edit_row(
     setting: dict[str, Any] = {}
     tried = 1
     if method == "swap":
-        made: dict[str, Any] = {"construction": construction, "width": width, "strict": False}
-        report = evaluate_edit(model, new_facts, seed=seed, **made, **MADE_BY.get(construction, {}))
+        report = evaluate_edit(model, new_facts, seed=seed, **swapped(construction, width))
     else:
         fixed = {"sentences": 1} if told == "one" else {}
         report, setting, tried = best_edit(model, new_facts, method, seed=seed, tune=tune, fixed=fixed)

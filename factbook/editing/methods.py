@@ -56,7 +56,7 @@ class Edit(NamedTuple):
 
 
 def swap(told: Edit, *, construction: str = "block-convex", **options: Any) -> GatedMLP:
-    """The fact MLP as a whole, written anew by ``fact_mlp(all facts, construction, **options)``: no gradient."""
+    """The fact MLP as a whole, written anew by ``fact_mlp(all facts, construction, **options)``."""
     return fact_mlp(told.model.fact_set(told.relation, told.targets), construction, seed=told.seed, **options)
 
 

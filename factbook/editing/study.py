@@ -41,7 +41,7 @@ WEIGHT_EDITORS = ("memit", "alphaedit", "rome", "finetune")  # what they are tol
 EDITORS = ("swap", *WEIGHT_EDITORS, "finetune with replay")
 BATCHES, BATCH = 20, 5  # edits in a row, and cities in each
 LOOK = (1, 2, 5, 10, 20)  # batches after which the model is examined
-MADE_BY: dict[str, dict[str, Any]] = {"trained": {"descent": "adam", "gate": "silu"}}  # a SwiGLU, as the published one
+MADE_BY: dict[str, dict[str, Any]] = {"trained": {"descent": "adam", "gate": "silu"}}  # the published gate, no solve
 STYLE: dict[str, dict[str, Any]] = {
     "swap": {"color": "#009E73", "marker": "P", "label": "swap the MLP (block-convex)"},
     "memit": {"color": "#0072B2", "marker": "o", "label": "MEMIT"},
@@ -90,6 +90,11 @@ def base_model(construction: str, width: int, seed: int, device: str = "cpu") ->
     return load_language_model(seed, method=construction, width=width, device=device, **MADE_BY.get(construction, {}))
 
 
+def swapped(construction: str, width: int) -> dict[str, Any]:
+    """Options of `evaluate_edit` for a swap by a network that is made as `base_model` makes it, short or not."""
+    return {"construction": construction, "width": width, "strict": False} | MADE_BY.get(construction, {})
+
+
 def edit_jobs(
     methods: Iterable[str], widths: Iterable[int], shares: Iterable[float], seeds: Iterable[int], construction: str
 ) -> list[dict[str, Any]]:
@@ -110,7 +115,7 @@ def edit_row(
     setting: dict[str, Any] = {}
     tried = 1
     if method == "swap":
-        report = evaluate_edit(model, new_facts, construction=construction, width=width, seed=seed, strict=False)
+        report = evaluate_edit(model, new_facts, seed=seed, **swapped(construction, width))
     else:
         report, setting, tried = best_edit(model, new_facts, method, seed=seed, tune=tune)
     rounded = {name: round(value, 5) for name, value in report._asdict().items()}

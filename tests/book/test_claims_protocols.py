@@ -168,7 +168,7 @@ def test_edits_of_our_networks_say_nothing_of_theirs(tmp_path):
     assert verdict("editing_ours_by_swap", tmp_path) == "reproduced"
 
 
-def test_the_column_on_sensitivity_changes_one_thing_at_a_time(tmp_path):
+def test_sensitivity_changes_one_thing_at_a_time(tmp_path):
     told_all = [row for row in edits(FAR, FAR, told="all") if row["per_unit"] == 32]
     write(tmp_path, "editing_crowded", edits(TWICE, TWICE) + told_all)
     finding = judged("editing_by_swap", tmp_path).finding
@@ -177,10 +177,20 @@ def test_the_column_on_sensitivity_changes_one_thing_at_a_time(tmp_path):
 
 
 def test_a_layer_cut_short_is_no_test(tmp_path):
-    row = {"data": "MLP layer", "values": "raw", "method": "data-dependent", "n": 256, "seed": 0, "per_fact": np.nan}
-    for d, word in ((32, "not testable here"), (384, "undecided")):
-        write(tmp_path, "real_full", [row | {"d": d}])
+    row = {
+        "data": "MLP layer",
+        "values": "raw",
+        "method": "data-dependent",
+        "n": 256,
+        "seed": 0,
+        "per_fact": np.nan,
+        "recall": 0.99,
+    }
+    for cells, word in (({"d": 32}, "not testable here"), ({"d": 384, "method": "hebbian"}, "not testable here")):
+        write(tmp_path, "real_full", [row | cells])
         assert verdict("real_layers", tmp_path) == word
+    write(tmp_path, "real_full", [row | {"d": 384}])
+    assert verdict("real_layers", tmp_path) == "undecided"
     write(tmp_path, "real_full", [row | {"d": 384}, row | {"d": 384, "seed": 1, "per_fact": 30.0}])
     assert verdict("real_layers", tmp_path) == "reproduced"
 

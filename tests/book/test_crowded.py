@@ -75,3 +75,8 @@ def test_jobs_begin_with_the_published_crowd_and_name_every_editor():
     assert len(jobs) == len({tuple(job.values()) for job in jobs}) == 2 * crowds * len(crowded.METHODS)
     assert crowds == 8 and set(crowded.PROTOCOLS["block-convex", "permuted", "one"]) == {8, 12, 16, 24, 32}
     assert crowded.PROTOCOLS["trained", "permuted", "one"] == (8, 32)  # both ends of the published setting
+
+
+def test_a_trained_network_and_its_swap_have_the_published_gate():
+    assert study.base_model("trained", 32, 0).facts["city"].gate == "silu"
+    assert study.swapped("trained", 32)["gate"] == "silu" and "gate" not in study.swapped("block-convex", 32)

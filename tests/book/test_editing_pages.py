@@ -116,8 +116,9 @@ def test_edits_of_a_trained_network_stand_beside_and_change_nothing_that_is_said
     both = pd.concat([ours, trained])
     said, alone = words.editing(both, tables[""]), words.editing(ours, tables[""])
     assert [line for line in said if "SwiGLU" in line] == [
-        "**A SwiGLU trained by Adam**, as the published one, swapped for another training: at 8 facts a unit 1.0 times "
-        "(a swap 0.50, AlphaEdit with 0.50); at 32 facts a unit 1.0 times (a swap 0.50, AlphaEdit with 0.50)."
+        "**It depends on the network, too.** A SwiGLU trained by Adam until every fact decodes, swapped for another "
+        "training: at 8 facts a unit 1.0 times (a swap 0.50, AlphaEdit with 0.50); at 32 facts a unit 1.0 times "
+        "(a swap 0.50, AlphaEdit with 0.50)."
     ]
     assert [line for line in said if "SwiGLU" not in line and "Perplexity" not in line] == alone[:-1]
     assert words.scores(both, tables[""]).loc["published, 32 facts a unit, trained"].eq(0.5).all()

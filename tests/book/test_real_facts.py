@@ -43,6 +43,10 @@ def test_the_jobs_are_those_of_the_committed_rows(rows, monkeypatch):
     real_facts.table("laptop", 0, "cpu")
     key = ["method", "data", "values", "n", "d", "seed"]
     assert {tuple(job.values()) for job in asked} == set(rows[key].itertuples(index=False, name=None))
+    asked.clear()
+    real_facts.uncut("laptop", 0, "cpu")
+    full = store.read_table(store.results_file("real_full", "laptop"))
+    assert {tuple(job.values()) for job in asked} == set(full[key].itertuples(index=False, name=None))
 
 
 def test_a_value_in_the_shadow_of_a_longer_one_does_not_decode_itself():

@@ -68,6 +68,11 @@ def test_exponents_are_those_of_the_laws_and_tell_what_they_left_out():
         n_params=np.where((table.method == "first") & (table.d == 32) & (table.seed == 0), np.inf, table.n_params)
     )
     assert list(scaling.exponents(one, "first", "second").left_out) == [1, 1]
+    twice = pd.concat([table, table.assign(seed=table.seed + 2)])  # draws that agree are no evidence of a line
+    bent = [part.assign(n_params=part.n_params * np.where(part.d == 64, 1.1, 1)) for part in (table, twice)]
+    bent = [part.assign(n_params=part.n_params.where(part.method == "first", table.n_params.mean())) for part in bent]
+    few, many = (scaling.exponents(part, "first", None) for part in bent)
+    assert np.allclose(few.high - few.low, many.high - many.low) and (few.high - few.low > 0.1).all()
     slope = scaling.exponents(table, "second", None).exponent
     n = np.log(table[(table.alpha == 1 / 4) & (table.method == "second")].n_facts)
     expected = np.polyfit(n, 1.1 * n - n - np.log(n), 1)[0]

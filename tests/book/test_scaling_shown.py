@@ -45,7 +45,9 @@ def test_costs_and_findings_are_at_the_largest_alpha_with_most_methods():
     codes = rows[rows.method == "trained"].assign(method="paper-codes")
     dearer = codes.assign(n_params=codes.n_params * np.where(codes.alpha > 1 / 8, codes.n_facts**0.2, 1))
     first, *others = shown.findings(pd.concat([rows, dearer]))
-    assert first.startswith("**At 3 of the 6 shares α measured") and "d = 32 to 256" in first and len(others) == 3
+    assert (
+        first.startswith("**At 3 of the 6 α with three d") and "256 at α = 1/32, 256 at" in first and len(others) == 3
+    )
 
 
 def test_the_page_says_what_its_table_holds():
