@@ -63,8 +63,8 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     return store.resume(store.results_file("solves", profile), jobs, run, device=device)
 
 
-def findings(rows: pd.DataFrame) -> list[str]:
-    """The page's sentences, from the table of `cost`: medians over the draws at one solve, five and the most."""
+def findings(rows: pd.DataFrame, large: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the tables of `cost`: medians over the draws at one solve, five and the most."""
     n, d, most = rows.n_facts.iloc[0], rows.d.iloc[0], rows.solves.max()
     per_fact = rows.groupby("solves").n_params.median() / n
     one, five, last = (f"{per_fact[k]:.1f} ({per_fact[k] / per_fact[0]:.1f} times)" for k in (1, 5, most))
@@ -75,7 +75,17 @@ def findings(rows: pd.DataFrame) -> list[str]:
         f"{level.idxmax()} solves need no more parameters than training."
         if level.any()
         else f"Even {most} solves need more parameters than training.",
+        "Larger, in times of what training takes: "
+        + "; ".join(_times(part, form, n) for (form, n), part in large.groupby(["form", "n_facts"], sort=False))
+        + ".",
     ]
+
+
+def _times(rows: pd.DataFrame, form: str, n: int) -> str:
+    """One size and form: parameters over those of training with five solves and the most, medians."""
+    params, most = rows.groupby("solves").n_params.median(), rows.solves.max()
+    five, last = (params[k] / params[0] for k in (5, most))
+    return f"{n:,} facts, {form} form, {five:.2f} with five solves, {last:.2f} with {most}"
 
 
 @contextmanager

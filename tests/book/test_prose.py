@@ -51,7 +51,7 @@ WRITERS = {
     "scaling": (scaling_shown.findings, ["scaling"]),
     "solver": (solver_time.findings, ["solver", "decodability_benchmark"]),
     "usable": (usable_shown.findings, ["usable", "usable_ablation"]),
-    "solves": (solves.findings, ["solves"]),
+    "solves": (solves.findings, ["solves", "solves_large"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
 
@@ -178,12 +178,16 @@ def test_the_encoder_s_numbers_are_those_of_the_tables():
 def test_the_solves_numbers_are_those_of_the_table():
     sizes = {0: (300, 400, 500), 1: (800, 800, 900), 5: (600, 500, 600), 12: (400, 300, 500)}
     rows = [(k, 100, 8, n) for k, params in sizes.items() for n in params]
-    first, second = solves.findings(pd.DataFrame(rows, columns=["solves", "n_facts", "d", "n_params"]))
+    small = pd.DataFrame(rows, columns=["solves", "n_facts", "d", "n_params"])
+    first, second, larger = solves.findings(small, small.assign(form="plain"))
+    assert larger.endswith(
+        f"training takes: {small.n_facts[0]:,} facts, plain form, 1.50 with five solves, 1.00 with 12."
+    )
     assert "100 random facts, d = 8, in 4.0 parameters" in first
     assert "one convex solve in 8.0 (2.0 times), five solves in 6.0 (1.5 times), 12 in 4.0 (1.0 times)" in first
     assert second.startswith("12 solves need no more")
     dear = pd.DataFrame(rows[:9], columns=["solves", "n_facts", "d", "n_params"])
-    assert solves.findings(dear)[1].startswith("Even 5 solves need more")
+    assert solves.findings(dear, small.assign(form="plain"))[1].startswith("Even 5 solves need more")
 
 
 def test_the_challenge_s_numbers_are_those_of_the_tables():
