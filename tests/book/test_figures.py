@@ -1,9 +1,12 @@
 """The book's colours and markers: whatever is drawn in one figure can be told apart, in every kind of colour vision."""
 
+import re
 from itertools import combinations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from factbook.figures import CODE_LOOKS, COLOURS, GEOMETRY_COLOURS, GEOMETRY_MARKERS, LOOKS, MARKERS
 from factcore.methods import METHODS
@@ -94,3 +97,21 @@ def test_reference_values_of_the_colour_space():
     assert lab("#FF0000", "normal") == pytest.approx([53.24, 80.09, 67.20], abs=0.05)
     for vision in VISIONS:  # greys look alike to everyone
         assert lab("#808080", vision) == pytest.approx(lab("#808080", "normal"), abs=0.01)
+
+
+def dark(colour: str) -> np.ndarray:
+    """What a dark page makes of it: the filter of book.css, by the definitions of invert() and hue-rotate(180deg)."""
+    style = (Path(__file__).resolve().parents[2] / "book" / "_static" / "book.css").read_text()
+    amount = float(re.search(r"filter: invert\(([\d.]+)\) hue-rotate\(180deg\) !important", style).group(1))
+    weights = np.tile([0.213, 0.715, 0.072], (3, 1))  # of red, green and blue in lightness
+    turned = np.clip((2 * weights - np.eye(3)) @ (amount + (1 - 2 * amount) * np.array(to_rgb(colour))), 0, 1)
+    return np.where(turned <= 0.04045, turned / 12.92, ((turned + 0.055) / 1.055) ** 2.4)
+
+
+def test_colours_stay_apart_and_show_on_dark_pages():
+    light = np.array([0.2126, 0.7152, 0.0722])
+    ground = dark("#FFFFFF") @ light
+    colours = sorted({str(colour) for colour in COLOURS.values()})
+    assert all((dark(colour) @ light + 0.05) / (ground + 0.05) >= 3 for colour in colours)
+    assert min(np.abs(dark(a) - dark(b)).max() for a in colours for b in colours if a < b) > 0.02
+    assert dark("#0072B2").argmax() == 2 and dark("#009E73").argmax() == 1  # blue stays blue, green green
