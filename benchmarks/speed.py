@@ -25,8 +25,9 @@ RUNGS = {
     "block-convex, 1 solve": ("block-convex", {"solves": 1}, (2.25, 2.5)),
     "block-convex, 5 solves": ("block-convex", {"solves": 5}, (1.5, 1.625)),
     "block-convex, 12 solves": ("block-convex", {"solves": 12}, (1.375, 1.4375)),
+    "block-convex, 40 solves": ("block-convex", {"solves": 40}, (1.3125,)),
     "trained, L-BFGS": ("trained", {"descent": "l-bfgs"}, (1.3125, 1.5, 1.625, 2.25, 6.25)),
-    "trained, Adam": ("trained", {"descent": "adam"}, (1.25, 1.5, 1.625, 2.25, 6.25)),
+    "trained, Adam": ("trained", {"descent": "adam"}, (1.25, 1.3125, 1.5, 1.625, 2.25, 6.25)),
 }
 
 
