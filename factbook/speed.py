@@ -14,6 +14,7 @@ LOOKS = {  # rung of benchmarks/speed.py -> name in `figures.COLOURS`, its words
     "block-convex, 1 solve": ("block-convex", "block-convex", True),
     "block-convex, 5 solves": ("block-convex", "block-convex", True),
     "block-convex, 12 solves": ("block-convex", "block-convex", True),
+    "block-convex, 40 solves": ("block-convex", "block-convex", True),
     "trained, L-BFGS": ("trained", "trained, L-BFGS", False),
     "trained, Adam": ("trained", "trained, Adam", True),
 }

@@ -131,7 +131,7 @@ if kept is not None:
 
 # %% [markdown]
 # **The front falls from training, the smallest, to Hebbian memories, the quickest.** Medians over three draws, bars from the smallest to
-# the largest; only networks that store every fact of every draw; block-convex ones with 1, 5 and 12 solves. The grey line joins those than
+# the largest; only networks that store every fact of every draw; block-convex ones with 1, 5, 12 and 40 solves. The grey line joins those than
 # which none is both smaller and quicker. The quickest network of each method, whatever its size, and how many times as long the quickest
 # training takes, by either descent:
 
