@@ -90,7 +90,7 @@ def findings(rows: pd.DataFrame, measured: pd.DataFrame) -> list[str]:
     typical = rows[(rows.v == at["v"]) & (rows.d == at["d"])]
     peers = measured[measured.part == "peers"].set_index("solver")
     times = peers.cpu_s / peers.cpu_s[OURS]
-    large = measured[measured.part == "large"].iloc[0]
+    large = measured[measured.part == "large"].sort_values("v").iloc[-1]
     laws = {axis: growth(rows, "laptop", axis)[1] for axis in ("v", "d")}
     powers = {axis: f"{law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}]" for axis, law in laws.items()}
     return [
