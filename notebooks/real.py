@@ -112,7 +112,7 @@ plt.show()
 # **Methods that solve for the values at hand cost about what they cost on a sphere; averages lose facts.** Marks are medians over the samples that
 # are stored, of three; bars reach from the smallest to the largest. Where samples are lost, the percentage is the best recall of the widest network
 # tried. The dashed line is no bound: what lies left of it stores more than two bits a parameter. The numbers behind it ("–": facts of some sample are
-# lost at every width):
+# lost at the widest tried):
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
