@@ -122,7 +122,7 @@ plt.show()
 # verified on one thread; `python benchmarks/speed.py` makes the table. Training starts from linear least squares where it goes
 # by L-BFGS, and from random weights where it goes by Adam.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Processor seconds to build and verify against parameters per fact, on logarithmic axes, a panel for each number of facts. A grey front falls from training, the smallest, to Hebbian memories, the quickest."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Processor seconds to build and verify against parameters per fact, on logarithmic axes, a panel for each number of facts. A grey front falls from training, the smallest, to Hebbian memories or the encoder-decoder, the quickest."}}
 # NBVAL_IGNORE_OUTPUT
 kept = store.stored("speed", "laptop")
 if kept is not None:
@@ -130,7 +130,8 @@ if kept is not None:
     figure = speed.figure(networks)
 
 # %% [markdown]
-# **The front falls from training, the smallest, to Hebbian memories, the quickest.** Medians over three draws, bars from the smallest to
+# **The front falls from training, the smallest, to Hebbian memories, the quickest**, and to the encoder-decoder where the facts are more than
+# the $d(d+1)/2$ features of a Hebbian memory, as for the larger $n$. Medians over three draws, bars from the smallest to
 # the largest; only networks that store every fact of every draw; block-convex ones with 1, 5, 12 and 40 solves. The grey line joins those than
 # which none is both smaller and quicker. The quickest network of each method, whatever its size, and how many times as long the quickest
 # training takes, by either descent:

@@ -31,7 +31,7 @@ def extent(table: pd.DataFrame) -> str:
     columns = {symbol: next((c for c in names if c in table), None) for symbol, names in AXES.items()}
     sizes = [f"{symbol} = {span(table[column])}" for symbol, column in columns.items() if column]
     draws = table.seed.nunique() if "seed" in table else 1
-    return f"{', '.join(sizes)}, {draws} draw{'s' * (draws > 1)}, {at_commits(table.commit.astype(str))}"
+    return ", ".join([*sizes, f"{draws} draw{'s' * (draws > 1)}", at_commits(table.commit.astype(str))])
 
 
 def noted(document: str, text: str, results: Path = ROOT / "results" / "laptop") -> str:

@@ -26,6 +26,8 @@ def test_the_note_gives_sizes_draws_and_commits_of_the_table(tmp_path):
     assert "n = 64 to 2,048, d = 32, 2 draws, at abc1234, 1e10000." in text
     assert text.startswith("# Title\n\nWords.\n\n```{margin} Scale\n") and text.count("```") == 2
     assert "not run yet" in scales.noted("notebooks/solves", "# Title", tmp_path)
+    pd.DataFrame([row]).drop(columns=["n_facts", "d"]).to_csv(tmp_path / "editing.csv", index=False)
+    assert "editing.csv): 1 draw, at abc1234" in scales.noted("notebooks/editing", "# Title", tmp_path)
 
 
 @pytest.mark.parametrize("document, text", [("notebooks/capacity", "## Part"), ("book/claims", "# Title")])
