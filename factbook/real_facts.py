@@ -163,8 +163,8 @@ def findings(rows: pd.DataFrame) -> list[str]:
     built, trained, white = to_raw["encoder-decoder"], to_raw["trained"], to_white["encoder-decoder"]
     lost = plain[plain["values"] == "whitened"].per_fact.isna().sum()
     return [
-        f"**{stored.sum()} of {len(stored)} ways store every raw sample.** What loses facts at the widest that was tried: "
-        f"{fallen} (the NTK memory on {spheres.sum()} of {len(spheres)} spheres of this size, too).",
+        f"**{stored.sum()} of {len(stored)} ways store every raw sample.** What loses facts at the widest that was "
+        f"tried: {fallen} (the NTK memory on {spheres.sum()} of {len(spheres)} spheres of this size, too).",
         "**The encoder-decoder and trained networks hardly notice.** Against a sphere of the same size, real values "
         f"cost trained networks {trained[0]} times as much (airports) and {trained[1]} times (the layer); the "
         f"encoder-decoder {built[0]} and {built[1]} times.",
