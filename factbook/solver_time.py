@@ -103,7 +103,7 @@ def findings(rows: pd.DataFrame, measured: pd.DataFrame) -> list[str]:
         f"{times[INTERIOR]:.0f} times (processor seconds), with gaps up to {peers.largest_gap[INTERIOR]:.0e}.",
         f"**Memory stays small.** {large.v:,} values in *d* = {large.d} take {_seconds(large.cpu_s)} of processor "
         f"time and {large.peak_gb:.2f} GiB for the whole process; the differences of all pairs would fill "
-        f"{large.v**2 * large.d * 8 / 2**30:.0f} GiB.",
+        f"{large.v**2 * large.d * 8 / 2**30:,.0f} GiB.",
         f"**Time grows as** *v* to the power {powers['v']} and *d* to the power {powers['d']} in this range.",
     ]
 
