@@ -96,7 +96,7 @@ def findings(rows: pd.DataFrame) -> list[str]:
         f"{len(dearer)} of {len(at)} lie above {EQUAL} with their whole interval, {len(level)} within ± {EQUAL}; the "
         "others are open.",
         f"**Parameters per fact at α = {share(alpha)}, d = {costs.name}**: "
-        + "; ".join(f"{NAMES[name]} {cost:.1f}" for name, cost in costs.sort_values().items())
+        + "; ".join(f"{NAMES[name]} {cost:.1f}" for name, cost in costs.dropna().sort_values().items())
         + ".",
         "**Whether keys and values share a table** changes the parameters of a method, where it stores both, by a "
         f"factor of {ratio.min():.2f} to {ratio.max():.2f} in the mean.",
