@@ -79,7 +79,7 @@ def findings(rows: pd.DataFrame) -> list[str]:
     found = slopes(rows)
     alpha = chosen(found)
     at = found[found.alpha == alpha].set_index("method")
-    each = "; ".join(f"{NAMES[name]} {row.exponent:.2f} ± {row.high - row.exponent:.2f}" for name, row in at.iterrows())
+    each = "; ".join(f"{NAMES[name]} {_with_reach(row.exponent, row.high)}" for name, row in at.iterrows())
     level, dearer = at[(at.low > -EQUAL) & (at.high < EQUAL)], at[at.low > EQUAL]
     costs = per_fact(rows, alpha)
     costs = costs[costs.trained.notna()].iloc[-1]
@@ -108,12 +108,16 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame | Markdown:
     found = slopes(rows)
     if found.empty:
         return Markdown("Too few of the larger dimensions have been run.")
-    found = found.assign(shown=[f"{e:.2f} ± {high - e:.2f}" for e, high in zip(found.exponent, found.high)])
+    found = found.assign(shown=[_with_reach(*ends) for ends in zip(found.exponent, found.high)])
     wide = found.pivot(index="method", columns="alpha", values="shown").reindex(found.method.unique()).fillna("–")
     wide = wide.iloc[:, sorted({round(k * (wide.shape[1] - 1) / 3) for k in range(4)})]
     wide.columns = [f"α = {share(alpha)}" for alpha in wide.columns]
     wide["runs left out"] = [_lost(rows, name) for name in wide.index]
     return wide.rename(index=NAMES).rename_axis("exponent")
+
+
+def _with_reach(exponent: float, high: float) -> str:
+    return f"{exponent:.2f} ± {high - exponent:.2f}".replace("-", "−")
 
 
 def _lost(rows: pd.DataFrame, method: str) -> int:

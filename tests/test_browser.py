@@ -117,6 +117,16 @@ def test_no_output_is_wider_than_its_page(visit, name):
         assert not cut, f"{name} at {width} px:\n" + "\n".join(cut)
 
 
+@pytest.mark.parametrize("name", [name for name in toc_pages() if name.startswith("notebooks/")])
+def test_code_that_is_shown_fits_its_column(visit, name):
+    """Lines of up to 92 characters, as tests/book/test_pages.py asks of notebooks, at 1,280 px; folded code may scroll."""
+    wide = visit(name, width=1280).evaluate(
+        """[...document.querySelectorAll('.cell_input pre')].filter((pre) => !pre.closest('details')
+          && pre.scrollWidth > pre.clientWidth + 1).map((pre) => pre.textContent.slice(0, 80))"""
+    )
+    assert not wide, "\n".join(wide)
+
+
 def test_pages_raise_no_script_errors(browser):
     context = browser.new_context()
     errors: list[str] = []
