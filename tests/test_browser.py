@@ -119,7 +119,7 @@ def test_no_output_is_wider_than_its_page(visit, name):
 
 @pytest.mark.parametrize("name", [name for name in toc_pages() if name.startswith("notebooks/")])
 def test_code_that_is_shown_fits_its_column(visit, name):
-    """Lines of up to 92 characters, as tests/book/test_pages.py asks of notebooks, at 1,280 px; folded code may scroll."""
+    """Lines of 92 characters, as tests/book/test_pages.py asks of notebooks, at 1,280 px; folded code may scroll."""
     wide = visit(name, width=1280).evaluate(
         """[...document.querySelectorAll('.cell_input pre')].filter((pre) => !pre.closest('details')
           && pre.scrollWidth > pre.clientWidth + 1).map((pre) => pre.textContent.slice(0, 80))"""
