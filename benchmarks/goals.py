@@ -56,10 +56,11 @@ def default_codes() -> tuple[str, bool]:
 
 
 def solved(solves: int, units: int, peer: str | None = None) -> tuple[str, bool]:
-    best, found = cheapest(N, f"block-convex, {solves} solves"), kept(N)
+    best = cheapest(N, f"block-convex, {solves} solves")
     words = f"{best.width:.0f} units in {best.cpu_s:.1f} s"
     if peer is None:
         return words, best.width <= units
+    found = kept(N)
     same = found[(found.rung == peer) & (found.share == best.share)].cpu_s
     others = f"{peer} {same.iloc[0]:.1f} s" if len(same) else f"{peer} loses facts of some draw"
     return f"{words}, {others}", best.width <= units and (same.empty or best.cpu_s < same.iloc[0])

@@ -6,6 +6,7 @@ and no cost.
 """
 
 import math
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,8 @@ from factbook import figures, geometries, store
 SIZES = {"smoke": {"n": 24, "d": 8}, "laptop": {"n": 256, "d": 32}, "paper": {"n": 3072, "d": 384}}
 WHOLE = {"smoke": SIZES["smoke"], "laptop": {"n": 1024, "d": 384}, "paper": {"n": 4096, "d": 384}}
 STEPS = {"smoke": 60, "laptop": 500, "paper": 4000}
-DATA = [AIRPORTS, LAYER] = ["airports", "MLP layer"]
+AIRPORTS, LAYER = "airports", "MLP layer"
+DATA = [AIRPORTS, LAYER]
 VALUES = ["sphere", "raw", "whitened"]
 SEARCH: dict[str, Any] = {"tries": 1, "resolution": 0.05}  # samples differ more than attempts at a width do
 SEPARATORS = "hebbian, separators"
@@ -65,7 +67,7 @@ def whiten_values(facts: fc.FactSet) -> fc.FactSet:
 
 def fact_set(data: str, values: str, n: int, d: int, seed: int) -> fc.FactSet:
     """A sample of n real facts cut to d dimensions, or spherical facts of its size (float32)."""
-    real = airports(n, seed) if data == "airports" else geometries.layer_facts(n, seed=seed)
+    real = airports(n, seed) if data == AIRPORTS else geometries.layer_facts(n, seed=seed)
     if values == "sphere":
         return fc.spherical_facts(n, d, n_values=real.n_values, seed=seed)
     real = geometries.cut_to_leading(real, d)
@@ -107,27 +109,26 @@ def cost(
 
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     """Every method on both data sets and their spheres, three samples; the missing runs are done first."""
-    jobs = [
-        {"method": method, "data": data, "values": values, **SIZES[profile], "seed": s}
-        for s in store.draws(profile, seed)
-        for method in (SMOKE if profile == "smoke" else METHODS)
-        for data in DATA
-        for values in VALUES
-    ]
-    run = partial(cost, profile=profile, device=device)
-    return store.resume(store.results_file("real", profile), jobs, run, device=device)
+    return _resumed("real", METHODS, DATA, SIZES[profile], profile, seed, device)
 
 
 def uncut(profile: str, seed: int, device: str) -> pd.DataFrame:
     """The same for the layer in all its dimensions, and for spherical facts of that size."""
+    return _resumed("real_full", UNCUT, [LAYER], WHOLE[profile], profile, seed, device)
+
+
+def _resumed(
+    name: str, methods: Iterable[str], of: list[str], size: dict[str, int], profile: str, seed: int, device: str
+) -> pd.DataFrame:
     jobs = [
-        {"method": method, "data": LAYER, "values": values, **WHOLE[profile], "seed": s}
+        {"method": method, "data": data, "values": values, **size, "seed": s}
         for s in store.draws(profile, seed)
-        for method in (SMOKE if profile == "smoke" else UNCUT)
+        for method in (SMOKE if profile == "smoke" else methods)
+        for data in of
         for values in VALUES
     ]
     run = partial(cost, profile=profile, device=device)
-    return store.resume(store.results_file("real_full", profile), jobs, run, device=device)
+    return store.resume(store.results_file(name, profile), jobs, run, device=device)
 
 
 # --- words, tables and figures ----------------------------------------------------------------------------------------

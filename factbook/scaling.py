@@ -127,6 +127,11 @@ def paired(table: pd.DataFrame, method: str, over: str | None, *, tied: bool = T
     return pairs.assign(ratio=pairs.n_params / pairs.n_params_over)
 
 
+def stored(pairs: pd.DataFrame) -> pd.Series:
+    """Of the rows of `paired` those in which both methods store the facts."""
+    return np.isfinite(pairs.ratio) & (pairs.ratio > 0)
+
+
 def exponents(
     table: pd.DataFrame, method: str, over: str | None = "trained", *, tied: bool = True, least_sizes: int = 3
 ) -> pd.DataFrame:
@@ -138,7 +143,7 @@ def exponents(
     """
     rows = []
     for alpha, group in paired(table, method, over, tied=tied).groupby("alpha"):
-        kept = group[np.isfinite(group.ratio) & (group.ratio > 0)]
+        kept = group[stored(group)]
         if kept.d.nunique() < least_sizes:
             continue
         slope = fit.line(np.exp(np.log(kept[["d", "n_facts", "ratio"]]).groupby("d").mean()), "n_facts", "ratio")

@@ -112,18 +112,13 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame | Markdown:
     wide = found.pivot(index="method", columns="alpha", values="shown").reindex(found.method.unique()).fillna("–")
     wide = wide.iloc[:, sorted({round(k * (wide.shape[1] - 1) / 3) for k in range(4)})]
     wide.columns = [f"α = {share(alpha)}" for alpha in wide.columns]
-    wide["runs left out"] = [_lost(rows, name) for name in wide.index]
+    pairs = {name: scaling.paired(rows, name, bar(rows)) for name in wide.index}
+    wide["runs left out"] = [int((~scaling.stored(pairs[name])).sum()) for name in wide.index]
     return wide.rename(index=NAMES).rename_axis("exponent")
 
 
 def _with_reach(exponent: float, high: float) -> str:
     return f"{exponent:.2f} ± {high - exponent:.2f}".replace("-", "−")
-
-
-def _lost(rows: pd.DataFrame, method: str) -> int:
-    """Runs beside the bar in which one of the two stores nothing, at any α."""
-    ratio = scaling.paired(rows, method, bar(rows)).ratio
-    return int((~np.isfinite(ratio) | (ratio <= 0)).sum())
 
 
 def costs(rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import ask_pages
 import pandas as pd
 
 from factbook.challenge import PUBLISHED, largest
+from factbook.editing.crowded import published
 from factbook.store import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,8 +67,7 @@ def airports(block: pd.DataFrame, usable: pd.DataFrame) -> dict[str, str]:
 
 def edits(crowded: pd.DataFrame) -> dict[str, str]:
     """Median scores by the published protocol when a tenth of the facts change, where most and fewest share a unit."""
-    ours = crowded[crowded.construction == "block-convex"]
-    rows = ours[(ours.values_of == "permuted") & (ours.told == "one")]
+    rows = published(crowded)
     most, least = rows.per_unit.max(), rows.per_unit.min()
     score = rows.pivot_table(index="per_unit", columns="method", values="score", aggfunc="median")
     best = score[[name for name in EDITORS if name in score]]

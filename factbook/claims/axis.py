@@ -101,7 +101,7 @@ def exponent_claim(
     number += "exponent " + listed(f"{signed(row.exponent)} at α = {share(row.alpha)}" for row in found.itertuples())
     pairs = scaling.paired(table, method, over)
     used = scaling.paired(uncapped(table), method, over)
-    lost = used[~np.isfinite(used.ratio) | (used.ratio <= 0)]
+    lost = used[~scaling.stored(used)]
     if len(lost):
         number += f"; {len(lost)} of {len(used)} runs left out, in which one of the two stores nothing"
         beyond = sorted(set(lost.alpha) - set(found.alpha))

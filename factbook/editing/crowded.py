@@ -35,6 +35,12 @@ def jobs(seeds: int = 3, protocols: Mapping[tuple[str, str, str], tuple[int, ...
     ]
 
 
+def published(table: pd.DataFrame, construction: str = OURS) -> pd.DataFrame:
+    """The rows by the published protocol, of networks made in one way."""
+    theirs = (table.values_of == "permuted") & (table.told == "one")
+    return table[theirs & (table.construction == construction)]
+
+
 def edit_row(
     method: str,
     construction: str,
@@ -52,7 +58,7 @@ def edit_row(
     ``solves``: convex problems that wrote the MLP; 0 where the least squares that they start from store every fact,
     and for a trained MLP.
     """
-    facts = len(base_model(construction, 32, seed, device).corpus)
+    facts = len(base_model(OURS, 32, seed, device).corpus)
     width = max(1, round(facts / per_unit))
     model = base_model(construction, width, seed, device)
     draw = {"permuted": permute_edits, "table": draw_edits}[values_of]

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from factbook import figures
-from factbook.editing.crowded import OURS
+from factbook.editing.crowded import published
 from factbook.editing.study import BATCH, STYLE
 
 MEASURES = ("score", "efficacy", "specificity")
@@ -23,7 +23,7 @@ def lines(ax: Axes, table: pd.DataFrame, x: str, y: str, *, apart: float = 0.0) 
 
 def crowds(table: pd.DataFrame) -> Figure:
     """Score, efficacy and specificity against facts per hidden unit, published protocol, block-convex networks."""
-    table = table[(table.values_of == "permuted") & (table.told == "one") & (table.construction == OURS)]
+    table = published(table)
     figure, axes = plt.subplots(2, 2, figsize=(8.2, 6.2), sharex=True, sharey=True)
     for ax, measure in zip(axes.flat, MEASURES):
         lines(ax, table, "per_unit", measure)

@@ -122,7 +122,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 def editing(packed: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """The findings of the page on editors, from the tables editing_crowded and editing."""
-    theirs = _theirs(packed)
+    theirs = crowded.published(packed)
     most, least = int(theirs.per_unit.max()), int(theirs.per_unit.min())
     full, easy = theirs[theirs.per_unit == most], theirs[theirs.per_unit == least]
     ours = packed[(packed.told == "all") & (packed.per_unit == most) & (packed.construction == crowded.OURS)]
@@ -151,15 +151,9 @@ def editing(packed: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _theirs(packed: pd.DataFrame, construction: str = crowded.OURS) -> pd.DataFrame:
-    """The rows of the published protocol of networks made in one way."""
-    published = (packed.values_of == "permuted") & (packed.told == "one")
-    return packed[published & (packed.construction == construction)]
-
-
 def _of_trained(packed: pd.DataFrame) -> list[str]:
     """The same edits of a network that is trained, as the published one; nothing without such rows."""
-    rows = _theirs(packed, crowded.THEIRS)
+    rows = crowded.published(packed, crowded.THEIRS)
     each = [
         f"at {crowd} facts a unit {_ratio(part)} times (a swap {_median(part, 'swap'):.2f}, {_best(part)})"
         for crowd, part in rows.groupby("per_unit")
@@ -192,7 +186,7 @@ def time(timed: pd.DataFrame, sequence: pd.DataFrame) -> list[str]:
 
 def crowds(packed: pd.DataFrame) -> list[str]:
     """Caption: how the scores fall with the crowd, and how often AlphaEdit did best without a null space."""
-    theirs = _theirs(packed)
+    theirs = crowded.published(packed)
     ratio = ", ".join(f"{_ratio(rows)} at {int(crowd)}" for crowd, rows in theirs.groupby("per_unit"))
     lowest = theirs[theirs.method == "swap"].score.min()
     alpha = theirs[theirs.method == "alphaedit"].setting
