@@ -49,9 +49,11 @@ PAIRS = (("data-dependent", "trained"), ("encoder-decoder", "data-dependent"))
 
 
 @lru_cache(maxsize=2)
-def _handed(kind: str, n_facts: int, d: int, seed: int, profile: str, device: str) -> us.Arrivals:
+def _handed(
+    kind: str, n_facts: int, d: int, seed: int, device: str, training: tuple[tuple[str, Any], ...]
+) -> us.Arrivals:
     """What attention, trained or solved for, hands to the MLP."""
-    return us.arrivals(attended(kind, n_facts, d, seed, device, **TRAINING[profile]))
+    return us.arrivals(attended(kind, n_facts, d, seed, device, **dict(training)))
 
 
 def _largest(method: str, profile: str) -> int:
@@ -112,13 +114,16 @@ def alone(facts: fc.FactSet, method: str, seed: int) -> int:
     return fc.smallest_width(facts, name, seed=seed, tries=1, start=start, **options).n_params
 
 
-def cost(method: str, n_facts: int, d: int, seed: int, *, profile: str, device: str) -> dict[str, Any]:
+def cost(
+    method: str, n_facts: int, d: int, seed: int, *, profile: str, device: str, training: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Parameters that n facts cost behind either attention (NaN: more than the limit a fact) and alone."""
+    training = TRAINING[profile] if training is None else training
     facts, largest = fc.spherical_facts(n_facts, d, seed=seed).to(device), _largest(method, profile)
     row: dict[str, Any] = {"device": facts.keys.device}
     least = alone(facts, method, seed)
     for kind, end in (("trained", ""), ("solved", "_solved")):
-        arrived = _handed(kind, n_facts, d, seed, profile, device)
+        arrived = _handed(kind, n_facts, d, seed, device, tuple(sorted(training.items())))
         row[f"through{end}"] = float(arrived.through.double().mean())
         if method in CODES:
             row[f"n_params{end}"] = smallest_encoder_decoder(facts, CODES[method], arrived, seed, largest)

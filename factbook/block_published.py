@@ -1,0 +1,48 @@
+"""What a fact costs behind attention that is trained at the published settings: 16,000 steps of 1,280 at rate 2e-4.
+
+``python -m factbook.block_published`` fills results/laptop/block_published.csv, the largest number of facts first:
+a quarter of an hour for the attention of each draw, which serves every method, and the searches of `block_facts`.
+"""
+
+import argparse
+from typing import Any
+
+import torch
+
+from factbook import block_facts, store
+
+METHODS = ["paper-codes", "encoder-decoder", "data-dependent", "trained", "block-convex"]
+PUBLISHED = {"steps": 16_000, "batch": 1280, "lr": 2e-4}
+SIZES = (256, 128, 64)  # facts, at d = 64
+
+
+def jobs(seeds: int = 3, sizes: tuple[int, ...] = SIZES) -> list[dict[str, Any]]:
+    """All methods behind one attention, draw by draw."""
+    return [
+        {"method": method, "n_facts": n, "d": 64, **PUBLISHED, "seed": seed}
+        for n in sizes
+        for seed in range(seeds)
+        for method in METHODS
+    ]
+
+
+def measure(method: str, n_facts: int, d: int, seed: int, *, device: str = "cpu", **training: Any) -> dict[str, Any]:
+    """`block_facts.cost` behind attention that trains to its last step."""
+    training["target_recall"] = 2.0  # no early end
+    return block_facts.cost(method, n_facts, d, seed, profile="laptop", device=device, training=training)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="numbers of facts")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    table = store.resume(
+        store.results_file("block_published", "laptop"), jobs(given.seeds, tuple(given.sizes)), measure
+    )
+    print(f"{len(table)} runs")
+
+
+if __name__ == "__main__":
+    main()
