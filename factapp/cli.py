@@ -8,10 +8,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
 
 from factapp.help import ASK, CAPTURE, EXAMPLE, STORE
 from factapp.terminal import as_json, message, printing, say, shown
+from factapp.usage import Parser, positive, threshold
 from factcore.methods import METHODS
 
 
@@ -82,9 +82,9 @@ def store(options: argparse.Namespace) -> None:
 
 
 def ask(options: argparse.Namespace) -> None:
+    from factapp.arrays import load_rows
     from factapp.encoder import MINILM, embed, fingerprints
     from factapp.memory import Memory
-    from factapp.reading import load_rows
 
     memory = Memory.load(options.memory)
     texts = None
@@ -167,7 +167,7 @@ def capture(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="factcore",
         description="Store facts in the weights of a small network, and ask for them.",
         epilog=EXAMPLE,
@@ -192,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--encoding", metavar="NAME", help="of facts.csv, such as windows-1252 (default: UTF-8)")
     sub.add_argument("--skip-empty", action="store_true", help="leave out rows without a key or value, and count them")
     sub.add_argument("--method", choices=METHODS, default="encoder-decoder", help="construction (default: %(default)s)")
-    sub.add_argument("--width", type=_positive, metavar="H", help="hidden units (default: as the method needs)")
+    sub.add_argument("--width", type=positive, metavar="H", help="hidden units (default: as the method needs)")
     sub.add_argument("--smallest", action="store_true", help="the fewest parameters (see below)")
     sub.add_argument("--seed", type=int, default=0, help="(default: 0)")
 
@@ -200,12 +200,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("memory", metavar="memory.safetensors")
     sub.add_argument("questions", nargs="*", metavar="question", help="texts; - reads one per line from standard input")
     sub.add_argument("--embedding", metavar="QUERY.npy", help="ask with the rows of this array (q, d) instead")
-    sub.add_argument("--threshold", type=_threshold, metavar="T", help="decide by this margin alone")
+    sub.add_argument("--threshold", type=threshold, metavar="T", help="decide by this margin alone")
     sub.add_argument("--json", action="store_true", help="a JSON list, one entry per question; answer null: not known")
 
     sub = command("inspect", inspect, "what a memory holds, what it costs, which values are hard to tell apart")
     sub.add_argument("memory", metavar="memory.safetensors")
-    sub.add_argument("--pairs", type=_positive, default=5, metavar="K", help="pairs of values shown (default: 5)")
+    sub.add_argument("--pairs", type=positive, default=5, metavar="K", help="pairs of values shown (default: 5)")
     sub.add_argument("--json", action="store_true")
 
     sub = command("export", export, "write the network for other programs")
@@ -217,25 +217,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--layer", required=True, type=int, metavar="L", help="block of the MLP, from 0")
     sub.add_argument("--text", required=True, metavar="FILE", help="UTF-8, each line a sequence")
     sub.add_argument("--out", required=True, metavar="layer.safetensors", help="replaced only when complete")
-    sub.add_argument("--most", type=_positive, default=16384, metavar="N", help="positions read (default: %(default)s)")
+    sub.add_argument("--most", type=positive, default=16384, metavar="N", help="positions read (default: %(default)s)")
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    mixed = True
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Options may stand between questions, too, which argparse does not do by itself below a command."""
-        if self._subparsers is not None or not self.mixed:
-            return super().parse_known_args(args, namespace)
-        self.mixed = False
-        try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self.mixed = True
-
-    def exit(self, status: int = 0, said: str | None = None) -> NoReturn:
-        super().exit(status, said and message(said))
 
 
 def _failed(command: str, why: str) -> int:
@@ -281,19 +264,3 @@ def _count(number: int, what: str) -> str:
 
 def _margin(number: float) -> str:
     return "unbounded, with one value only" if math.isinf(number) else f"{number:.3g}"
-
-
-def _threshold(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a number is needed, got {message(text)!r}") from None
-    if math.isnan(number):
-        raise argparse.ArgumentTypeError("nan compares with nothing")
-    return number
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not text.isascii() or len(text) > 18 or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a positive integer is needed, got {message(text)!r}")
-    return int(text)

@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as tensors_of
 from torch import Tensor
 
+from factapp.arrays import file_bytes
 from factapp.encoder import COLUMNS
-from factapp.reading import file_bytes
 from factapp.sketch import BITS
 from factcore.mlp import GATES, GatedMLP
 from factcore.support.files import pack_names, unpack_names, write_safetensors

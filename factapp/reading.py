@@ -5,20 +5,17 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from factapp.arrays import file_bytes, load_rows
 from factapp.encoder import embed, fingerprints, unrelated_sentences, unseen_difference
 from factcore.facts import FactSet
-from factcore.support.files import MissingFileError
 
 SHOWN = 10  # faulty rows listed before "and … more"
 SEPARATORS = ",;\t|"
@@ -143,42 +140,6 @@ def own_facts(
     return Own(facts, texts, unrelated, notes)
 
 
-def load_rows(path: str | Path, count: int | None = None, what: str = "") -> Tensor:
-    """The rows of a .npy file as float32 (rows, d). Pickles are refused. ValueError if they are not ``count``."""
-    content = file_bytes(path)
-    if not content.startswith(b"\x93NUMPY"):
-        raise ValueError(f"{path} is not a .npy file, which numpy.save writes")
-    array = _array(path, content)
-    if count is not None and len(array) != count:
-        raise ValueError(f"{path} has {len(array)} rows, it needs {count}: {what}")
-    with np.errstate(over="ignore", under="ignore"):
-        rows = array.astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"{path} has NaN or infinite entries (in float32) in {len(bad)} row(s), the first is row {bad[0]}"
-        )
-    largest = np.abs(rows).max(axis=1)
-    if len(bad := np.flatnonzero((array != 0).any(axis=1) & (largest < np.finfo(np.float32).tiny))):
-        raise ValueError(f"{path} has {len(bad)} row(s) too small for float32, the first is row {bad[0]}: scale it up")
-    return torch.from_numpy(rows)
-
-
-def file_bytes(path: str | Path) -> bytes:
-    """What a file or a pipe holds. ValueError where there is none, and for folders and devices."""
-    try:
-        kind = os.stat(path).st_mode
-        if stat.S_ISDIR(kind):
-            raise ValueError(f"{path} is a folder")
-        if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
-            raise ValueError(f"{path} is a device, not a file")
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise MissingFileError(f"no such file: {path or repr(path)}") from None
-    except (OSError, MemoryError) as error:
-        raise ValueError(f"cannot read {path}: {error or 'it does not fit into memory'}") from error
-
-
 def decoded(content: bytes, encoding: str | None, name: str | Path) -> str:
     """Text from bytes: in ``encoding``, or as its byte-order mark says, or UTF-8. ValueError naming byte and line."""
     marked = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
@@ -205,24 +166,6 @@ def _text(path: str | Path, encoding: str | None) -> str:
     if "\0" in text:
         raise ValueError(f"{path} holds NUL characters: is it UTF-16? Then name it: --encoding utf-16-le")
     return text
-
-
-def _array(path: str | Path, content: bytes) -> np.ndarray:
-    """The array of a .npy file: its header is believed only where the bytes behind it bear it out."""
-    file = io.BytesIO(content)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    try:
-        version = np.lib.format.read_magic(file)
-        shape, by_columns, dtype = read[version](file)
-    except Exception as error:  # a header is parsed as Python, which fails in many ways
-        raise ValueError(f"{path} is not a .npy file of numbers: {error}") from error
-    plain = all(type(size) is int and size > 0 for size in shape)
-    if dtype.kind not in "fiu" or len(shape) != 2 or not plain:
-        raise ValueError(f"{path} must hold one array of numbers of shape (rows, d), it holds {dtype} {shape}")
-    needs, holds = shape[0] * shape[1] * dtype.itemsize, len(content) - file.tell()
-    if needs != holds:
-        raise ValueError(f"{path} is damaged: {dtype} {shape} takes {needs:,} bytes, it holds {holds:,}")
-    return np.frombuffer(content, dtype, offset=file.tell()).reshape(shape, order="F" if by_columns else "C")
 
 
 def _checked(separator: str | None) -> str | None:

@@ -16,8 +16,9 @@ from app_samples import ROWS, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factapp.arrays import load_rows
 from factapp.cli import main
-from factapp.reading import load_rows, own_facts, read_facts
+from factapp.reading import own_facts, read_facts
 
 NO_ROW_ENDS = "\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 
