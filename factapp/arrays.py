@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from torch import Tensor
 from factcore.support.files import MissingFileError
 
 
-def load_rows(path: str | Path, count: int | None = None, what: str = "") -> Tensor:
-    """The rows of a .npy file as float32 (rows, d). Pickles are refused. ValueError if they are not ``count``."""
+def load_rows(path: str | Path, count: int | None = None, what: str = "", names: Mapping[int, str] = {}) -> Tensor:
+    """The rows of a .npy file as float32 (rows, d). Pickles are refused.
+
+    ValueError if they are not ``count``, and for rows that float32 cannot hold: the first by its number and its name.
+    """
     content = file_bytes(path)
     if not content.startswith(b"\x93NUMPY"):
         raise ValueError(f"{path} is not a .npy file, which numpy.save writes")
@@ -26,13 +30,16 @@ def load_rows(path: str | Path, count: int | None = None, what: str = "") -> Ten
         rows = array.astype(np.float32)
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
-        raise ValueError(
-            f"{path} has NaN or infinite entries (in float32) in {len(bad)} row(s), the first is row {bad[0]}"
-        )
+        raise ValueError(f"{path} has NaN or infinite entries (in float32) in {_rows(bad, names)}")
     largest = np.abs(rows).max(axis=1)
     if len(bad := np.flatnonzero((array != 0).any(axis=1) & (largest < np.finfo(np.float32).tiny))):
-        raise ValueError(f"{path} has {len(bad)} row(s) too small for float32, the first is row {bad[0]}: scale it up")
+        raise ValueError(f"{path} has {_rows(bad, names, ' too small for float32')}: scale it up")
     return torch.from_numpy(rows)
+
+
+def _rows(bad: np.ndarray, names: Mapping[int, str], what: str = "") -> str:
+    name = f", {names[bad[0]]}" if bad[0] in names else ""
+    return f"{len(bad)} row{'s' * (len(bad) > 1)}{what}, the first is row {bad[0]} (counted from 0){name}"
 
 
 def file_bytes(path: str | Path) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import Any, NoReturn
 
 from factapp.terminal import message
@@ -31,8 +30,8 @@ def threshold(text: str) -> float:
         number = float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"a number is needed, got {message(text)!r}") from None
-    if math.isnan(number):
-        raise argparse.ArgumentTypeError("nan compares with nothing")
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"a margin lies between 0 and 1, got {message(text)!r}")
     return number
 
 
