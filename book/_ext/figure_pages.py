@@ -17,6 +17,7 @@ from typing import NamedTuple
 import nbformat
 import openers
 import scales
+import tables
 from PIL import Image
 
 from factbook.provenance import at_commits
@@ -94,6 +95,8 @@ def dress(
         for output in cell.get("outputs", []):
             if TYPES["svg"] in output.get("data", {}):
                 output.data = {TYPES["svg"]: output.data[TYPES["svg"]]}
+            elif "text/html" in output.get("data", {}):
+                output.data["text/html"] = tables.tidy(output.data["text/html"])
         if figures:
             cells.append(markdown_cell("\n".join(map(download_line, figures)), f"after-{index}"))
         if index == 0:
@@ -228,6 +231,6 @@ def thumbnail(figure: Figure) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.open(io.BytesIO(figure.data["png"])).convert("RGB")
     picture.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
-    picture.quantize(64).save(path, optimize=True)
+    picture.quantize(256, method=Image.Quantize.FASTOCTREE).save(path, optimize=True)
     target = f"../notebooks/{figure.name}.html#figure-{figure.number}"
     return f":::{{image}} ../{path.relative_to(ROOT)}\n:alt: {figure.alt}\n:target: {target}\n:::"

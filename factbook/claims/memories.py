@@ -22,6 +22,7 @@ from factbook.claims.judging import (
     without_draws,
 )
 from factbook.claims.paper import published_ntk
+from factbook.scaling_shown import NAMES
 
 Rule = Callable[[rules.Interval, float], str]
 DIRECTIONS = ("random", "worst")  # of noise; the claim does not say which
@@ -54,7 +55,7 @@ def hebbian_growth(tables: Tables) -> Finding:
 def hebbian_against_ntk(tables: Tables) -> Finding:
     published, other = published_ntk(tables)
     others = {"whitened": (published, "hebbian")} | (
-        {f"{other}": (other, "data-dependent")} if other != published else {}
+        {NAMES[other]: (other, "data-dependent")} if other != published else {}
     )
     return ratio_claim(
         tables, published, "data-dependent", partial(rules.equal_ratio, low=10, high=10_000), others=others

@@ -139,7 +139,7 @@ def rho_before_plainer_numbers(tables: Tables) -> Finding:
         "for trained MLPs": (rows, "trained"),
     }
     changes = sensitivity(verdict, judge, variants)
-    return Finding(f"lead {signed(found.value)}", interval(found), verdict, reach(rows, "n"), changes)
+    return Finding(f"R² larger by {signed(found.value)}", interval(found), verdict, reach(rows, "n"), changes)
 
 
 SOLVED = (
