@@ -155,11 +155,24 @@ def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "re
         tables = [results / profile / f"{table}.csv" for table in dict.fromkeys(names)]
         runs = [row for path in tables if path.is_file() for row in rows_of(path)]
         if row := measured.get(profile):
-            words.append(f"{profile} {duration(float(row['seconds']))} ({row['device']})")
+            words.append(f"{profile} {duration(float(row['seconds']))} ({row['device'].replace('cpu x', 'CPU cores: ')})")
         elif runs:
             spent = sum(float(run.get("cpu_s") or run["seconds"]) for run in runs)
             words.append(f"{profile} {duration(spent)} of one core ({len(runs)} stored runs in all)")
     return ", ".join(words) or "not measured"
+
+
+def timings(table: Path = ROOT / "results" / "laptop" / "notebooks.csv") -> str:
+    """What each notebook takes in each profile, as a table in MyST; what is the same in every row stands above it."""
+    rows = rows_of(table)
+    versions = sorted({row["torch"] for row in rows})
+    lines = [f"torch {', '.join(versions)}.", "", "| Page | Profile | Time [s] | Memory [MB] | Device | Commit |"]
+    lines += ["|---|---|--:|--:|---|---|"]
+    for row in rows:
+        where = [f"[](../notebooks/{row['notebook']}.ipynb)", row["profile"], f"{float(row['seconds']):,.0f}"]
+        where += [f"{float(row['peak_mb']):,.0f}", row["device"].replace("cpu x", "CPU, cores: "), row["commit"]]
+        lines.append(f"| {' | '.join(where)} |")
+    return "\n".join(lines)
 
 
 def commits_of(table: Path) -> str:
