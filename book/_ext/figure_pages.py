@@ -155,7 +155,7 @@ def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "re
         tables = [results / profile / f"{table}.csv" for table in dict.fromkeys(names)]
         runs = [row for path in tables if path.is_file() for row in rows_of(path)]
         if row := measured.get(profile):
-            words.append(f"{profile} {duration(float(row['seconds']))} ({row['device'].replace('cpu x', 'CPU cores: ')})")
+            words.append(f"{profile} {duration(float(row['seconds']))} ({cores(row['device'])})")
         elif runs:
             spent = sum(float(run.get("cpu_s") or run["seconds"]) for run in runs)
             words.append(f"{profile} {duration(spent)} of one core ({len(runs)} stored runs in all)")
@@ -170,9 +170,13 @@ def timings(table: Path = ROOT / "results" / "laptop" / "notebooks.csv") -> str:
     lines += ["|---|---|--:|--:|---|---|"]
     for row in rows:
         where = [f"[](../notebooks/{row['notebook']}.ipynb)", row["profile"], f"{float(row['seconds']):,.0f}"]
-        where += [f"{float(row['peak_mb']):,.0f}", row["device"].replace("cpu x", "CPU, cores: "), row["commit"]]
+        where += [f"{float(row['peak_mb']):,.0f}", cores(row["device"]), row["commit"]]
         lines.append(f"| {' | '.join(where)} |")
     return "\n".join(lines)
+
+
+def cores(device: str) -> str:
+    return device.replace("cpu x", "CPU cores: ")
 
 
 def commits_of(table: Path) -> str:

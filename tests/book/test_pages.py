@@ -122,7 +122,7 @@ def test_times_are_measured_or_summed_or_missing(notebook, tmp_path):
     (tmp_path / "laptop" / "capacity.csv").write_text("n,seconds,cpu_s\n1,100,90\n2,210,\n")
     (tmp_path / "laptop" / "solves.csv").write_text("n,seconds\n1,7000\n")  # another page's table
     words = pages.times(notebook, "made-up", tmp_path)
-    assert words == "smoke 26 s (cpu x1), laptop 5 min of one core (2 stored runs in all)"
+    assert words == "smoke 26 s (CPU cores: 1), laptop 5 min of one core (2 stored runs in all)"
     (tmp_path / "laptop" / "notebooks.csv").unlink()
     (tmp_path / "laptop" / "editing.csv").write_text("n,seconds\n1,7300\n")  # named by book/parts/scales.md
     assert (
