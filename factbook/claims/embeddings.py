@@ -24,7 +24,7 @@ from factbook.claims.judging import (
 SHAPES = "ours (the paper's sets of embeddings are not at hand; keys on the sphere), the paper's codes"
 LEAST_GEOMETRIES = 5
 ISOTROPIC = ("sphere", "gaussian")  # whitening changes little there
-SHAPES_NEED = "the paper's codes on every geometry: python -m factbook.shapes"
+SHAPES_NEED = "the paper's codes on every geometry: `python -m factbook.shapes`"
 
 
 def shapes(tables: Tables) -> pd.DataFrame:

@@ -193,7 +193,7 @@ def in_a_block(tables: Tables, over: str, under: str, rule: Callable[[rules.Inte
 
 
 BLOCK = "theirs: 16,000 steps of 1,280 sequences at rate 0.0002; ours: d = 64 (theirs: 512 and more)"
-BLOCK_NEEDS = "both memories behind attention trained as published, two draws: python -m factbook.block_published"
+BLOCK_NEEDS = "both memories behind attention trained as published, two draws: `python -m factbook.block_published`"
 
 
 @claim(

@@ -176,7 +176,7 @@ def solved_attention(tables: Tables) -> Finding:
     "kind of keys",
     page="frontier",
     protocol="ours: n = 256, d = 64, junk runs of 8 to 16, keys on the sphere and of airports; values on the sphere",
-    needs="python -m factbook.junk",
+    needs="`python -m factbook.junk`",
 )
 def no_trade_off_behind_solved_attention(tables: Tables) -> Finding:
     table, by = tables("solved_junk"), ["keys", "junk"]
