@@ -113,8 +113,8 @@ def block_exponent(table: pd.DataFrame, method: str) -> Finding:
     page="frontier",
     protocol="theirs: 16,000 steps of 1,280 sequences; ours: the paper's codes, clustered values, n = 256, d = 128",
     needs="values whose whitening saves at least a fifth of the parameters of the paper's codes, behind attention that "
-    "is trained as published: `python -m factbook.whitened --published`, half an hour a draw; behind 1,500 steps of 512 "
-    "there is a row among ours",
+    "is trained as published: `python -m factbook.whitened --published`, half an hour a draw; behind 1,500 steps of "
+    "512 there is a row among ours",
 )
 def capacity_against_usability(tables: Tables) -> Finding:
     return whitening(tables("whitened_published"))
