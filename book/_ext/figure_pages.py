@@ -166,11 +166,11 @@ def timings(table: Path = ROOT / "results" / "laptop" / "notebooks.csv") -> str:
     """What each notebook takes in each profile, as a table in MyST; what is the same in every row stands above it."""
     rows = rows_of(table)
     versions = sorted({row["torch"] for row in rows})
-    lines = [f"torch {', '.join(versions)}.", "", "| Page | Profile | Time [s] | Memory [MB] | Device | Commit |"]
+    lines = [f"torch {', '.join(versions)}.", "", "| Page | Profile | Time [s] | Memory [MB] | CPU cores | Commit |"]
     lines += ["|---|---|--:|--:|---|---|"]
     for row in rows:
         where = [f"[](../notebooks/{row['notebook']}.ipynb)", row["profile"], f"{float(row['seconds']):,.0f}"]
-        where += [f"{float(row['peak_mb']):,.0f}", cores(row["device"]), row["commit"]]
+        where += [f"{float(row['peak_mb']):,.0f}", row["device"].removeprefix("cpu x"), row["commit"]]
         lines.append(f"| {' | '.join(where)} |")
     return "\n".join(lines)
 
