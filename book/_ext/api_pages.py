@@ -18,6 +18,7 @@ from factbook import editing, origins
 from factcore.methods import METHODS
 
 PACKAGES = (factcore, factapp, factbook)
+WIDE = 88  # characters of a call on one line
 
 
 def facts() -> str:
@@ -28,11 +29,10 @@ def facts() -> str:
 
 
 def methods() -> str:
-    """Each method of `construct` with its signature and docstring, and the table of how its weights come about."""
+    """Each method of `construct` with its call and docstring, and the table of how its weights come about."""
     lines = []
     for name, method in METHODS.items():
-        call = signature(method.build, method.build.__name__)
-        lines += [f"## `{name}`", "", f"```python\n{call}\n```", "", docstring(method.build), ""]
+        lines += [f"## `{name}`", "", f"```python\n{call(name, method.build)}\n```", "", docstring(method.build), ""]
     lines += ["(weights-come-about)=", "## How the weights come about", ""]
     lines += [first_line(origins), "", origins.markdown(), ""]
     return "\n".join(lines)
@@ -70,7 +70,16 @@ def modules(of: ModuleType) -> Iterator[ModuleType]:
 
 
 def row(module: ModuleType) -> str:
-    return f"| `{module.__name__}` | {first_line(module)} |"
+    return f"| `{module.__name__.partition('.')[2]}` | {first_line(module)} |"
+
+
+def call(method: str, build: Callable) -> str:
+    """How a user calls a method: "fc.construct(facts, "ntk", width=..., seed=..., gate='identity')"."""
+    _, *options = inspect.signature(build).parameters.values()
+    shown = ["..." if option.default is option.empty else repr(option.default) for option in options]
+    given = "".join(f", {option.name}={value}" for option, value in zip(options, shown))
+    line = f'fc.construct(facts, "{method}"{given})'
+    return line if len(line) <= WIDE else line.replace(", ", ",\n    ").replace("(facts", "(\n    facts")
 
 
 def first_line(thing) -> str:
@@ -80,6 +89,7 @@ def first_line(thing) -> str:
 def entry(thing, name: str, level: int = 2) -> list[str]:
     """Heading, signature and docstring; for a class its public methods, too."""
     lines = [f"{'#' * level} {name}", "", f"```python\n{signature(thing, name)}\n```", "", docstring(thing), ""]
+    lines += [*fields(thing), ""] if inspect.isclass(thing) else []
     for key, member in vars(thing).items() if inspect.isclass(thing) else ():
         function = getattr(member, "__func__", getattr(member, "fget", member))
         if key.startswith("_") or not inspect.isfunction(function) or not function.__doc__:
@@ -107,7 +117,7 @@ def signature(thing, name: str) -> str:
     result = found.return_annotation
     arrow = "" if result is found.empty or inspect.isclass(thing) else f" -> {type_name(result)}"
     line = f"{name}({', '.join(parts)}){arrow}"
-    return line if len(line) <= 88 else f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){arrow}"
+    return line if len(line) <= WIDE else f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){arrow}"
 
 
 def spelled(parameter: inspect.Parameter) -> str:
@@ -127,10 +137,27 @@ def type_name(annotation) -> str:
     return re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", text).replace("NoneType", "None")
 
 
+def fields(of: type) -> list[str]:
+    """What the code says beside each field of a class: "- `lower`: (v,) float64, …"."""
+    found = re.findall(r"^    (\w+): [^#\n]+  # (.+)$", inspect.getsource(of), flags=re.MULTILINE)
+    return [f"- `{name}`: {plain(words)}" for name, words in found]
+
+
 def docstring(thing) -> str:
-    """Paragraphs as text, indented blocks and lists as they are spaced."""
+    """Paragraphs as text, options as a list, other indented blocks and lists as they are spaced."""
     blocks = re.split(r"\n\s*\n", inspect.getdoc(thing) or "")
-    return "\n\n".join(f"```text\n{block}\n```" if laid_out(block) else plain(block) for block in blocks)
+    names = "|".join(inspect.signature(thing).parameters) if callable(thing) else ""
+    return "\n\n".join(laid(block, names) for block in blocks)
+
+
+def laid(block: str, names: str) -> str:
+    """A paragraph as Markdown; one that explains ``names`` of options, "encoder: …", becomes a list of them."""
+    said = re.split(rf"(?:^|(?<=[.;] ))({names}): ", " ".join(block.split())) if names else [block]
+    if len(said) > 1 and not block.startswith("- "):
+        first, *options = said
+        items = [f"- `{name}`: {plain(words.strip())}" for name, words in zip(options[::2], options[1::2])]
+        return "\n".join([plain(first.strip()), "", *items])
+    return f"```text\n{block}\n```" if laid_out(block) else plain(block)
 
 
 def laid_out(block: str) -> bool:
@@ -139,7 +166,8 @@ def laid_out(block: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """Text of a docstring as Markdown: `names` and ``code`` become code, the rest is not marked up."""
+    """Text of a docstring as Markdown: `names`, ``code`` and 'options' become code, the rest is not marked up."""
+    text = re.sub(r"(?<![\w`'])'([\w-]+)'(?![\w`'])", r"`'\1'`", text)
     pieces = re.split(r"(``?[^`]+``?)", text)
     escape = re.compile(r"([\\*_<>\[\]#$~^|{}])")
     return "".join(p.replace("``", "`") if p.startswith("`") else escape.sub(r"\\\1", p) for p in pieces)

@@ -20,6 +20,7 @@ from factbook.claims.judging import (
     signed,
     without_draws,
 )
+from factbook.scaling_shown import NAMES
 
 Rule = Callable[[rules.Interval], str]
 
@@ -54,17 +55,29 @@ def at_the_least(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict_of(table: pd.DataFrame, method: str, over: str | None, rule: Rule, tied: bool = True) -> str:
-    """The rule at every α; where runs that store nothing are left out, it must say the same with them at the least."""
+    """The rule at every α; where runs that store nothing are left out, it must say the same with them at the least.
+
+    An α at which too few are left for an exponent, for that reason, is undecided.
+    """
     found = exponents(table, method, over, tied)
+    fallen = ["undecided"] if fallen_out(table, method, over, found, tied) else []
     if not found.left_out.any():
-        return rules.everywhere(rule(row) for row in found.itertuples())
+        return rules.everywhere([rule(row) for row in found.itertuples()] + fallen)
     least = exponents(at_the_least(table), method, over, tied).set_index("alpha")
     words = []
     for row in found.itertuples():
         bound = next(least.loc[[row.alpha]].itertuples())
         agreed = not row.left_out or (bound.left_out == 0 and rule(bound) == rule(row))
         words.append(rule(row) if agreed else "undecided")
-    return rules.everywhere(words)
+    return rules.everywhere(words + fallen)
+
+
+def fallen_out(table: pd.DataFrame, method: str, over: str | None, found: pd.DataFrame, tied: bool) -> list[float]:
+    """The α with enough d that are not in ``found``, as runs there store nothing."""
+    pairs = scaling.paired(uncapped(table), method, over, tied=tied)
+    enough = pairs.groupby("alpha").d.nunique() >= rules.LEAST_SIZES
+    lost = set(pairs[~scaling.stored(pairs)].alpha) - set(found.alpha)
+    return sorted(alpha for alpha in lost if enough[alpha])
 
 
 def at_fixed_d(tables: Tables, method: str, over: str | None) -> fit.Estimate:
@@ -97,15 +110,15 @@ def exponent_claim(
     if len(found) < rules.LEAST_SHARES:
         raise NoTable(f"exponents at {len(found)} α only: fewer than {rules.LEAST_SHARES} have enough d yet")
     verdict = judge(table)
-    number = f"over {over}: " if over else ""
+    number = f"over {NAMES[over]}: " if over else ""
     number += "exponent " + listed(f"{signed(row.exponent)} at α = {share(row.alpha)}" for row in found.itertuples())
     pairs = scaling.paired(table, method, over)
     used = scaling.paired(uncapped(table), method, over)
     lost = used[~scaling.stored(used)]
     if len(lost):
         number += f"; {len(lost)} of {len(used)} runs left out, in which one of the two stores nothing"
-        beyond = sorted(set(lost.alpha) - set(found.alpha))
-        number += f": too few are left at α = {', '.join(map(share, beyond))}" if beyond else ""
+        beyond = fallen_out(table, method, over, found, True)
+        number += f": too few are left at α = {', '.join(map(share, beyond))}, undecided there" if beyond else ""
     variants: dict[str, tuple] = {name: (rows,) for name, rows in without_draws(table).items()}
     variants |= {"from d = 64 on": (table[table.d >= 64],)}
     variants |= {name: (table, pair) for name, pair in (others or {}).items()}
@@ -168,7 +181,9 @@ def ratio_claim(tables: Tables, over: str, under: str, rule: Rule, *, others: di
     number = f"{about(found.value.min())} to {about(found.value.max())} times over {len(found)} sizes"
     number += f" ({listed(each)})"
     for name, lost in ((over, np.isinf(found.value)), (under, found.value == 0)):
-        number += f"; {lost.sum()} size{'s' * int(lost.sum() > 1)} without a cost for {name}" if lost.any() else ""
+        number += (
+            f"; {lost.sum()} size{'s' * int(lost.sum() > 1)} without a cost for {NAMES[name]}" if lost.any() else ""
+        )
     last = found.sort_values(["d", "alpha"]).iloc[-1]
     ends = f"at α = {share(last.alpha)}, d = {last.d:.0f}: {about(last.value)}, 95% "
     ends += f"{about(last.low)} to {about(last.high)}"

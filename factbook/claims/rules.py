@@ -117,7 +117,10 @@ def almost_all(failed: int, runs: int) -> str:
 
 
 def exists(succeeded: int) -> str:
-    """For "there is" and "can": one success shows it; its absence among our runs refutes nothing."""
+    """For "there is" and "can": one setting in which it holds shows it; its absence among ours refutes nothing.
+
+    In every draw of the setting; where the claim names a number, in the mean of its draws. A lucky draw is no setting.
+    """
     return "reproduced" if succeeded else "undecided"
 
 

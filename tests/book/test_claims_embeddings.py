@@ -117,12 +117,15 @@ def test_code_lengths_are_judged_at_every_d_and_capped_sizes_go_whole(tmp_path):
     assert verdict("code_length", tmp_path) == "not testable here"
 
 
-def test_an_encoder_exists_if_one_run_stores(tmp_path):
-    rows = [{"n_facts": 64, "d": 16, "seed": s, "closed": 800, "gradient": np.nan} for s in range(3)]
+def test_an_encoder_exists_if_every_draw_of_one_size_stores(tmp_path):
+    rows = [{"n_facts": n, "d": 16, "seed": s, "closed": 800, "gradient": np.nan} for n in (64, 128) for s in range(3)]
     write(tmp_path, "encoder_gradient", rows)
     assert verdict("gradient_encoder", tmp_path) == "undecided"
-    rows[1]["gradient"] = 400.0
+    rows[1]["gradient"] = rows[2]["gradient"] = 400.0
     write(tmp_path, "encoder_gradient", rows)
     finding = judged("gradient_encoder", tmp_path).finding
-    assert finding.verdict == "reproduced" and finding.number.startswith("1 of 3 runs stored, with 0.50 times")
-    assert "undecided without draw 1" in finding.sensitivity
+    assert finding.verdict == "undecided" and finding.number.startswith("2 of 6 runs stored, with 0.50 times")
+    assert "reproduced without draw 0" in finding.sensitivity  # a lucky choice of draws
+    rows[0]["gradient"] = 400.0
+    write(tmp_path, "encoder_gradient", rows)
+    assert verdict("gradient_encoder", tmp_path) == "reproduced"
