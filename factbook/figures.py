@@ -54,6 +54,15 @@ GEOMETRY_COLOURS = {
 }
 GEOMETRY_MARKERS = dict(zip(GEOMETRY_COLOURS, "os^DvPX*h><"))
 GAP = 0.062  # of the axes' height, between two labels
+# shorter, for tables and sentences on the papers' axis
+NAMES = LABELS | {
+    "paper-codes": "the paper's codes",
+    "paper-random-gates": "the paper's codes, random gates",
+    "ntk": "NTK",
+    "ntk-relu": "NTK, ReLU gates",
+    "block-convex": "block-convex",
+    "max-margin": "max-margin",
+}
 
 
 def use_style() -> None:

@@ -20,7 +20,7 @@ from factbook.claims.judging import (
     signed,
     without_draws,
 )
-from factbook.scaling_shown import NAMES
+from factbook.figures import NAMES
 
 Rule = Callable[[rules.Interval], str]
 

@@ -22,7 +22,7 @@ from factbook.claims.judging import (
     without_draws,
 )
 from factbook.claims.paper import published_ntk
-from factbook.scaling_shown import NAMES
+from factbook.figures import NAMES
 
 Rule = Callable[[rules.Interval, float], str]
 DIRECTIONS = ("random", "worst")  # of noise; the claim does not say which

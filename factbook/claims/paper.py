@@ -5,8 +5,8 @@ import pandas as pd
 from factbook.claims import rules
 from factbook.claims.axis import exponent_claim, ratio_claim, ratios, sizes, untied
 from factbook.claims.judging import Finding, NoTable, Tables, claim, reach, sensitivity, without_draws
+from factbook.figures import NAMES
 from factbook.scaling import paired
-from factbook.scaling_shown import NAMES
 
 AXIS = "theirs (n = α d², tied, a random permutation), the paper's codes in closed-form buckets, at smaller d"
 TRAINED = "trained MLPs on the papers' axis, at least three d and two draws at each α"
