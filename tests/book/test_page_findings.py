@@ -12,6 +12,7 @@ from factbook import (
     noise_floor,
     precision,
     store,
+    usable,
     usable_published,
     usable_shown,
 )
@@ -33,6 +34,10 @@ def test_usable_says_what_its_tables_hold():
     near = recall[[usable_shown.BEST, usable_shown.CHEAP]]
     assert (near > recall.max() - 0.015).all()  # "within a point and a half"
     assert fair[fair.setting != "solved for"].groupby(["setting", "sharpened"]).through.max().max() < 1
+    least = rows.groupby("memory")[["recall", "lipschitz"]].median()
+    worst = usable_shown.WORST
+    assert (least.recall.idxmin(), least.lipschitz.idxmax()) == (worst, worst)  # "worst of all"
+    assert (rows[rows.memory == worst].recall_alone == 1).all()
     assert usable_shown.prediction(rows).iloc[:, 0].idxmax() == "angle tolerated / attention's noise"
     parts = usable_shown.parts(laptop("usable_ablation"))
     assert (parts["attention-first"]["recall"].idxmax(), parts["attention-first"]["swapped"].idxmax()) == (
@@ -44,6 +49,11 @@ def test_usable_says_what_its_tables_hold():
     curves = laptop("usable_steps").groupby(["memory", "schedule"])[["recall_1000", "adaptive_1000"]].median()
     lost = (curves.recall_1000 - curves.adaptive_1000).droplevel("schedule")
     assert lost.max() < 0.01  # "hardly anything"
+    ends = laptop("usable_steps").set_index(["memory", "schedule"])
+    assert (ends.loc[("block-convex, 12 a fact", "insert-first"), "recall_1000"] < 0.02).all()  # "none is"
+    place = ends.loc[(usable.IN_PLACE, "insert-first")]
+    assert sorted(place.recall_1000 > 0.8) == [False, True, True] and place.recall_1000.min() < 0.02
+    assert sorted(place.recall_600 > 0.8) == [False, False, True]  # "one of them late"
     first = curves.xs("attention-first", level="schedule")
     assert (first > curves.xs("insert-first", level="schedule").loc[first.index]).all().all()
 
@@ -51,9 +61,22 @@ def test_usable_says_what_its_tables_hold():
 def test_usable_says_what_training_as_published_leaves():
     rows = usable_published.table()
     rows = rows[(rows.schedule == "attention-first") & rows.layout.str.startswith(usable_published.PAPERS)]
+    assert rows.through.max() < 1  # "no training gets there"
+    rows = rows[rows.lr == 3e-3]  # "at rate 0.003"
     lost = (rows.through - rows.recall).groupby(rows.layout.str.removeprefix(usable_published.PAPERS)).max()
     assert lost[["bilinear gates", "SiLU gates"]].max() < 0.006 and lost["buckets"] > 0.05  # "nearly all", "do not"
-    assert rows.through.max() < 1  # "no training gets there"
+
+
+def test_training_as_published_is_shown_by_rate_once_there_are_two(monkeypatch):
+    rows = usable_published.table()
+    rows = rows[(rows.lr == 3e-3) & (rows.schedule == "attention-first")]
+    monkeypatch.setattr(usable_published, "table", lambda: rows)
+    assert "rate 0.003" in usable_published.shown().index.names[0]
+    both = pd.concat([rows, rows.assign(lr=2e-4, recall=0.5)])
+    monkeypatch.setattr(usable_published, "table", lambda: both)
+    recall = usable_published.shown().recall.loc["attention-first"].unstack("rate")
+    expected = 100 * rows.groupby("layout").recall.mean()[recall.index]
+    assert (recall["0.0002"] == 50).all() and recall["0.003"].tolist() == pytest.approx(expected.tolist(), abs=0.051)
 
 
 def test_noise_floor_says_what_its_tables_hold():

@@ -50,7 +50,7 @@ WRITERS = {
     "precision": (precision.findings, ["precision"]),
     "scaling": (scaling_shown.findings, ["scaling"]),
     "solver": (solver_time.findings, ["solver", "decodability_benchmark"]),
-    "usable": (usable_shown.findings, ["usable", "usable_ablation"]),
+    "usable": (usable_shown.findings, ["usable", "usable_ablation", "usable_training", "solved_junk"]),
     "solves": (solves.findings, ["solves", "solves_large"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
