@@ -87,13 +87,18 @@ def test_noise_floor_says_what_its_tables_hold():
     middle = usual.groupby(["n_facts", "d"])[["random", "claimed"]].median()  # what the figure draws
     assert (middle.random >= middle.claimed).all()
     assert (usual.worst < usual.claimed).any() and (white[white.width == "1 ×"].worst < white.claimed.min()).any()
-    slopes = noise_floor.exponents(rows).exponent.str.split().str[0].astype(float)
+    slopes = noise_floor.exponents(rows).exponent.str.replace("−", "-").str.split().str[0].astype(float)
     assert slopes[noise_floor.USUAL].abs().max() < 0.1 < 0.2 < slopes[noise_floor.FIXED].min()
     assert slopes[noise_floor.FIXED].max() < 0.5  # "more slowly than the form"
     floors = noise_floor.by_width(rows)
     hard, convex, stalled = (floors.loc[name] for name in ("hard buckets", figures.LABELS["block-convex"], DEPENDENT))
     assert (floors.drop(index=["hard buckets", figures.LABELS["trained"]])["8 ×"] > 5 * hard["8 ×"]).all()
     assert convex["8 ×"] > 2 * floors.loc[figures.LABELS["max-margin"], "2 ×"]  # with as many parameters
+    cheap = noise_floor._meeting(rows).groupby(["memory", "width"])[["per_fact", "random"]].median()
+    by_size = {name: cheap.loc[name].sort_values("per_fact") for name in noise_floor.DRAWN}
+    at_20 = {name: np.interp(np.log(20), np.log(rows.per_fact), rows.random) for name, rows in by_size.items()}
+    first, second, third, *_ = sorted(at_20, key=at_20.get, reverse=True)
+    assert {first, second} == {"block-convex", "trained"} and at_20[second] > 1.5 * at_20[third]  # "cheapest"
     assert stalled["4 ×"] < 1.3 * stalled["1 ×"] < stalled["8 ×"] / 2
     assert left[left.attention == "solved"].worst.max() < 1e-4 and left[left.attention == "trained"].worst.max() > 1
 
