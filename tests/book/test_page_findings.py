@@ -152,6 +152,11 @@ def test_frontier_says_what_its_table_holds():
     assert gated[["per_fact", "tolerance_5"]].corr("spearman").iloc[0, 1] > 0.9
     others = stored[~stored.kind.isin(["step buckets", "ReLU buckets"])]
     assert others[["tolerance_5", "kept"]].corr("spearman").iloc[0, 1] > 0.8  # "more than the kind of memory"
+    cheap = rows[rows.per_fact <= 10].groupby(["kind", "setting"])[["per_fact", "kept"]].median()
+    usable_there = cheap[cheap.kept > 0.99].per_fact
+    assert set(usable_there.index.get_level_values("kind")) == {"block-convex, noisy copies"}
+    assert sorted(usable_there) == [7.5, 8.25, 9]  # "in 7.5 to 9"
+    assert 0.989 < cheap.loc["block-convex"].kept.max() < 0.99  # "just above 1%"
     white = frontier.ladder(rows)
     assert white["kept [%]"].iloc[-1] >= white["kept [%]"].iloc[0]
     assert white[frontier.LIPSCHITZ].iloc[-1] < 1.15 * white[frontier.LIPSCHITZ].iloc[0]
