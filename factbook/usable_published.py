@@ -92,6 +92,7 @@ def shown() -> pd.DataFrame | Markdown:
     }
     found = (100 * pd.DataFrame(columns)).round(1).assign(draws=by.seed.nunique())
     where = "" if rates else f", rate {rows.lr.iloc[0]:g}"
+    found = found.rename(index=lambda name: name.replace("'", "’"))
     return found.rename_axis([f"16,000 steps{where}, in %", *["rate"] * rates, ""])
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from factbook import (
-    block_facts,
+    block_facts_shown,
+    block_published,
     code_dimension,
     figures,
     frontier,
@@ -75,7 +76,7 @@ def test_training_as_published_is_shown_by_rate_once_there_are_two(monkeypatch):
     both = pd.concat([rows, rows.assign(lr=2e-4, recall=0.5)])
     monkeypatch.setattr(usable_published, "table", lambda: both)
     recall = usable_published.shown().recall.loc["attention-first"].unstack("rate")
-    expected = 100 * rows.groupby("layout").recall.mean()[recall.index]
+    expected = 100 * rows.groupby(rows.layout.str.replace("'", "’")).recall.mean()[recall.index]
     assert (recall["0.0002"] == 50).all() and recall["0.003"].tolist() == pytest.approx(expected.tolist(), abs=0.051)
 
 
@@ -111,32 +112,72 @@ def test_the_steepness_of_a_raw_memory_is_what_the_formula_says(n, units):
 
 def test_block_facts_says_what_its_table_holds():
     rows = laptop("block_facts")
-    solved = block_facts.prices(rows)["attention solved for"].drop(index=figures.LABELS["max-margin"])
+    solved = block_facts_shown.prices(rows)["attention solved for"].drop(index=figures.LABELS["max-margin"])
     through = rows.groupby(["d", "n_facts"]).through_solved.min()
     assert (through[64].loc[:256] == 1).all() and through[64, 512] < 1  # "as long as every sequence gets through"
     assert solved[["64", "128", "256"]].astype(float).max().max() <= 1.05
     wide = rows[rows.d == 64].assign(each=rows.n_params / rows.n_facts)
     each = wide.groupby(["n_facts", "method"]).each.median().unstack()
     assert set(each.idxmin(axis=1)) <= {"block-convex", "trained"}  # "stay cheapest"
-    served = block_facts.served(rows)["attention trained"][128]
-    assert (served.drop(index=figures.LABELS["paper-codes"]) == 3).all()  # "found for the same draws"
-    assert block_facts.prices(rows)["attention trained"].replace("–", 0).astype(float).stack().idxmax() == (
+    served = block_facts_shown.served(rows)["attention trained"][128]
+    assert (served == 3).all()  # "with 128 facts every memory in all three"
+    found = block_facts_shown.served(rows)
+    ours, papers = (found.loc[block_facts_shown.SHOWN_AS[name]] for name in ("encoder-decoder", "paper-codes"))
+    assert (ours - papers).to_dict() == {cell: float(cell == ("attention trained", 32)) for cell in found}
+    small = rows[rows.d == 32].pivot(
+        index=["n_facts", "seed"], columns="method", values=["n_params", "n_params_solved"]
+    )
+    there = small.notna().stack("method", future_stack=True).unstack("method")
+    ours, papers = (there.xs(name, level="method", axis=1) for name in ("encoder-decoder", "paper-codes"))
+    assert (papers & ~ours).sum().sum() == 0 and (ours & ~papers).sum().sum() == 1  # "where ours is, but for one"
+    most = found["attention trained"].sum(axis=1)
+    assert most.idxmax() == figures.LABELS["block-convex"] and most.nlargest(2).iloc[1] < most.max()
+    assert block_facts_shown.prices(rows)["attention trained"].replace("–", 0).astype(float).stack().idxmax() == (
         DEPENDENT,
         "64",
     )
-    many = block_facts.ratios(rows, "data-dependent", "trained").query("n_facts >= 128")
-    factor = block_facts.ratios(rows, "data-dependent", "trained")["attention trained"].groupby("n_facts").median()
+    many = block_facts_shown.ratios(rows, "data-dependent", "trained").query("n_facts >= 128")
+    factor = (
+        block_facts_shown.ratios(rows, "data-dependent", "trained")["attention trained"].groupby("n_facts").median()
+    )
     assert (
         factor[64] > 3 * factor[[128, 256]].max()
         and (many.loc[256, "attention trained"] < many.loc[256, "alone"]).all()
     )
     assert many["attention solved for"].min() > 3  # "stays large"
-    few = block_facts.ratios(rows, "data-dependent", "trained").query("n_facts == 64")
+    few = block_facts_shown.ratios(rows, "data-dependent", "trained").query("n_facts == 64")
     assert few["attention trained"].min() > 3
-    assert block_facts.ratios(rows, "encoder-decoder", "data-dependent").max().max() < 63
-    slopes = block_facts.exponents(rows)[["attention solved for", "attention trained"]].map(lambda x: x.split()[0])
-    grows = (slopes.astype(float) > 1).all(axis=1)
-    assert list(grows[grows].index) == [figures.LABELS[name] for name in ("encoder-decoder", "paper-codes")]
+    assert block_facts_shown.ratios(rows, "encoder-decoder", "data-dependent").max().max() < 63
+    slopes = block_facts_shown.exponents(rows)[["attention solved for", "attention trained"]].map(
+        lambda x: x.split()[0]
+    )
+    grows = (slopes.map(lambda x: float(x.replace("−", "-"))) > 1).all(axis=1)
+    assert list(grows[grows].index) == [block_facts_shown.SHOWN_AS[name] for name in ("encoder-decoder", "paper-codes")]
+    lows = (
+        block_facts_shown.exponents(rows)["attention trained"]
+        .str.extract(r"\((\S+) to")[0]
+        .str.replace("−", "-")
+        .astype(float)
+    )
+    assert (lows[grows] > 1).to_list() == [True, False]  # "open for the paper's codes"
+    units = wide[wide.method.isin(["block-convex", "trained"])].n_params_alone / (3 * 64)
+    assert units.max() < 20  # "a few units"
+
+
+def test_memories_behind_published_attention_are_shown_once_they_are_there(monkeypatch):
+    rows = [
+        {"method": method, "n_facts": n, "d": 64, "seed": seed, "n_params_alone": 4 * n}
+        | {"n_params_solved": 5 * n, "n_params": 6 * n if seed < found else np.nan}
+        for method, found in (("paper-codes", 2), ("trained", 1))
+        for n in (256, 128)
+        for seed in range(3)
+    ]
+    monkeypatch.setattr(store, "stored", lambda name, profile: pd.DataFrame(rows))
+    table = block_published.shown()
+    assert table.loc[256, "trained"].tolist() == ["4.0", "5.0", "–", 3]  # not usable in two draws of three
+    assert table.loc[128, block_facts_shown.SHOWN_AS["paper-codes"]].tolist() == ["4.0", "5.0", "6.0", 3]
+    monkeypatch.setattr(store, "stored", lambda name, profile: None)
+    assert "not run yet" in block_published.shown().data
 
 
 def test_frontier_says_what_its_table_holds():
