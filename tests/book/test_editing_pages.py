@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import factcore as fc
-from factbook import store
+from factbook import baselines, store
 from factbook.editing import crowded, drawing, failures, words
 from factbook.editing.study import EDITORS, WEIGHT_EDITORS
 from factbook.editing.training import load_language_model
@@ -36,6 +36,13 @@ def test_what_is_said_of_edits_at_eight_facts_a_unit(tables):
     kept = sequence.groupby("method").after_20.median()
     assert set(kept.index) == set(EDITORS) and kept[list(WEIGHT_EDITORS)].max() < 0.5
     assert kept.swap > 0.95 and kept["finetune with replay"] > 0.9
+
+
+def test_the_linear_map_is_as_right_as_the_mlp_with_a_third_fewer_parameters():
+    model = load_language_model(0, width=32)
+    facts = model.fact_set("city").subset(torch.arange(len(model.corpus)))
+    rows = baselines.beside(facts, mlp=model.facts["city"]).loc[[baselines.LOG_LOSS, "mlp"]]
+    assert (rows.recall == 1).all() and 3 * rows.n_params.iloc[0] == 2 * rows.n_params.iloc[1]
 
 
 def test_numbers_in_the_sentences_are_those_of_the_table():
