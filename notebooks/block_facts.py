@@ -58,8 +58,9 @@ prose.findings(block_facts_shown.findings, "block_facts")
 # %% [markdown]
 # ## What is measured
 #
-# One attention per draw of facts, trained with the identity in the MLP's place (1,500 steps of 256 sequences, for all of this page but
-# [one table](#behind-attention-trained-as-published)) or solved for ([set-up](usable.ipynb)). A sequence *gets through* when, of all keys, the one asked for is nearest to what attention hands on. That share is a ceiling on plain recall whatever the
+# One attention per draw of facts, trained with the identity in the MLP's place (1,500 steps of 256 sequences; in the last table of this page
+# as published) or solved for ([set-up](usable.ipynb)). A sequence *gets through* when, of all keys, the one asked for is nearest to what
+# attention hands on. That share is a ceiling on plain recall whatever the
 # MLP, and it falls as $n / d$ grows, so "99% of all sequences" would at some n measure attention alone. A memory counts as *usable* when it
 # decodes 99% of the sequences that get through:
 
