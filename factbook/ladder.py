@@ -201,8 +201,8 @@ def findings(capacity: pd.DataFrame) -> list[str]:
         f"{at['block-convex']:.1f} ({times['block-convex']:.1f} times as many), with two {at['block-convex-2']:.1f}.",
         f"**The paper's codes take {times['paper-codes']:.0f} times as many parameters as training** "
         f"({at['paper-codes']:.0f} per fact) for {n:,} facts, the data-dependent Hebbian memory {dear[0]}, the "
-        f"whitened one {dear[1]}, our shorter codes (*encoder-decoder* in the figure and the tables) {dear[2]}. The NTK memory "
-        f"stores at most {most:,} facts, and takes {far:.0f} times as many there ({ntk[most]:.0f}).",
+        f"whitened one {dear[1]}, our shorter codes (*encoder-decoder* in the figure and the tables) {dear[2]}. The "
+        f"NTK memory stores at most {most:,} facts, and takes {far:.0f} times as many there ({ntk[most]:.0f}).",
         f"**{_growth(apart)}** From {larger} facts on, the exponent minus that of training is "
         f"{each[0]}, {each[1]} and {each[2]} (95% intervals): {LEAVE[unlike]} out zero.",
     ]
