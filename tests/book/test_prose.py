@@ -179,15 +179,29 @@ def test_the_solves_numbers_are_those_of_the_table():
     sizes = {0: (300, 400, 500), 1: (800, 800, 900), 5: (600, 500, 600), 12: (400, 300, 500)}
     rows = [(k, 100, 8, n) for k, params in sizes.items() for n in params]
     small = pd.DataFrame(rows, columns=["solves", "n_facts", "d", "n_params"])
-    first, second, larger = solves.findings(small, small.assign(form="plain"))
-    assert larger.endswith(
-        f"training takes: {small.n_facts[0]:,} facts, plain form, 1.50 with five solves, 1.00 with 12."
-    )
+    large = pd.concat([small.assign(form="plain"), small.assign(form="gated"), small.assign(form="gated", n_facts=200)])
+    large.loc[(large.n_facts == 200) & (large.solves == 12), "n_params"] = 440
+    first, second = solves.findings(small, large)
     assert "100 random facts, d = 8, in 4.0 parameters" in first
-    assert "one convex solve in 8.0 (2.0 times), five solves in 6.0 (1.5 times), 12 in 4.0 (1.0 times)" in first
-    assert second.startswith("12 solves need no more")
-    dear = pd.DataFrame(rows[:9], columns=["solves", "n_facts", "d", "n_params"])
-    assert solves.findings(dear, small.assign(form="plain"))[1].startswith("Even 5 solves need more")
+    assert "one convex solve in 8.0 (2.0 times), five solves in 6.0 (1.5 times)." in first
+    assert second.startswith("**12 solves take 1.0 times as many parameters as training** at 100 facts, 1.25 in the")
+    assert (
+        "they take 1.00 to 1.10 in the gated form (100 and 200 facts) and 1.00 in the plain form (100 facts)" in second
+    )
+    assert second.endswith("; five take 1.50 and 1.50.")
+
+
+def test_what_the_page_on_solves_says_of_its_tables():
+    small, large = tables("solves")
+    saved = -small[small.solves > 0].groupby("solves").n_params.median().diff().dropna()
+    assert saved.idxmax() == 2 and saved[8] == 0 and (saved >= 0).all()  # "five and eight take as many"
+    trained = large[(large.form == "gated") & (large.solves == 0)].groupby("n_facts").width.median()
+    assert [round(solves.AT[n] / trained[n], 2) for n in (1024, 2048)] == [1.2, 1.04]
+    steps = store.stored("block_convex_steps", "laptop")
+    assert "10% for 1,024 facts and 118% for 2,048 facts" in solves.gaps(steps)[0]
+    shown = solves.changes(steps)
+    assert shown.loc["as it is", ("1,024 facts", "solves")] == "5" and len(shown) == len(solves.CHANGES)
+    assert {name for name, _ in shown.columns} == {"1,024 facts", "2,048 facts"}
 
 
 def test_the_challenge_s_numbers_are_those_of_the_tables():
