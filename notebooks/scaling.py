@@ -126,17 +126,17 @@ scaling_shown.tied_or_not(table)
 #
 # ## Exercises
 #
-# 1. Along $n = \alpha d^2$, how does the width $h$ of a network with $c$ parameters per fact grow with $d$?
+# **1.** Along $n = \alpha d^2$, how does the width $h$ of a network with $c$ parameters per fact grow with $d$?
 #
-# :::{admonition} Solution
-# :class: dropdown
+# :::{dropdown} Solution
 # $3 d h = c n = c\,\alpha d^2$, so $h = c\,\alpha d / 3$: in proportion to $d$ where $c$ is constant.
 # :::
 #
-# 2. A method needs $3m$ parameters per fact with codes of $m = \rho^{-2} \log v$ numbers, and $\rho$ tends to a constant. Which exponent over $n$ does a
-#    fit between $n = 64$ and $n = 4{,}096$ find?
+# **2.** A method needs $3m$ parameters per fact with codes of $m = \rho^{-2} \log v$ numbers, and $\rho$ tends to a constant. Which exponent over $n$ does a
+# fit between $n = 64$ and $n = 4{,}096$ find?
 #
-# :::{admonition} Solution
-# :class: dropdown
+# :::{dropdown} Solution
 # $n \log n$ over $n$ is $\log n$, which doubles from 64 to 4,096 facts: an exponent of $\ln 2 / \ln 64 \approx 0.17$, and less for larger $n$.
 # :::
+#
+# **What next?** [How many bits does a weight need?](precision.ipynb)

@@ -144,6 +144,16 @@ def test_where_systems_pass_training():
     one, several = (challenge.shares(table, rung) for rung in ("one", "several"))
     assert (several > 1).all() and (one[one.index >= 128] > 1).all() and (one[one.index < 64] < 1).all()
     assert 0.95 < one[64] < 1.1  # "passes training near d = 64"
+    most = challenge.unbroken(table)  # "At d = 128 and 256 all points of our systems, and training here at 128"
+    assert {rung: [d for d in sizes if d > 64] for rung, sizes in most.items()} == {
+        "one": [128, 256],
+        "several": [128, 256],
+        "trained": [128],
+        "random": [],
+    }
+    cost = challenge.laws(table)
+    assert cost.loc[challenge.LABELS["trained"], "systems"] == "–" and "MB" not in cost
+    assert cost.loc[challenge.LABELS["several"], "factor"] == "3.48"
 
 
 # --- the numbers, on tables written here -------------------------------------------------------------------------
@@ -208,11 +218,12 @@ def test_the_challenge_s_numbers_are_those_of_the_tables():
     found = {("one", 16): 284, ("one", 128): 51200, ("several", 16): 781, ("several", 128): 32000, ("trained", 16): 568}
     rows = [(rung, d, 42, n, 1.0, 5.0) for (rung, d), n in found.items()]
     table = pd.DataFrame(rows, columns=["rung", "d", "seed", "n_facts", "recall", "cpu_seconds"])
-    one, several, longer, trained, _ = challenge.findings(table, *tables("challenge")[1:])
+    one, several, longer, trained, bits = challenge.findings(table, *tables("challenge")[1:])
     assert "training at d = 128: 50% to 200% of its facts from d = 16 to 128, there in 5 processor" in one
     assert "store more at every d: 125% to 138%, which is 2.0 to 3.1 d² facts" in several
     assert "more than one system at d = 16, and than several nowhere" in longer
     assert "stores 100% to 100%" in trained
+    assert "bits a fact, at 2.75 d² facts, one draw, d = 16 to 128" in bits
 
 
 def test_named_pairs_are_two_hot():
