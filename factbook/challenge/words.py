@@ -17,7 +17,8 @@ def findings(table: pd.DataFrame, rounded: pd.DataFrame) -> list[str]:
     each, full = bits.bits_per_fact, (bits.n_facts / bits.d**2).median()
     return [
         f"**One linear system** stores more facts than the best published training {places(one > 1)}: {span(one)} of "
-        f"its facts from d = {one.index[0]} to {one.index[-1]}, there in {top.cpu_seconds.max():.0f} processor seconds.",
+        f"its facts from d = {one.index[0]} to {one.index[-1]}, there in {top.cpu_seconds.max():.0f} processor "
+        "seconds.",
         f"**Several ridge systems**, one after the other, store more {places(several > 1)}: {span(several)}, which is "
         f"{squares.min():.1f} to {squares.max():.1f} d² facts.",
         "**That training** took 5,000 epochs, the best of 11. A published twin with more weights and 50,000 epochs "
