@@ -113,7 +113,7 @@ plt.show()
 ladder.costs(live)
 
 # %% [markdown]
-# "–": no width that was tried stores the facts, or the rung was left out at that size.
+# A dash: no width that was tried stores the facts, or the rung was left out at that size.
 #
 # ## Do they scale alike?
 #
@@ -139,7 +139,7 @@ ladder.in_proportion(table, profile)
 
 # %% [markdown]
 # Bilinear networks end at some $\alpha$. Each of their $d$ outputs is a quadratic form of the key, whatever the width: $d^2(d+1)/2$ numbers in all.
-# At $d = 16$ the floor $n \log_2(v)/2$ passes that number at $\alpha = 2$, at larger $d$ later, so beyond it "–" is final. Hebbian readouts end
+# At $d = 16$ the floor $n \log_2(v)/2$ passes that number at $\alpha = 2$, at larger $d$ later, so beyond it a dash is final. Hebbian readouts end
 # sooner, as they regress the values on $d(d+1)/2$ features. SiLU gates have no such end; they are the bar there (run at $d = 16$, up to 512 facts).
 #
 # ## The NTK memory with two gates

@@ -44,7 +44,7 @@ WRITERS = {
     "editing_time": (words.time, ["editing_time", "editing_sequential"]),
     "decoder": (decoder.findings, ["decoder", "code_dimension"]),
     "geometry": (geometry_cost.findings, ["geometry", "geometry_optimised"]),
-    "real": (real_facts.findings, ["real"]),
+    "real": (real_facts.findings, ["real", "real_full"]),
     "margins": (margins_shown.findings, ["margins", "margins_width", "margins_cost"]),
     "noise_floor": (noise_floor.findings, ["noise_floor", "noise_junk"]),
     "precision": (precision.findings, ["precision"]),
