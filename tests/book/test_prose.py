@@ -82,6 +82,13 @@ def test_shares_never_round_to_nothing_or_all(share, words):
     assert prose.percent(share) == words
 
 
+@pytest.mark.parametrize(
+    "number, words", [(1e-6, "10⁻⁶"), (5.2e-6, "5 × 10⁻⁶"), (9.7e-9, "10⁻⁸"), (2.14e-5, "2 × 10⁻⁵"), (3e10, "3 × 10¹⁰")]
+)
+def test_small_numbers_are_written_as_by_hand(number, words):
+    assert prose.power_of_ten(number) == words
+
+
 # --- what the words say ------------------------------------------------------------------------------------------
 
 
@@ -171,7 +178,7 @@ def test_the_encoder_s_numbers_are_those_of_the_tables():
     errors = pd.DataFrame(rows, columns=["n_facts", "dtype", "first_quarter", "last_quarter"])
     both = pd.DataFrame({"d": [4, 4, 4], "n_facts": [8, 8, 16], "closed": 100, "gradient": [50, 60, None]})
     first, second, third = buckets.findings(errors, both)
-    assert "up to 90 facts" in first and "below 1e-14 in float64 and 1e-6 in float32" in first
+    assert "up to 90 facts" in first and "below 10⁻¹⁴ in float64 and 10⁻⁶ in float32" in first
     assert "2.0 times as far off as the first with 10 facts, 3.0 times with 90" in second
     assert "9 times as many facts have at most 1.0 times the error" in second
     assert "0.55 to 0.55" in third and "2 of 3 runs" in third
