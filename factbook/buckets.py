@@ -81,15 +81,16 @@ def both(n_facts: int, d: int, seed: int, *, device: str = "cpu") -> dict[str, A
 def compared(rows: pd.DataFrame) -> pd.DataFrame:
     """Medians of `both` per size: code length, parameters per fact either way, equations per unknown by gradient."""
     columns = {
-        "code length": rows.code_dim,
-        "parameters per fact, closed form": rows.closed / rows.n_facts,
-        "parameters per fact, by gradient": rows.gradient / rows.n_facts,
-        "ratio": rows.gradient / rows.closed,
-        "unknowns used": rows.fill,
+        ("", "code length"): rows.code_dim,
+        ("parameters per fact", "closed form"): rows.closed / rows.n_facts,
+        ("parameters per fact", "by gradient"): rows.gradient / rows.n_facts,
+        ("", "ratio"): rows.gradient / rows.closed,
+        ("", "unknowns used"): rows.fill,
     }
-    shown = pd.DataFrame(columns).groupby([rows.d, rows.n_facts.rename("facts")]).median()
+    shown = pd.DataFrame(columns).groupby([rows.d, rows.n_facts]).median()
+    shown = shown.set_index(shown.index.map("{0[1]} facts, d = {0[0]}".format))
     spelled = dict(zip(columns, ["{:g}", "{:.1f}", "{:.1f}", "{:.2f}", "{:.0%}"]))
-    return shown.assign(**{name: shown[name].map(words.format) for name, words in spelled.items()})
+    return pd.DataFrame({name: shown[name].map(words.format) for name, words in spelled.items()})
 
 
 def findings(table: pd.DataFrame, trained: pd.DataFrame) -> list[str]:

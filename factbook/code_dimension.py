@@ -103,7 +103,7 @@ def laws(rows: pd.DataFrame) -> pd.DataFrame:
     found = {}
     for kind in (kind for kind in KINDS if len(short(rows, kind))):
         law = fits(rows, kind)
-        row = {name: f"{law[name]:.2f} [{law[f'{name}_95'][0]:.2f},\u00a0{law[f'{name}_95'][1]:.2f}]" for name in "cab"}
+        row = {name: f"{law[name]:.2f} [{law[f'{name}_95'][0]:.2f}, {law[f'{name}_95'][1]:.2f}]" for name in "cab"}
         row |= {"R² of the law": f"{law['law_r2']:.2f}", "R² of the free fit": f"{law['free_r2']:.2f}"}
         found[NAMES[kind]] = {name: words.replace("-", "−") for name, words in row.items()}
     order = ["c", "R² of the law", "a", "b", "R² of the free fit"]
@@ -151,13 +151,14 @@ def against_a_constant(r2: float) -> str:
 
 
 def examples(rows: pd.DataFrame) -> pd.DataFrame:
-    """Lengths of the sets that the text reads: one number of values, medians over the draws."""
+    """Lengths (rows) of the sets that the text reads (columns): one number of values, medians over the draws."""
     v = OTHERS["laptop"][0] if (rows.v == OTHERS["laptop"][0]).any() else rows.v.min()
     part = rows[(rows.v == v) & rows.geometry.isin(["sphere", "tokens", "spiked 8"])]
     by = part.groupby(["geometry", "d"], sort=False)
     found = by[KINDS].median().astype(int).rename(columns=NAMES)
-    found.insert(0, "ρ", by.rho.median().round(2))
-    return found.assign(**{"ρ left": by.rho_optimised.median().round(3)})
+    found.insert(0, "ρ", by.rho.median().map("{:.2f}".format))
+    found = found.assign(**{"ρ left": by.rho_optimised.median().map("{:.3f}".format)})
+    return found.set_index(found.index.map("{0[0]}, d = {0[1]}".format)).astype(object).T
 
 
 def figure(rows: pd.DataFrame) -> Figure:

@@ -122,7 +122,7 @@ code_dimension.examples(table)
 
 # %% [markdown]
 # A $D$ that knows the values has $dm$ entries to place them where few hide behind others, which is why more dimensions $d$ make its codes
-# *shorter*, while projected ones get longer. The shortest codes have the smallest margins (last column).
+# *shorter*, while projected ones get longer. The shortest codes have the smallest margins (last row).
 #
 # ## Does the law hold?
 #

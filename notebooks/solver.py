@@ -197,4 +197,4 @@ for ridge in (1e-1, 1e-2, 1e-3):
 # Per value the smallest $\langle v_i - v_j, u \rangle / \|v_i - v_j\|$, with $\|u\| = 1$: one matrix product and the distances, as above.
 # :::
 #
-# **What next?** [Does decodability predict the cost?](geometry.ipynb)
+# **What next?** [Does decodability predict the cost of facts?](geometry.ipynb)

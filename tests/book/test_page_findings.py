@@ -144,7 +144,7 @@ def test_code_dimension_says_what_its_table_holds():
     )  # "a fifth"
     assert -whole["projected"]["a"] == pytest.approx(-1, abs=0.1)
     assert (rows.projected * rows.rho**2 / np.log(rows.v)).max() < 2.32
-    sphere = code_dimension.examples(rows).loc["sphere"]
+    sphere = code_dimension.examples(rows).filter(like="sphere").T
     assert sphere[code_dimension.NAMES["projected"]].is_monotonic_increasing
     assert sphere[code_dimension.NAMES["optimised"]].is_monotonic_decreasing
     saved = [(rows[a] - rows[b]).median() for a, b in zip(kinds[1:], kinds[2:])]
