@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from factapp.help import ASK, CAPTURE, EXAMPLE, STORE
 from factapp.terminal import as_json, message, printing, say, shown
+from factapp.usage import Parser, positive, threshold
+from factcore import __version__
 from factcore.methods import METHODS
 
 
@@ -36,12 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def store(options: argparse.Namespace) -> None:
     from factapp.encoder import MINILM
-    from factapp.memory import ANSWERED, FEW, Memory
+    from factapp.memory import ANSWERED, FEW, SLACK, Memory
     from factapp.reading import own_facts
 
     begun = time.perf_counter()
     if not options.out.endswith(".safetensors"):
         raise ValueError(f"--out must end in .safetensors, got {options.out!r}")
+    if options.smallest and options.method not in SLACK:
+        raise ValueError(f"--smallest changes nothing with --method {options.method}: leave it out")
     _keep(options.out, [options.facts, *(options.embeddings or [])])
     if not options.embeddings:
         say(f"reading {shown(options.facts)}; texts are embedded by MiniLM")
@@ -52,17 +57,12 @@ def store(options: argparse.Namespace) -> None:
         say(f"note: {note}")
     size = f"d = {facts.d}" if facts.d == facts.e else f"d = {facts.d}, values of {facts.e}"
     say(f"{_count(len(facts), 'fact')}, {_count(facts.n_values, 'value')}, {size}: building ({options.method})")
-    memory = Memory.store(
-        facts,
-        options.method,
-        width=options.width,
-        seed=options.seed,
-        smallest=options.smallest,
-        texts=own.texts,
-        unrelated=own.unrelated,
-        embeddings="given" if options.embeddings else MINILM,
-        columns=[options.key, options.value],
-    )
+    how: dict[str, Any] = {"width": options.width, "seed": options.seed, "smallest": options.smallest}
+    how |= {"texts": own.texts, "unrelated": own.unrelated, "columns": [options.key, options.value]}
+    try:
+        memory = Memory.store(facts, options.method, **how, embeddings="given" if options.embeddings else MINILM)
+    except ValueError as error:
+        raise ValueError(_in_words_of_the_file(str(error), own.said)) from error
     memory.save(options.out)
     smallest = memory.about["smallest_margin"]
     print(
@@ -82,9 +82,9 @@ def store(options: argparse.Namespace) -> None:
 
 
 def ask(options: argparse.Namespace) -> None:
+    from factapp.arrays import load_rows
     from factapp.encoder import MINILM, embed, fingerprints
     from factapp.memory import Memory
-    from factapp.reading import load_rows
 
     memory = Memory.load(options.memory)
     texts = None
@@ -92,7 +92,11 @@ def ask(options: argparse.Namespace) -> None:
         queries = load_rows(options.embedding)
         questions = options.questions or [f"row {row}" for row in range(len(queries))]
         if len(questions) != len(queries):
-            raise ValueError(f"{options.embedding} has {len(queries)} rows for {len(questions)} questions")
+            rows = _count(len(queries), "row"), _count(len(questions), "question"), _count(len(queries), "question")
+            raise ValueError("{} has {}, but {}: give {} or none".format(options.embedding, *rows))
+        if (d := memory.mlp.gate_weight.shape[1]) != queries.shape[1]:
+            sizes = f"has rows of {queries.shape[1]} numbers, the keys of {options.memory} have {d}"
+            raise ValueError(f"{options.embedding} {sizes}: embed the questions as the keys")
     else:
         questions = [text for text in _questions(options.questions) if text.strip()]
         if not questions:
@@ -124,7 +128,7 @@ def inspect(options: argparse.Namespace) -> None:
     rho = "not defined for one value" if report["rho"] is None else f"rho = {report['rho']:.4g}"
     if not report["rho_exact"]:
         rho = rho.replace("=", "at most") + f" (of the {report['rho_solved']:,} values closest to another)"
-    unrelated = report["unrelated_answered"]
+    unrelated, limit = report["unrelated_answered"], f"{report['threshold']:.3g}" if report["threshold"] else "above 0"
     lines = {
         "facts": f"{report['facts']:,}, {_count(report['values'], 'value')}, d = {report['d']}"
         + ("" if report["d"] == report["e"] else f", values of {report['e']}"),
@@ -133,7 +137,7 @@ def inspect(options: argparse.Namespace) -> None:
         "bits per fact": f"{report['bits_per_fact']:,.0f}, and {report['sketch_bits_per_fact']} for the sketch of its "
         f"key; no network takes fewer than log2({report['values']}) = {report['floor_bits_per_fact']:.2f}",
         "smallest margin": f"{_margin(report['smallest_margin'])} (of a stored fact)",
-        "an answer needs": f"margin {report['threshold']:.3g}, similarity {report['least_similarity']:.2f}: "
+        "an answer needs": f"margin {limit}, similarity {report['least_similarity']:.2f}: "
         f"{report['held_out_answered']:.0%} of random questions like the keys get one"
         + ("" if unrelated is None else f", {unrelated:.1%} of unrelated sentences"),
         "decodability": rho,
@@ -167,12 +171,13 @@ def capture(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="factcore",
         description="Store facts in the weights of a small network, and ask for them.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"factcore {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, run: Callable[..., None], text: str, epilog: str = "") -> argparse.ArgumentParser:
@@ -192,20 +197,21 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--encoding", metavar="NAME", help="of facts.csv, such as windows-1252 (default: UTF-8)")
     sub.add_argument("--skip-empty", action="store_true", help="leave out rows without a key or value, and count them")
     sub.add_argument("--method", choices=METHODS, default="encoder-decoder", help="construction (default: %(default)s)")
-    sub.add_argument("--width", type=_positive, metavar="H", help="hidden units (default: as the method needs)")
-    sub.add_argument("--smallest", action="store_true", help="the fewest parameters (see below)")
+    size = sub.add_mutually_exclusive_group()
+    size.add_argument("--width", type=positive, metavar="H", help="hidden units (default: as the method needs)")
+    size.add_argument("--smallest", action="store_true", help="the fewest parameters (see below)")
     sub.add_argument("--seed", type=int, default=0, help="(default: 0)")
 
     sub = command("ask", ask, "answer questions, or say that the answer is not known", ASK)
     sub.add_argument("memory", metavar="memory.safetensors")
     sub.add_argument("questions", nargs="*", metavar="question", help="texts; - reads one per line from standard input")
     sub.add_argument("--embedding", metavar="QUERY.npy", help="ask with the rows of this array (q, d) instead")
-    sub.add_argument("--threshold", type=_threshold, metavar="T", help="decide by this margin alone")
+    sub.add_argument("--threshold", type=threshold, metavar="T", help="decide by this margin alone")
     sub.add_argument("--json", action="store_true", help="a JSON list, one entry per question; answer null: not known")
 
     sub = command("inspect", inspect, "what a memory holds, what it costs, which values are hard to tell apart")
     sub.add_argument("memory", metavar="memory.safetensors")
-    sub.add_argument("--pairs", type=_positive, default=5, metavar="K", help="pairs of values shown (default: 5)")
+    sub.add_argument("--pairs", type=positive, default=5, metavar="K", help="pairs of values shown (default: 5)")
     sub.add_argument("--json", action="store_true")
 
     sub = command("export", export, "write the network for other programs")
@@ -217,25 +223,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--layer", required=True, type=int, metavar="L", help="block of the MLP, from 0")
     sub.add_argument("--text", required=True, metavar="FILE", help="UTF-8, each line a sequence")
     sub.add_argument("--out", required=True, metavar="layer.safetensors", help="replaced only when complete")
-    sub.add_argument("--most", type=_positive, default=16384, metavar="N", help="positions read (default: %(default)s)")
+    sub.add_argument("--most", type=positive, default=16384, metavar="N", help="positions read (default: %(default)s)")
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    mixed = True
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Options may stand between questions, too, which argparse does not do by itself below a command."""
-        if self._subparsers is not None or not self.mixed:
-            return super().parse_known_args(args, namespace)
-        self.mixed = False
-        try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self.mixed = True
-
-    def exit(self, status: int = 0, said: str | None = None) -> NoReturn:
-        super().exit(status, said and message(said))
 
 
 def _failed(command: str, why: str) -> int:
@@ -275,25 +264,19 @@ def _keep(path: str, inputs: Sequence[str]) -> None:
         pass
 
 
+def _in_words_of_the_file(complaint: str, said: Sequence[str]) -> str:
+    """What `factcore.construct` complains of: keys by their names, not their rows, and what options can do about it."""
+    if "values cannot be decoded" in complaint:  # it holds a name, which may read as anything
+        return complaint
+    complaint = re.sub(r"keys\[(\d+)\]|in row (\d+)", lambda at: said[int(at[1] or at[2])], complaint)
+    complaint = re.sub(r", or convert the facts from \S+ to float64$", "", complaint)
+    complaint = re.sub(r"the first (?=['\"])", "the first is ", complaint)
+    return complaint.replace("allow more width", "give a larger --width, or leave it out")
+
+
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _margin(number: float) -> str:
     return "unbounded, with one value only" if math.isinf(number) else f"{number:.3g}"
-
-
-def _threshold(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a number is needed, got {message(text)!r}") from None
-    if math.isnan(number):
-        raise argparse.ArgumentTypeError("nan compares with nothing")
-    return number
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not text.isascii() or len(text) > 18 or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a positive integer is needed, got {message(text)!r}")
-    return int(text)

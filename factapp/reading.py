@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import codecs
 import csv
+import difflib
 import io
-import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from factapp.arrays import file_bytes, load_rows
 from factapp.encoder import embed, fingerprints, unrelated_sentences, unseen_difference
 from factcore.facts import FactSet
-from factcore.support.files import MissingFileError
 
 SHOWN = 10  # faulty rows listed before "and … more"
 SEPARATORS = ",;\t|"
@@ -42,12 +40,13 @@ class Table(NamedTuple):
 
 class Own(NamedTuple):
     """Facts of a CSV file; where MiniLM embedded them, the `fingerprints` of their keys and the embeddings of unrelated
-    sentences; and remarks."""
+    sentences; remarks; and what messages call each key: 'Schiphol' (line 2)."""
 
     facts: FactSet
     texts: Tensor | None
     unrelated: Tensor | None
     notes: list[str]
+    said: list[str]
 
 
 def read_facts(
@@ -82,7 +81,7 @@ def read_facts(
         if header.count(_tidy(column)) != 1:
             what = "no column" if _tidy(column) not in header else "more than one column"
             named = ", ".join(map(_short, header[:20]))
-            hint = " (is it separated otherwise? --sep)" if len(header) == 1 else ""
+            hint = _hint(_tidy(column), header)
             raise ValueError(f"{path} has {what} {column!r}; its first line names {named}{hint}")
     at = header.index(_tidy(key)), header.index(_tidy(value))
     long = [f"line {line}: {_short(', '.join(row))}" for line, row in rows[1:] if any(row[len(header) :])]
@@ -97,7 +96,8 @@ def read_facts(
     _refuse(path, "empty cells (--skip-empty leaves such rows out)", empty)
     keys, values = ([cells[i][side] for i in kept] for side in (0, 1))
     table = Table([lines[i] for i in kept], keys, values, kept, len(cells), len(cells) - len(kept))
-    _refuse(path, "contradictory rows", _contradictions(table))
+    what = "contradictory rows (a key has one value: keep one row, or make the names differ)"
+    _refuse(path, what, _contradictions(table))
     return table
 
 
@@ -109,7 +109,8 @@ def own_facts(
     ``embeddings``: two .npy files. The first has one row per row of the CSV file, in its order; the second one row
     per distinct value, in order of first appearance. They are used as they are, in float32: nothing is normalised.
     Without them texts are embedded by MiniLM (unit norm). A row that repeats another is stored once. ValueError, before
-    any fact is built, for arrays of the wrong shape and for texts whose embeddings coincide.
+    any fact is built, for arrays of the wrong shape, for texts whose embeddings coincide and for a repeated key with
+    another embedding.
     """
     table = read_facts(path, key, value, **reading)
     names = list(dict.fromkeys(table.values))
@@ -117,11 +118,18 @@ def own_facts(
     for i, text in enumerate(table.keys):
         first.setdefault(text, i)
     kept = list(first.values())
+    lined = [f"{_short(key)} (line {line})" for key, line in zip(table.keys, table.lines)]
+    said = [lined[i] for i in kept]
+    named = [_short(name) for name in names]
     texts = unrelated = None
     notes = [f"left out {table.skipped:,} row(s) with empty cells"] if table.skipped else []
     if embeddings:
-        key_rows = load_rows(embeddings[0], table.rows, "one per row of the CSV file")[[table.places[i] for i in kept]]
-        value_rows = load_rows(embeddings[1], len(names), "one per distinct value, in order of first appearance")
+        given = load_rows(embeddings[0], table.rows, "one per row of the CSV file", dict(zip(table.places, lined)))
+        given = given[table.places]
+        what = "keys repeated with another embedding (keep one row, or make the names differ)"
+        _refuse(path, what, _repeated_otherwise(table, [first[text] for text in table.keys], given))
+        key_rows, what = given[kept], "one per distinct value, in order of first appearance"
+        value_rows = load_rows(embeddings[1], len(names), what, dict(enumerate(named)))
     else:
         key_rows, value_rows, unrelated = embed(list(first)), embed(names), embed(unrelated_sentences())
         texts = fingerprints(list(first))
@@ -132,51 +140,13 @@ def own_facts(
         why = (lambda a, b: f": {unseen_difference(texts[a], texts[b])}") if not embeddings else (lambda a, b: "")
         return [f"{labels[a]} and {labels[b]}{why(a, b)}" for a, b in _equal_rows(rows) if clash(a, b)]
 
-    said = [_short(name) for name in names]
-    _refuse(path, "values with the same embedding", twins(names, said, value_rows, lambda a, b: True))
-    said = [f"{_short(table.keys[i])} (line {table.lines[i]})" for i in kept]
+    _refuse(path, "values with the same embedding", twins(names, named, value_rows, lambda a, b: True))
     apart = twins(list(first), said, key_rows, lambda a, b: bool(targets[a] != targets[b]))
     _refuse(path, "keys of different values with the same embedding", apart)
     if alike := twins(list(first), said, key_rows, lambda a, b: True):
         notes.append(_listed(f"{len(alike):,} key(s) that cannot be told from another of the same value", alike))
     facts = FactSet(key_rows, value_rows, targets, tuple(first), tuple(names))
-    return Own(facts, texts, unrelated, notes)
-
-
-def load_rows(path: str | Path, count: int | None = None, what: str = "") -> Tensor:
-    """The rows of a .npy file as float32 (rows, d). Pickles are refused. ValueError if they are not ``count``."""
-    content = file_bytes(path)
-    if not content.startswith(b"\x93NUMPY"):
-        raise ValueError(f"{path} is not a .npy file, which numpy.save writes")
-    array = _array(path, content)
-    if count is not None and len(array) != count:
-        raise ValueError(f"{path} has {len(array)} rows, it needs {count}: {what}")
-    with np.errstate(over="ignore", under="ignore"):
-        rows = array.astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"{path} has NaN or infinite entries (in float32) in {len(bad)} row(s), the first is row {bad[0]}"
-        )
-    largest = np.abs(rows).max(axis=1)
-    if len(bad := np.flatnonzero((array != 0).any(axis=1) & (largest < np.finfo(np.float32).tiny))):
-        raise ValueError(f"{path} has {len(bad)} row(s) too small for float32, the first is row {bad[0]}: scale it up")
-    return torch.from_numpy(rows)
-
-
-def file_bytes(path: str | Path) -> bytes:
-    """What a file or a pipe holds. ValueError where there is none, and for folders and devices."""
-    try:
-        kind = os.stat(path).st_mode
-        if stat.S_ISDIR(kind):
-            raise ValueError(f"{path} is a folder")
-        if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
-            raise ValueError(f"{path} is a device, not a file")
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise MissingFileError(f"no such file: {path or repr(path)}") from None
-    except (OSError, MemoryError) as error:
-        raise ValueError(f"cannot read {path}: {error or 'it does not fit into memory'}") from error
+    return Own(facts, texts, unrelated, notes, said)
 
 
 def decoded(content: bytes, encoding: str | None, name: str | Path) -> str:
@@ -185,16 +155,28 @@ def decoded(content: bytes, encoding: str | None, name: str | Path) -> str:
     try:
         if encoding is not None and not codecs.lookup(encoding)._is_text_encoding:
             raise LookupError
-        return content.decode(encoding or marked).removeprefix("\ufeff")
+        text = content.decode(encoding or marked)
+        wide = encoding is not None and codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+        if wide and content and b"\0" not in content:  # in a line break of either there is one
+            raise UnicodeDecodeError(str(encoding), content, 0, 1, "no zeros")
+        return text.removeprefix("\ufeff")
     except LookupError:
         raise ValueError(f"{encoding!r} is no encoding of text; try utf-8, utf-16 or windows-1252") from None
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line, byte = len(re.findall(rb"\r\n|\r|\n", before)) + 1, error.object[error.start]
-        raise ValueError(
-            f"{name} is not {error.encoding.upper()}: byte {byte:#x} in line {line}; save it as UTF-8 (in a "
-            "spreadsheet: CSV UTF-8), or name its encoding: --encoding windows-1252"
-        ) from None
+        advice = "save it as UTF-8 (in a spreadsheet: CSV UTF-8), or name its encoding: --encoding windows-1252"
+        if encoding and _is_utf_8(content):
+            advice = "it reads as UTF-8: leave --encoding out"
+        what = f"{name} is not {(encoding or error.encoding).upper()}: byte {byte:#x} in line {line}"
+        raise ValueError(f"{what}; {advice}") from None
+
+
+def _is_utf_8(content: bytes) -> bool:
+    try:
+        return bool(content.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _text(path: str | Path, encoding: str | None) -> str:
@@ -205,24 +187,6 @@ def _text(path: str | Path, encoding: str | None) -> str:
     if "\0" in text:
         raise ValueError(f"{path} holds NUL characters: is it UTF-16? Then name it: --encoding utf-16-le")
     return text
-
-
-def _array(path: str | Path, content: bytes) -> np.ndarray:
-    """The array of a .npy file: its header is believed only where the bytes behind it bear it out."""
-    file = io.BytesIO(content)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    try:
-        version = np.lib.format.read_magic(file)
-        shape, by_columns, dtype = read[version](file)
-    except Exception as error:  # a header is parsed as Python, which fails in many ways
-        raise ValueError(f"{path} is not a .npy file of numbers: {error}") from error
-    plain = all(type(size) is int and size > 0 for size in shape)
-    if dtype.kind not in "fiu" or len(shape) != 2 or not plain:
-        raise ValueError(f"{path} must hold one array of numbers of shape (rows, d), it holds {dtype} {shape}")
-    needs, holds = shape[0] * shape[1] * dtype.itemsize, len(content) - file.tell()
-    if needs != holds:
-        raise ValueError(f"{path} is damaged: {dtype} {shape} takes {needs:,} bytes, it holds {holds:,}")
-    return np.frombuffer(content, dtype, offset=file.tell()).reshape(shape, order="F" if by_columns else "C")
 
 
 def _checked(separator: str | None) -> str | None:
@@ -258,6 +222,17 @@ def _rows(path: str | Path, text: str, separator: str) -> Iterator[tuple[int, li
         raise ValueError(f"{path}, the row that begins in line {begun}: {_FAULTS.get(str(error), error)}") from error
 
 
+def _hint(column: str, header: list[str]) -> str:
+    """What a column that the header does not name once may be."""
+    if column in header:
+        return ""
+    if len(header) == 1:
+        return " (is it separated otherwise? --sep)"
+    folded = {name.casefold(): name for name in header}
+    close = difflib.get_close_matches(column.casefold(), folded, 1)
+    return f" (did you mean {_short(folded[close[0]])}?)" if close else " (the first line must be the header)"
+
+
 def _contradictions(table: Table) -> list[str]:
     first: dict[str, int] = {}
     return [
@@ -266,6 +241,12 @@ def _contradictions(table: Table) -> list[str]:
         for i, (k, v) in enumerate(zip(table.keys, table.values))
         if table.values[first.setdefault(k, i)] != v
     ]
+
+
+def _repeated_otherwise(table: Table, before: list[int], rows: Tensor) -> list[str]:
+    """The facts whose embedding is not that of the row ``before`` which names their key first."""
+    differ = (rows != rows[before]).any(dim=1).nonzero().flatten().tolist()
+    return [f"lines {table.lines[before[i]]} and {table.lines[i]}: {_short(table.keys[i])}" for i in differ]
 
 
 def _equal_rows(rows: Tensor) -> list[tuple[int, int]]:

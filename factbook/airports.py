@@ -111,12 +111,18 @@ def findings(table: pd.DataFrame, training: pd.DataFrame, beside: pd.DataFrame) 
         f"a memory of another map, without any training, recall is {percent(rows.adaptive_recall.min())}.",
         f"No likeness of names does this: the country nearest to a name is right for {near} of them, the best linear "
         f"map in the memory's place for {linear}.",
-        f"Attention that is solved for leaves at most {left:.0e} degrees between its output and the key; the memory "
-        f"takes at least {taken:.0e}.",
+        f"Attention that is solved for leaves at most {_tens(left)} degrees between its output and the key; the memory "
+        f"takes at least {_tens(taken)}.",
         f"A short training to return the key leaves {best.noise:.1f} degrees at its best learning rate; the tightest "
         f"memory, here of {training.n_facts.max()} airports' cities, then recalls {percent(best.recall)} of the "
         f"sequences, and once the same attention is sharpened, {percent(best.sharp_recall)}.",
     ]
+
+
+def _tens(x: float) -> str:
+    """Two figures and a power of ten: 2.8 × 10⁻⁵, on one line."""
+    digits, power = f"{x:.1e}".split("e")
+    return f"{digits}\u00a0×\u00a010{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
 def proved(table: pd.DataFrame) -> pd.DataFrame:
@@ -126,12 +132,12 @@ def proved(table: pd.DataFrame) -> pd.DataFrame:
         "right": by.recall.min().map(percent),
         "after a swap": by.adaptive_recall.min().map(percent),
         "proved": by.certified.min().map(percent),
-        "angle left [°]": by.noise_largest.max().map("{:.1e}".format),
-        "angle taken [°]": by.tolerance_smallest.min().map("{:.1e}".format),
+        "angle left [°]": by.noise_largest.max().map(_tens),
+        "angle taken [°]": by.tolerance_smallest.min().map(_tens),
         "memory [s]": by.seconds_mlp.median().round(1),
         "attention [s]": by.seconds_attention.median().round(1),
     }
-    return pd.DataFrame(found).rename(index="n = {:,}".format).rename_axis(None)
+    return pd.DataFrame(found).rename(index="n\u00a0=\u00a0{:,}".format).rename_axis(None)
 
 
 def by_rate(training: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +146,7 @@ def by_rate(training: pd.DataFrame) -> pd.DataFrame:
     found = {"angle left [°]": by.noise.median().round(1)}
     names = {"shortest codes": "recall", "larger memory": "recall_larger", "shortest, sharpened": "sharp_recall"}
     found |= {name: by[column].median().map(percent) for name, column in names.items()}
-    return pd.DataFrame(found).rename(index="rate {:g}".format).rename_axis(None)
+    return pd.DataFrame(found).rename(index="rate\u00a0{:g}".format).rename_axis(None)
 
 
 def figure(
@@ -153,11 +159,10 @@ def figure(
     left.plot(table.noise_largest, table.recall, "P", color=green, label="solved for, all sizes (countries)")
     left.plot(training.noise, training.recall, "o", color=blue, label="trained, shortest codes (cities)")
     left.plot(training.noise, training.recall_larger, "^", color=orange, label="trained, larger memory (cities)")
-    look = {"color": blue, "alpha": 0.5, "label": "sharpened, shortest codes (cities)"}
+    look = {"color": blue, "markersize": 9, "fillstyle": "none", "label": "sharpened, shortest codes (cities)"}
     left.plot(training.sharp_noise, training.sharp_recall, "s", **look)
     left.set(xscale="log", xlabel="angle between input and key [degrees]", ylabel="recall (share of sequences)")
     left.set_ylim(-0.03, 1.05)
-    left.legend(fontsize=9)
     angles = tf.certified_tolerance(mlp, facts).sort().values.cpu()
     right.plot(angles, 1 - torch.arange(len(angles)) / len(angles), color=blue, label="the memory takes")
     right.axvline(
@@ -167,4 +172,5 @@ def figure(
         xscale="log", xlabel="angle, proved [degrees]", ylabel="share of keys", title=f"{len(facts)} airports, one draw"
     )
     right.legend()
+    figures.legend_below(drawn, left, 2)
     return drawn

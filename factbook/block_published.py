@@ -7,13 +7,16 @@ a quarter of an hour for the attention of each draw, which serves every method, 
 import argparse
 from typing import Any
 
+import pandas as pd
 import torch
+from IPython.display import Markdown
 
-from factbook import block_facts, store
+from factbook import block_facts, block_facts_shown, store
 
 METHODS = ["paper-codes", "encoder-decoder", "data-dependent", "trained", "block-convex"]
 PUBLISHED = {"steps": 16_000, "batch": 1280, "lr": 2e-4}
 SIZES = (256, 128, 64)  # facts, at d = 64
+COLUMNS = {"n_params_alone": "alone", "n_params_solved": "solved", "n_params": "trained"}
 
 
 def jobs(seeds: int = 3, sizes: tuple[int, ...] = SIZES) -> list[dict[str, Any]]:
@@ -30,6 +33,18 @@ def measure(method: str, n_facts: int, d: int, seed: int, *, device: str = "cpu"
     """`block_facts.cost` behind attention that trains to its last step."""
     training["target_recall"] = 2.0  # no early end
     return block_facts.cost(method, n_facts, d, seed, profile="laptop", device=device, training=training)
+
+
+def shown() -> pd.DataFrame | Markdown:
+    """Parameters per fact by number of facts and method, medians of the draws; not usable counts as infinitely many."""
+    rows = store.stored("block_published", "laptop")
+    if rows is None:
+        return Markdown("As published, 16,000 steps of 1,280 sequences at rate 0.0002: not run yet.")
+    each = {name: rows[column].fillna(float("inf")) / rows.n_facts for column, name in COLUMNS.items()}
+    by = rows.assign(**each).groupby(["n_facts", "method"], sort=False)
+    found = by[list(each)].median().map(lambda x: f"{x:.1f}" if x < float("inf") else "–")
+    found = found.assign(draws=by.seed.nunique()).rename(index=block_facts_shown.SHOWN_AS, level="method")
+    return found.rename_axis(["facts", "parameters per fact"])
 
 
 def main() -> None:

@@ -54,6 +54,15 @@ GEOMETRY_COLOURS = {
 }
 GEOMETRY_MARKERS = dict(zip(GEOMETRY_COLOURS, "os^DvPX*h><"))
 GAP = 0.062  # of the axes' height, between two labels
+# shorter, for tables and sentences on the papers' axis
+NAMES = LABELS | {
+    "paper-codes": "the paper's codes",
+    "paper-random-gates": "the paper's codes, random gates",
+    "ntk": "NTK",
+    "ntk-relu": "NTK, ReLU gates",
+    "block-convex": "block-convex",
+    "max-margin": "max-margin",
+}
 
 
 def use_style() -> None:
@@ -88,11 +97,14 @@ def plot_spread(ax: Axes, table: pd.DataFrame, x: str, y: str, method: str, **st
 def legend_below(figure: Figure, ax: Axes, columns: int = 3) -> None:
     """One legend for the whole figure, under it."""
     handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=10)
 
 
 def label_ends(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
-    """Names to the right of the axes, each beside the end (x, y) of its line and no two on top of each other."""
+    """Names to the right of the axes, each beside the end (x, y) of its line and no two on top of each other.
+
+    In dark grey: several colours are too pale for letters of this size. The leader carries the colour.
+    """
     height = ax.transAxes.inverted().transform(ax.transData.transform([(x, y) for x, y, *_ in ends]))[:, 1]
     places, last = {}, -np.inf
     for at in np.argsort(height):
@@ -100,6 +112,7 @@ def label_ends(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     shift = max(0.0, last - 1)
     for at, place in places.items():
         x, y, name, colour = ends[at]
-        line: dict[str, Any] = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4}
+        line: dict[str, Any] = {"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 4}
+        line |= {"relpos": (0, 0.5)}  # it ends where the name begins
         spot: dict[str, Any] = {"xy": (x, y), "xytext": (1.07, place - shift), "textcoords": "axes fraction"}
-        ax.annotate(name, **spot, color=colour, fontsize=9, va="center", arrowprops=line)
+        ax.annotate(name, **spot, color="#333333", fontsize=9.5, va="center", arrowprops=line)

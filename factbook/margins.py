@@ -1,6 +1,6 @@
 """Margins of memories: against features, facts, uneven embeddings, noise and width, and the forms of their bounds.
 
-The raw Hebbian memory is g(x) = Σ_i v_f(i) K(k_i, x) with K(y, x) = (1/m) Σ_l ⟨a_l, y⟩⟨a_l, x⟩⟨b_l, y⟩⟨b_l, x⟩, so that
+The raw Hebbian memory is g(x) = Σ_i v_f(i) K(k_i, x) with K(y, x) = (1/h) Σ_l ⟨a_l, y⟩⟨a_l, x⟩⟨b_l, y⟩⟨b_l, x⟩, so that
 K(k, k) is about 1 for unit keys: margins have that unit, in which the bounds of arXiv 2607.10034 are stated.
 """
 
@@ -79,17 +79,17 @@ def smallest_margin(
 
 
 def kernel_steepness(mlp: GatedMLP, points: Tensor) -> float:
-    """The bound's L: how fast K(k, ·) can change at the ``points``, whose first half are the keys."""
-    first, second, m = mlp.gate_weight, mlp.up, mlp.width
+    """The bound's Λ: how fast K(k, ·) can change at the ``points``, whose first half are the keys."""
+    first, second, h = mlp.gate_weight, mlp.up, mlp.width
     assert second is not None
     one, other = points @ first.T, points @ second.T
-    longest = (one * other)[: len(points) // 2].norm(dim=1).max() / m**0.5
+    longest = (one * other)[: len(points) // 2].norm(dim=1).max() / h**0.5
     norms = [torch.linalg.matrix_norm(factor, ord=2) for factor in (first, second)]
-    return float(longest * (other.abs().amax(1) * norms[0] + one.abs().amax(1) * norms[1]).max() / m**0.5)
+    return float(longest * (other.abs().amax(1) * norms[0] + one.abs().amax(1) * norms[1]).max() / h**0.5)
 
 
 def clean_form(rows: pd.DataFrame, signal: float, inside: float, crosstalk: float) -> np.ndarray:
-    """C_s − C_x √(n L / (m d)) with L = ln(2 C n²): isotropic keys and values."""
+    """C_s − C_x √(n L / (h d)) with L = ln(2 C n²): isotropic keys and values."""
     crowd = rows.n_facts * np.log(np.maximum(2 * inside * rows.n_facts**2, 1.0)) / (rows.features * rows.d)
     return signal - crosstalk * np.sqrt(crowd.to_numpy())
 
@@ -103,7 +103,7 @@ def stated_bound(n_facts: int, d: int, features: int, failure: float = 0.5) -> f
 
 
 def noisy_form(rows: pd.DataFrame, signal: float, slope: float) -> np.ndarray:
-    """C_s − C_ε L ε with L of `kernel_steepness`: at one n, m and d the bound's other terms are constants."""
+    """C_s − C_ε Λ ε with Λ of `kernel_steepness`: at one n, h and d the bound's other terms are constants."""
     return signal - slope * (rows.steepness * rows.noise).to_numpy()
 
 

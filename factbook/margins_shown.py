@@ -152,10 +152,10 @@ def clean(rows: pd.DataFrame) -> Figure:
     """Smallest margin against features and against facts, with the fitted forms."""
     figure, panels = _panels()
     found = fits(rows)
-    for axes, study, x, label in zip(panels, ("features", "facts"), ("features", "n_facts"), ("features m", "facts n")):
+    for axes, study, x, label in zip(panels, ("features", "facts"), ("features", "n_facts"), ("features h", "facts n")):
         part, (fitted, r2) = _of(rows, study), found[study]
         us.plot_form(axes, part, x, us.clean_form, fitted, f"fitted form, R² = {r2:.3f}")
-        fixed = f"n = {part.n_facts.iloc[0]}" if study == "features" else f"m = {part.features.iloc[0]}"
+        fixed = f"n = {part.n_facts.iloc[0]}" if study == "features" else f"h = {part.features.iloc[0]}"
         axes.set(xlabel=label, title=f"{fixed}, d = {part.d.iloc[0]}")
         axes.legend()
     panels[0].set_ylabel("smallest margin")
@@ -174,7 +174,7 @@ def uneven(rows: pd.DataFrame) -> Figure:
     us.plot_form(panels[1], noise, "noise", us.noisy_form, fitted, f"fitted form, R² = {r2:.3f}")
     panels[1].set(xlabel="noise of the query ε")
     for axes, part in zip(panels, (spike, noise)):
-        axes.set_title(f"n = {part.n_facts.iloc[0]}, m = {part.features.iloc[0]}, d = {part.d.iloc[0]}")
+        axes.set_title(f"n = {part.n_facts.iloc[0]}, h = {part.features.iloc[0]}, d = {part.d.iloc[0]}")
         axes.legend()
     return figure
 

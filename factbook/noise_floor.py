@@ -144,7 +144,7 @@ def steepness(n_facts: int, d: int, units: int, seed: int = 0) -> float:
 def findings(rows: pd.DataFrame, left: pd.DataFrame) -> list[str]:
     """The page's sentences, from the tables noise_floor and noise_junk."""
     laws = exponents(rows := prepared(rows))
-    fixed, usual = laws.loc[FIXED], laws.loc[USUAL].replace("-", "−", regex=True)
+    fixed, usual = laws.loc[FIXED], laws.loc[USUAL]
     at = _meeting(rows).groupby(["memory", "width"])[["random", "per_fact"]].median()
     solved, trained = (left[left.attention == how] for how in ("solved", "trained"))
     return [
@@ -156,10 +156,10 @@ def findings(rows: pd.DataFrame, left: pd.DataFrame) -> list[str]:
         f"{fixed.loc['worst', 'reach the form']} whitened memories recall 99% at the claimed noise: they take "
         f"{fixed.loc['random', 'times the form']} times of it in random directions, and "
         f"{fixed.loc['worst', 'times the form']} times in the worst ones.",
-        "**Width buys tolerance of noise; for their size Hebbian memories tolerate little.** At about "
-        f"{at.per_fact['max-margin', '4 ×']:.0f} parameters per fact a whitened Hebbian memory takes "
-        f"{at.random['hebbian', '1 ×']:.2f} key lengths, a max-margin network {at.random['max-margin', '4 ×']:.2f}; "
-        f"hard buckets never more than {at.random['buckets'].max():.2f}.",
+        "**Width buys tolerance of noise; for their size Hebbian memories tolerate little.** A whitened one takes "
+        f"{at.random['hebbian', '1 ×']:.2f} key lengths with {at.per_fact['hebbian', '1 ×']:.0f} parameters per fact, "
+        f"a max-margin network {at.random['max-margin', '4 ×']:.2f} with {at.per_fact['max-margin', '4 ×']:.0f}; hard "
+        f"buckets never take more than {at.random['buckets'].max():.2f} (all at {_size(rows)}).",
         "**Attention that is solved for leaves no noise to speak of, however long the junk**: at most "
         f"{solved.worst.max():.5f} key lengths in the worst sequence. Trained briefly it leaves "
         f"{trained['mean'].median():.2f} on average, and in its worst sequences {trained.worst.max():.1f}, "
@@ -175,7 +175,7 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame:
             part = rows[(rows.memory == "hebbian") & (rows.width == rule) & (rows[column] > 0)]
             law, times = fit.power_law(part, "share", column), part[column] / part.claimed
             found[rule, column] = {
-                "exponent": f"{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})",
+                "exponent": f"{law.exponent:z.2f} ({law.low:z.2f} to {law.high:z.2f})".replace("-", "−"),
                 "times the form": f"{times.min():.1f} to {times.max():.1f}",
                 "reach the form": f"{(times >= 1).sum()} of {len(times)}",
             }
@@ -188,12 +188,18 @@ def _meeting(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[(at == at.max()) & (rows.width != FIXED)]
 
 
+def _size(rows: pd.DataFrame) -> str:
+    """The size at which most memories are, in words."""
+    at = _meeting(rows).iloc[0]
+    return f"n = {at.n_facts:,}, d = {at.d}"
+
+
 def by_width(rows: pd.DataFrame) -> pd.DataFrame:
     """Floors of all memories in random directions at multiples of their smallest widths, medians."""
     by = _meeting(rows).groupby(["memory", "width"], sort=False)
     found = by.random.median().unstack("width")[MULTIPLES].round(3)
     found.insert(0, "parameters per fact at 1 ×", by.per_fact.median().unstack("width")["1 ×"].round(1))
-    return found.rename(index=figures.LABELS | NAMES).rename_axis(None)
+    return found.rename(index=figures.LABELS | NAMES).rename_axis(_size(rows))
 
 
 def by_form(rows: pd.DataFrame) -> Figure:
@@ -240,7 +246,8 @@ def by_parameters(rows: pd.DataFrame) -> Figure:
             style: dict[str, Any] = {"color": colours[name], "marker": figures.MARKERS.get(name, "X"), "capsize": 2}
             axes.errorbar(x, floor["median"], yerr=bars, **style)
             ends.append((x.iloc[-1], floor["median"].iloc[-1], NAMES.get(name, name), colours[name]))
-        axes.set(xscale="log", yscale="log", xlabel="parameters per fact", title=f"{column} directions")
+        axes.set(xscale="log", yscale="log", xlabel="parameters per fact")
+        axes.set_title(f"{column} directions, {_size(rows)}")
         axes.set_xticks(ticks := [5, 10, 20, 50, 100, 200, 500], list(map(str, ticks)))
         axes.set_xticks([], minor=True)
     _plain_ticks(panels[0].yaxis)

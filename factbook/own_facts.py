@@ -207,18 +207,25 @@ def findings(table: pd.DataFrame, refused: pd.DataFrame) -> str:
     roomy = refused[refused.method != SMALLEST]
     others = roomy[f"other airports, {KINDS[0]}"]
     worst = others.groupby([roomy.n, roomy.method]).median().max()
+    worst_at = lambda share: "{0.method}, {0.n} facts".format(roomy.loc[share.idxmax()])  # noqa: E731
+    kept, angle = table[table.n == many].d.iloc[0], kinds()["median angle"]
+    cost = f"{median.loc[(many, SLACK), 'per_fact']:.0f} parameters a fact, where a key has {kept} numbers"
     return f"""\
+How far a question is from its key is the angle between their embeddings: in the median {angle["question"]} degrees for
+"Where is NAME?", {angle["short"]} for a name without "Airport" and the like.
+
 - **Far from the keys, look them up.** Of questions between 40 and 50 degrees from their key the nearest of the
   {many} stored embeddings answers {far["nearest key"]} right, the memories that the command makes {far[SLACK]} (the
   default, an encoder-decoder with slack), {far["max-margin"]} (`--method max-margin`) and {far["block-convex"]}
-  (`--method block-convex`, with as many parameters as the keys have numbers).
+  (`--method block-convex`, with as many parameters as the keys have numbers). The default takes {cost}: no space is
+  saved over a table of the keys.
 - **Storing a key says nothing about what lies around it.** All memories answer every key. Asked "Where is NAME?", with
   {few} and with {many} facts, the smallest is right in {" and ".join(plain[SMALLEST])} of the cases, the default in
   {" and ".join(plain[SLACK])}, max-margin in {" and ".join(plain["max-margin"])}, block-convex in
   {" and ".join(plain["block-convex"])}. With thousands of facts the default has far less (below).
 - **"I don't know" takes a margin and a similarity.** In the worst sample these three answer
-  {roomy.unrelated.max():.1%} of unrelated sentences and {others.max():.0%} of questions about airports that are not
-  stored; of the latter {worst:.0%} at most in the median."""
+  {roomy.unrelated.max():.1%} of unrelated sentences ({worst_at(roomy.unrelated)}) and {others.max():.0%} of questions
+  about airports that are not stored ({worst_at(others)}); of the latter {worst:.0%} at most in the median."""
 
 
 def refusal_table(refused: pd.DataFrame) -> pd.DataFrame:

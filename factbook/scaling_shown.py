@@ -13,14 +13,7 @@ from factbook import figures, scaling, store
 from factbook.claims.judging import share
 
 DRAWN = ("paper-codes", "encoder-decoder", "ntk", "hebbian", "block-convex", "trained")
-NAMES = figures.LABELS | {
-    "paper-codes": "the paper's codes",
-    "paper-random-gates": "the paper's codes, random gates",
-    "ntk": "NTK",
-    "ntk-relu": "NTK, ReLU gates",
-    "block-convex": "block-convex",
-    "max-margin": "max-margin",
-}
+NAMES = figures.NAMES
 EQUAL = 0.1  # exponents are called equal within this
 
 

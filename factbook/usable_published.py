@@ -79,10 +79,11 @@ def table() -> pd.DataFrame | None:
 
 
 def shown() -> pd.DataFrame | Markdown:
-    """Per layout and schedule the recall [%]: mean and worst draw, and after a swap."""
+    """Per layout, schedule and, with more than one, learning rate the recall [%]: mean, worst draw, after a swap."""
     if (rows := table()) is None:
         return Markdown("As published, 16,000 steps of 1,280 sequences: not run yet (`make paper DEVICE=cuda`).")
-    by = rows.groupby(["schedule", "layout"], sort=False)
+    rates = rows.lr.nunique() > 1
+    by = rows.assign(rate=rows.lr.map("{:g}".format)).groupby(["schedule", *["rate"] * rates, "layout"], sort=False)
     columns = {
         "through": by.through.mean(),
         "recall": by.recall.mean(),
@@ -90,7 +91,9 @@ def shown() -> pd.DataFrame | Markdown:
         "swapped": by.adaptive_recall.mean(),
     }
     found = (100 * pd.DataFrame(columns)).round(1).assign(draws=by.seed.nunique())
-    return found.rename_axis(["16,000 steps, in %", ""])
+    where = "" if rates else f", rate {rows.lr.iloc[0]:g}"
+    found = found.rename(index=lambda name: name.replace("'", "’"))
+    return found.rename_axis([f"16,000 steps{where}, in %", *["rate"] * rates, ""])
 
 
 def main() -> None:

@@ -11,37 +11,53 @@ from factbook import figures, usable
 from factbook.paraphrase import auc
 
 TIGHT, CHEAP, BEST = "buckets, fill 1", "block-convex, 12 a fact", "bilinear gates, fill 0.5"
+WORST = "SiLU gates, fill 1"
 
 
-def findings(rows: pd.DataFrame, ablated: pd.DataFrame) -> list[str]:
-    """The page's sentences, from the tables usable and usable_ablation."""
+def findings(rows: pd.DataFrame, ablated: pd.DataFrame, fair: pd.DataFrame, junk: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the tables usable, usable_ablation, usable_training and solved_junk."""
     by = rows.groupby("memory")
     recall, per_fact = by.recall.median(), by.n_params.median() / rows.n_facts.iloc[0]
     proved = (by[["solved_certified", "swap_certified"]].min() == 1).all(axis=1)
-    through = rows.groupby("seed").reached.first()
+    through = fair[(fair.setting == "as above") & ~fair.sharpened].through
+    more = junk[(junk["keys"] == "sphere") & (junk.junk == 64) & (junk.memory == "tight")]
     gap = (by.recall.median() - by.adaptive_recall.median()).abs().max()
     untied = parts(ablated).loc["untied embeddings and head", "insert-first"]
+    put_back = (ablated.variant == "untied embeddings and head") & (ablated.schedule == "insert-first")
+    draws = ", ".join(f"{share:.0%}" for share in ablated[put_back].recall.sort_values())
     sharp = rows.sharp_recall.groupby(rows.memory).median()
     return [
         "**Attention need not be trained.** Solved for by one convex problem, it hands on the key to within "
         f"{rows.solved_noise.max():.3f}°. {proved.sum()} of {len(proved)} memories then answer *every* sequence, with "
-        "either of two maps, and that is proved key by key.",
+        "either of two maps, and that is proved key by key. So it is with the task's 16 junk tokens: with 64 on the "
+        f"sphere the tight memory keeps {more.kept.median():.0%} of the {more.through.median():.0%} that get through.",
         f"**Trained attention lets {through.min():.1%} to {through.max():.1%} of the sequences through, and its noise "
         f"decides which memories can be used.** The tightest memory (full buckets, {per_fact[TIGHT]:.0f} parameters "
-        f"per fact) answers {recall[TIGHT]:.0%} right; an encoder-decoder with room (bilinear gates, "
-        f"{per_fact[BEST]:.0f} per fact) {recall[BEST]:.1%}, "
+        f"per fact) answers {recall[TIGHT]:.0%} right ({by.recall.min()[TIGHT]:.0%} to {by.recall.max()[TIGHT]:.0%}); "
+        f"an encoder-decoder with room (bilinear gates, {per_fact[BEST]:.0f} per fact) {recall[BEST]:.1%}, "
         f"block-convex networks {recall[CHEAP]:.1%} at {per_fact[CHEAP]:.0f}.",
         "**Sharpening repairs trained attention without training**: the medians of all memories come to "
         f"{sharp.min():.1%} and more, the tightest memory's to {sharp[TIGHT]:.1%}.",
         "**A constructed MLP is a look-up, not a memory of answers**: swapped for one that stores another map, its "
         f"median recall changes by {100 * gap:.1f} points at most. A transformer whose embeddings learn as "
-        f"well, around the memory, recalls {untied['recall']}%, and {untied['swapped']}% after a swap.",
+        f"well, around the memory, recalls {untied['recall']}% ({ablated.n_facts.iloc[0]} facts, "
+        f"d = {ablated.d.iloc[0]}: the median of {draws}), and {untied['swapped']}% after a swap.",
+    ]
+
+
+def worst(rows: pd.DataFrame) -> list[str]:
+    """Of the memory that attention can use least."""
+    steep, recall = (rows.groupby("memory")[column].median() for column in ("lipschitz", "recall"))
+    return [
+        f"**SiLU gates without room are worst of all** (*{WORST}*: {recall[WORST]:.0%} right). As many equations as "
+        f"unknowns leave large weights: a small error of a key grows up to {steep[WORST]:,.0f} times, relative to the "
+        f"output, with full buckets {steep[TIGHT]:,.0f} times, with *{BEST}* {steep[BEST]:.0f} times."
     ]
 
 
 def by_memory(rows: pd.DataFrame) -> pd.DataFrame:
     """The memories that the text reads: cost, medians of recall, and the angle that 95% of the keys take."""
-    shown = rows[rows.memory.isin(usable.READ)].groupby("memory", sort=False)
+    shown = rows[rows.memory.isin([*usable.READ, WORST])].groupby("memory", sort=False)
     columns = {
         "recall": "trained",
         "adaptive_recall": "swapped",

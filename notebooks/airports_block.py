@@ -131,8 +131,9 @@ plt.show()
 # %% [markdown]
 # **Attention that is solved for leaves far less noise than the memory takes; a short training leaves more.** Left: each mark is one
 # transformer; solved for: the largest angle that any sequence can leave, trained: the median over sequences
-# (three draws at each learning rate). Right: for the transformer above, the share of keys that are proved to decode up to an angle, and the
-# largest angle that attention leaves in any sequence; recall is proved for all keys that lie to the right of the line.
+# (three draws at each learning rate; all sharpened runs are on one spot). Right: for the transformer above, the share of keys that are
+# proved to decode up to an angle, and the largest angle that attention leaves in any sequence; recall is proved for all keys to the right
+# of the line.
 #
 # ## The numbers behind it
 #

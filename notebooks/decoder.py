@@ -76,7 +76,7 @@ prose.findings(decoder.findings, "decoder", "code_dimension")
 v, d = decoder.SIZES[profile].values()
 values = fc.spherical_facts(v, d, seed=seed, dtype=torch.float64).values.to(device)
 solved = fc.decodability(values)
-print(f"{v:,} values on the sphere in d = {d}: {solved.rho:.4f} ≤ ρ ≤ {solved.rho_upper:.4f}")
+print(f"{v:,} values on the sphere, d = {d}: {solved.rho:.4f} ≤ ρ ≤ {solved.rho_upper:.4f}")
 
 # %% [markdown]
 # <!-- generated: explore -->

@@ -68,7 +68,6 @@ prose.findings(words.time, "editing_time", "editing_sequential")
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Seconds per edit against the number of facts on logarithmic axes, one line per editor. Swapping and fine-tuning on all facts take longest, the four weight updates lie together far below."}}
 timed = tables.times(profile, seed, device)
 figure = drawing.times(timed)
-print(f"{len(timed)} edits timed")
 plt.show()
 
 # %% [markdown]
@@ -88,7 +87,6 @@ words.costs(timed)
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Share of all facts that are right in paraphrases against the number of edits made one after another. Swapping and fine-tuning on all facts stay level; the other editors decay."}}
 sequence = tables.sequences(profile, seed, device)
 figure = drawing.sequences(sequence)
-print(f"{len(sequence)} sequences of edits")
 plt.show()
 
 # %% [markdown]
@@ -145,7 +143,7 @@ failures.read(small)
 # NBVAL_IGNORE_OUTPUT
 written = {"hebbian": {"width": 512}} if profile == "smoke" else failures.WRITTEN
 usable = failures.steep(model, written, seed)
-failures.read(usable)
+failures.read(usable[failures.STEEP])
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT

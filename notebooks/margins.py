@@ -14,8 +14,9 @@
 # %% [markdown]
 # # Margins: how safely a memory recalls
 #
-# **What the paper claims** {cite:p}`garcia2026hebbians`: the smallest {term}`margin` of a {term}`Hebbian memory` is a signal less a crosstalk that grows with the
-# facts and shrinks with the features, it falls as keys and values become uneven, and it bounds the noise that a query may have.
+# **What the paper claims** {cite:p}`garcia2026hebbians`: the smallest {term}`margin` of a {term}`Hebbian memory` is a signal less a crosstalk (what
+# the other facts add to the answer) that grows with the facts and shrinks with the features; it falls as keys and values become uneven, and
+# it bounds the noise that a query may have.
 #
 # **What this page does**: it measures the smallest margin against features, facts, a spike in the embeddings and noise on the query, fits the
 # forms of the bounds, and shows the margins of all keys against the width of trained MLPs.
@@ -58,15 +59,17 @@ prose.findings(margins_shown.findings, "margins", "margins_width", "margins_cost
 # %% [markdown]
 # ## What is measured
 #
-# The *raw* Hebbian memory of $m$ random features, $g(x) = \sum_i v_{f(i)} K(k_i, x)$ with $K(k, k) \approx 1$ on unit keys. A key's margin is
-# $\min_j \langle g(k_i), v_{f(i)} - v_j \rangle$: positive where it is recalled.
+# The *raw* Hebbian memory of $h$ random features, $g(x) = \sum_i v_{f(i)} K(k_i, x)$ with the kernel
+# $K(y, x) = \frac1h \sum_j \langle a_j, y \rangle \langle a_j, x \rangle \langle b_j, y \rangle \langle b_j, x \rangle$, $a_j$ and
+# $b_j$ drawn at random, so that $K(k, k) \approx 1$ on unit keys. A key's margin is $\min_j \langle g(k_i), v_{f(i)} - v_j \rangle$:
+# positive where it is recalled.
 
 # %%
 facts = fc.spherical_facts(128, 64, seed=seed, dtype=torch.float64).to(device)
 for features in (64, 256, 1024):
     memory = margins.raw_memory(facts, features, seed)
     margin, share = fc.margins(memory, facts), fc.recall(memory, facts)
-    print(f"m = {features}: smallest margin {margin.min():.2f}, recall {share:.0%}")
+    print(f"h = {features}: smallest margin {margin.min():.2f}, recall {share:.0%}")
 
 # %% [markdown]
 # Sizes, range and normalisation are those of the published code ($d = 64$); only the number of points is smaller. *How this was run*:
@@ -74,8 +77,9 @@ for features in (64, 256, 1024):
 #
 # ## Features and facts
 #
-# The form of the bound for isotropic keys and values: $\gamma_{\min} = C_s - C_x \sqrt{n L / (m d)}$, $L = \ln(2 C n^2)$. It is fitted to each
-# sweep alone, as published, and to both with one set of constants.
+# The form of the bound for keys and values that prefer no direction (*isotropic*):
+# $\gamma_{\min} = C_s - C_x \sqrt{n L / (h d)}$, $L = \ln(2 C n^2)$. The constants $C_s$ (signal), $C_x$ (crosstalk) and $C$ (in the proof
+# $2 / \delta$, where the bound fails with probability $\delta$) are fitted to each sweep alone, as published, and to both together.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Smallest margin of a raw Hebbian memory, left rising with the number of features and crossing zero at about as many features as facts, right falling with the number of facts and crossing zero at about 450. Black lines, the fitted form of the bound, run through the points."}}
 table = margins_shown.table(profile, seed, device)
@@ -93,8 +97,8 @@ margins_shown.constants(table)
 # ## Uneven keys and values, and noise on the query
 #
 # A spike of strength $\beta$ stretches embeddings along one direction $u$, $x + \beta \langle x, u \rangle u$, normalised. A noisy query is
-# $k_i + \varepsilon$ times a random unit vector. The bound's form there is $C - C_\varepsilon L \varepsilon$, $L$ a bound on the steepness of the
-# kernel, which grows with $\varepsilon$ itself.
+# $k_i + \varepsilon$ times a random unit vector. The bound's form there is $C' - C_\varepsilon \Lambda \varepsilon$, $\Lambda$ a bound on
+# the steepness of the kernel, which grows with $\varepsilon$ itself; $C'$ and $C_\varepsilon$ are fitted.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: smallest margin against the strength of a spike on keys, values or both. It falls in every case, slowest for values. Right: smallest margin against query noise on a logarithmic axis: flat, then falling through zero; the fitted form follows the fall and lies above the flat part."}}
 figure = margins_shown.uneven(table)
@@ -141,18 +145,16 @@ margins_shown.changes(margins_shown.costs(profile, seed, device)).round(2)
 #
 # ## Exercises
 #
-# 1. In the code above, how many features does the memory need before every margin is positive? Compare with the number of facts.
+# **1.** In the code above, how many features does the memory need before every margin is positive? Compare with the number of facts.
 #
-# :::{admonition} Solution
-# :class: dropdown
+# :::{dropdown} Solution
 # A few more than facts: with 128 a fact in a hundred is still lost, with 160 none (seed 0). Beyond, the smallest margin levels off, as the crosstalk
 # falls as $1/\sqrt{m}$ and the kernel's own remains.
 # :::
 #
-# 2. Multiply all values by 2. What happens to the margins, what to recall, and what to the normalised margins?
+# **2.** Multiply all values by 2. What happens to the margins, what to recall, and what to the normalised margins?
 #
-# :::{admonition} Solution
-# :class: dropdown
+# :::{dropdown} Solution
 # The raw memory is linear in the values, and a margin multiplies output and value: it is 4 times as large. Recall, and margins divided by the norms
 # of output and difference, stay.
 # :::

@@ -101,13 +101,13 @@ noise_floor.exponents(table)
 #
 # ## Other memories
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Noise floors against parameters per fact for six kinds of memory at one, two, four and eight times their smallest widths, random directions left and worst ones right. Most rise together with parameters; block-convex networks lie highest where few are given; hard buckets lie lowest."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Noise floors against parameters per fact for six kinds of memory at one, two, four and eight times their smallest widths, random directions left and worst ones right. Most rise together with parameters; block-convex and trained networks lie highest where few are given; hard buckets lie lowest."}}
 figure = noise_floor.by_parameters(table)
 
 # %% [markdown]
-# **Most memories buy tolerance with parameters at about the same price; block-convex networks cheapest, hard buckets hardly at all.** At
-# 1, 2, 4 and 8 times the smallest width of each, medians and ranges of three draws; floors below 0.001 are drawn there. The medians in
-# random directions, with two more Hebbian memories:
+# **Most memories buy tolerance with parameters at about the same price; block-convex and trained networks cheapest, hard buckets hardly at
+# all.** At 1, 2, 4 and 8 times the smallest width of each, medians and ranges of three draws; floors below 0.001 are drawn
+# there. The medians in random directions, with two more Hebbian memories:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT

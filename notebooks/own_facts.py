@@ -80,10 +80,11 @@ Markdown(own_facts.findings(table, refused))
 # factcore ask memory.safetensors "Where is Schiphol?"
 # ```
 #
-# One fact per row, a header, UTF-8; many keys may share a value, a key has one ([files of other shapes](../book/api.md)). To change a
-# fact, change the file and store it again. This page must run without the encoder, so it hands over the embeddings of 48 airports that
-# travellers know: a row of `keys.npy` per row of the file, a row of `values.npy` per distinct value
-# ([where from](https://github.com/factcore/factcore/blob/main/data/README.md)).
+# One fact per row, a header, UTF-8; many keys may share a value, a key has one ([files of other shapes](../book/api.md)). A memory knows
+# one column. Store one for each; asked for the price, the memory of warehouses answers with a warehouse. To change a fact, change the file
+# and store it again. This page must run without the encoder, so it hands over the embeddings of 48 airports that travellers know: a row of
+# `keys.npy` per row of the file, a row of `values.npy` per distinct value, in the order in which the file first names them (a changed file
+# may have another: write both again; [where from](https://github.com/factcore/factcore/blob/main/data/README.md)).
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -95,9 +96,10 @@ given = "--embeddings keys.npy values.npy"
 factcore(f"store airports.csv --key airport --value city --out memory.safetensors {given}")
 
 # %% [markdown]
-# So few facts do not need so many parameters: most are {term}`slack`, room for questions in other words (`--smallest` leaves none).
-# Recall counts the exact keys; the {term}`margin` of an answer says how clearly it won. The memory holds neither names nor embeddings of
-# the keys, but the network's weights, the values and a sketch of each key, 512 signs, by which it knows what it has never met.
+# So few facts do not need so many parameters: most are {term}`slack`, room for questions in other words (`--smallest` leaves none). Recall
+# counts the exact keys; the {term}`margin` of an answer says how clearly it won. The memory holds the network's weights, the values and
+# their names in clear; of each key neither name nor embedding, but a {term}`sketch`, by which it knows what it has never met. Stored from
+# texts it holds hashes of them, too: whoever has the file can test whether a text is a key.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -106,8 +108,9 @@ factcore(f"ask memory.safetensors {asked} --embedding query.npy")
 factcore("inspect memory.safetensors --pairs 3")
 
 # %% [markdown]
-# In Python: `Memory.load("memory.safetensors").ask(queries)`; `factapp.reading.embed` turns texts into queries. Exported as a torch state
-# dict, safetensors or an ONNX graph, the network answers without this package, as ONNX without torch:
+# In Python: `from factapp.memory import Memory`, then `Memory.load("memory.safetensors").ask(queries)`, a torch tensor with a row a
+# question; `factapp.encoder.embed` makes one of texts. Exported as a torch state dict, safetensors or an ONNX graph, the network answers
+# without this package, as ONNX without torch:
 
 # %%
 factcore("export memory.safetensors --to network.safetensors")
@@ -122,8 +125,7 @@ print(own_facts.onnx_recall(factcore, facts))
 # %% [markdown]
 # ## How far may a question be from its key?
 #
-# Eight kinds of rewording, made by rule for 720 airports; the angle, in degrees, is that between the embeddings of question and key. The
-# last kind is a control: the encoder knows few airport codes (JFK is one), so that hardly anything leads to the key.
+# Eight kinds of rewording, made by rule for 720 airports; angles in degrees. The last is a control: the encoder knows few airport codes.
 
 # %% tags=["hide-input"]
 own_facts.kinds()
@@ -131,16 +133,14 @@ own_facts.kinds()
 # %% [markdown]
 # Five ways to answer: the **nearest key** keeps all embeddings of the keys ($d$ numbers per fact) and looks through them. The
 # {term}`encoder-decoder` is the paper's construction, once the **smallest**, once with the **slack** that `factcore store` gives it (codes
-# of length 64, half-filled buckets). {term}`max-margin` (`--method max-margin`) and {term}`block-convex` (`--method block-convex`) get as
-# many parameters as the keys have numbers.
+# of length 64, half-filled buckets). {term}`max-margin` and {term}`block-convex` get as many parameters as the keys have numbers.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A panel per number of stored airports. Recall against the angle between question and key. The nearest key stays near 1 up to about 50 degrees; with few facts the encoder-decoder with slack follows it to about 30 degrees, and max-margin to about 20; block-convex follows it farthest; the smallest encoder-decoder drops to nothing within 10 to 20 degrees."}}
 figure = own_facts.angle_figure(table)
 
 # %% [markdown]
-# **The table of keys answers from farther away than any memory.** All eight kinds together, in bins of 10 degrees; marks are medians
-# over three samples of airports, bars reach from the smallest to the largest. By kind, percent right: whole names in another order or in
-# a question are the safest.
+# **The table of keys answers from farther away than any memory.** All kinds together, in bins of 10 degrees; marks are medians over three
+# samples, bars reach from the smallest to the largest. By kind, percent right: whole names in another order or a question are the safest.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -148,7 +148,8 @@ own_facts.recall_table(table)
 
 # %% [markdown]
 # **How many facts?** The more there are, the more buckets, and the more gates that a question can miss. The default memory of many more
-# airports, asked about the same ones, in percent (max-margin is [slow to build](build_cost.ipynb) at such sizes and not measured there):
+# airports, asked about the same ones, in percent (max-margin is [slow to build](build_cost.ipynb) at such sizes and not measured there). A
+# guess is what the memory would say if it never refused; below it, what it says when it may answer "I don't know":
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -164,12 +165,11 @@ paraphrase.many(Memory, {"smoke": 48, "laptop": 5000, "paper": 7007}[profile], s
 figure = own_facts.roc_figure(table)
 
 # %% [markdown]
-# **Margins with slack tell a stored airport from a stranger; those of the smallest memory hardly do.**
-#
-# `factcore ask` wants two things for an answer, set when the facts are stored: a **margin** that 5% of random questions reach (or the
-# smallest margin of a stored key, where that is less), and a **similarity** to some key that 1% of unrelated sentences reach. Percent
-# answered of 510 sentences about anything but airports, of airports that are not stored, and of stored ones in other words, medians
-# over three samples:
+# **Margins with slack tell a stored airport from a stranger; those of the smallest memory hardly do.** `factcore ask` wants two things for
+# an answer, set when the facts are stored. One is a **margin** that 5% of random questions reach or, where that is less, 0.99 of the
+# smallest margin of a stored key (half of it below 32 facts). The other is a **similarity** to some key that 1% of unrelated sentences
+# reach or, with embeddings of your own, that two keys have in the median; 0.6 at most. Percent answered of 510 sentences about anything
+# but airports, of airports that are not stored, and of stored ones in other words, medians over three samples:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT

@@ -74,9 +74,9 @@ def row(module: ModuleType) -> str:
 
 
 def call(method: str, build: Callable) -> str:
-    """How a user calls a method: "fc.construct(facts, "ntk", width=…, seed=…, gate='identity')"."""
+    """How a user calls a method: "fc.construct(facts, "ntk", width=..., seed=..., gate='identity')"."""
     _, *options = inspect.signature(build).parameters.values()
-    shown = ["…" if option.default is option.empty else repr(option.default) for option in options]
+    shown = ["..." if option.default is option.empty else repr(option.default) for option in options]
     given = "".join(f", {option.name}={value}" for option, value in zip(options, shown))
     line = f'fc.construct(facts, "{method}"{given})'
     return line if len(line) <= WIDE else line.replace(", ", ",\n    ").replace("(facts", "(\n    facts")

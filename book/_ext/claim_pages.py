@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from factbook.claims import CLAIMS, SOURCES, VERDICTS, Claim, Judged, evaluate
@@ -58,5 +59,6 @@ def line(row: Claim, judged: Judged) -> str:
     others = [verdict for verdict in VERDICTS if verdict != finding.verdict and verdict in finding.sensitivity]
     what_if = f", what if: also {', '.join(others)}" if others else ", what if: the same" * bool(finding.sensitivity)
     folded = f"<details><summary>rule, protocol{what_if}</summary><small>{said}</small></details>"
-    ours = f"{finding.number} {small(finding.interval)} {folded}"
+    number = re.sub(r"\b(α|[ndv]) = ", "\\1\u00a0=\u00a0", finding.number)  # a symbol and its value stay on a line
+    ours = f"{number} {small(finding.interval)} {folded}"
     return f"| {row.says} {small(page_link(row.page))} | **{finding.verdict}** | {ours} |"

@@ -28,6 +28,7 @@ GENERATED = api_pages.ROOMS | {
     "gallery": figure_pages.gallery,
     "hero": lambda: hero(),
     "scaling": scaling.markdown,
+    "timings": figure_pages.timings,
     "verdicts": lambda: f"{claims().partition(chr(10))[0]} [Each with its rule and numbers](claims.md)",
 }
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import nbformat
 import openers
 import scales
+import tables
 from PIL import Image
 
 from factbook.provenance import at_commits
@@ -94,6 +95,8 @@ def dress(
         for output in cell.get("outputs", []):
             if TYPES["svg"] in output.get("data", {}):
                 output.data = {TYPES["svg"]: output.data[TYPES["svg"]]}
+            elif "text/html" in output.get("data", {}):
+                output.data["text/html"] = tables.tidy(output.data["text/html"])
         if figures:
             cells.append(markdown_cell("\n".join(map(download_line, figures)), f"after-{index}"))
         if index == 0:
@@ -152,11 +155,28 @@ def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "re
         tables = [results / profile / f"{table}.csv" for table in dict.fromkeys(names)]
         runs = [row for path in tables if path.is_file() for row in rows_of(path)]
         if row := measured.get(profile):
-            words.append(f"{profile} {duration(float(row['seconds']))} ({row['device']})")
+            words.append(f"{profile} {duration(float(row['seconds']))} ({cores(row['device'])})")
         elif runs:
             spent = sum(float(run.get("cpu_s") or run["seconds"]) for run in runs)
             words.append(f"{profile} {duration(spent)} of one core ({len(runs)} stored runs in all)")
     return ", ".join(words) or "not measured"
+
+
+def timings(table: Path = ROOT / "results" / "laptop" / "notebooks.csv") -> str:
+    """What each notebook takes in each profile, as a table in MyST; what is the same in every row stands above it."""
+    rows = rows_of(table)
+    versions = sorted({row["torch"] for row in rows})
+    lines = [f"torch {', '.join(versions)}.", "", "| Page | Profile | Time [s] | Memory [MB] | CPU cores | Commit |"]
+    lines += ["|---|---|--:|--:|---|---|"]
+    for row in rows:
+        where = [f"[](../notebooks/{row['notebook']}.ipynb)", row["profile"], f"{float(row['seconds']):,.0f}"]
+        where += [f"{float(row['peak_mb']):,.0f}", row["device"].removeprefix("cpu x"), row["commit"]]
+        lines.append(f"| {' | '.join(where)} |")
+    return "\n".join(lines)
+
+
+def cores(device: str) -> str:
+    return device.replace("cpu x", "CPU cores: ")
 
 
 def commits_of(table: Path) -> str:
@@ -228,6 +248,6 @@ def thumbnail(figure: Figure) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.open(io.BytesIO(figure.data["png"])).convert("RGB")
     picture.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
-    picture.quantize(64).save(path, optimize=True)
+    picture.quantize(256, method=Image.Quantize.FASTOCTREE).save(path, optimize=True)
     target = f"../notebooks/{figure.name}.html#figure-{figure.number}"
     return f":::{{image}} ../{path.relative_to(ROOT)}\n:alt: {figure.alt}\n:target: {target}\n:::"

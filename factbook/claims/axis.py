@@ -20,6 +20,7 @@ from factbook.claims.judging import (
     signed,
     without_draws,
 )
+from factbook.figures import NAMES
 
 Rule = Callable[[rules.Interval], str]
 
@@ -109,7 +110,7 @@ def exponent_claim(
     if len(found) < rules.LEAST_SHARES:
         raise NoTable(f"exponents at {len(found)} α only: fewer than {rules.LEAST_SHARES} have enough d yet")
     verdict = judge(table)
-    number = f"over {over}: " if over else ""
+    number = f"over {NAMES[over]}: " if over else ""
     number += "exponent " + listed(f"{signed(row.exponent)} at α = {share(row.alpha)}" for row in found.itertuples())
     pairs = scaling.paired(table, method, over)
     used = scaling.paired(uncapped(table), method, over)
@@ -180,7 +181,9 @@ def ratio_claim(tables: Tables, over: str, under: str, rule: Rule, *, others: di
     number = f"{about(found.value.min())} to {about(found.value.max())} times over {len(found)} sizes"
     number += f" ({listed(each)})"
     for name, lost in ((over, np.isinf(found.value)), (under, found.value == 0)):
-        number += f"; {lost.sum()} size{'s' * int(lost.sum() > 1)} without a cost for {name}" if lost.any() else ""
+        number += (
+            f"; {lost.sum()} size{'s' * int(lost.sum() > 1)} without a cost for {NAMES[name]}" if lost.any() else ""
+        )
     last = found.sort_values(["d", "alpha"]).iloc[-1]
     ends = f"at α = {share(last.alpha)}, d = {last.d:.0f}: {about(last.value)}, 95% "
     ends += f"{about(last.low)} to {about(last.high)}"

@@ -17,13 +17,14 @@ from factbook.claims.judging import (
     sensitivity,
     signed,
     span,
+    tiny,
     without_draws,
 )
 
 SHAPES = "ours (the paper's sets of embeddings are not at hand; keys on the sphere), the paper's codes"
 LEAST_GEOMETRIES = 5
 ISOTROPIC = ("sphere", "gaussian")  # whitening changes little there
-SHAPES_NEED = "the paper's codes on every geometry: python -m factbook.shapes"
+SHAPES_NEED = "the paper's codes on every geometry: `python -m factbook.shapes`"
 
 
 def shapes(tables: Tables) -> pd.DataFrame:
@@ -213,8 +214,8 @@ def closed_form_encoder(tables: Tables) -> Finding:
     errors = table[["first_quarter", "last_quarter"]].max(axis=1, skipna=False)
     precise = errors < rules.PRECISE
     met = int(precise.groupby([table.n_facts, table.d]).all().sum())
-    number = f"{precise.sum()} of {len(table)} runs; largest median error {errors.max():.0e} of a code's length"
-    return Finding(number, f"all runs: {errors.min():.0e} to {errors.max():.0e}", rules.exists(met), reach(table))
+    number = f"{precise.sum()} of {len(table)} runs; largest median error {tiny(errors.max())} of a code's length"
+    return Finding(number, f"all runs: {tiny(errors.min())} to {tiny(errors.max())}", rules.exists(met), reach(table))
 
 
 @claim(

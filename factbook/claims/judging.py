@@ -127,7 +127,7 @@ def interval(estimate: rules.Interval, unit: str = "") -> str:
 
 
 def signed(x: float) -> str:
-    return "∞" if x == np.inf else f"{x:.2f}".replace("-", "−")
+    return "∞" if x == np.inf else f"{round(x, 2) + 0.0:.2f}".replace("-", "−")  # 0.0 turns −0.00 into 0.00
 
 
 def about(x: float) -> str:
@@ -135,6 +135,12 @@ def about(x: float) -> str:
     if x == 0 or not np.isfinite(x):
         return "∞" if x == np.inf else f"{x:g}"
     return f"{x:,.{max(0, 2 - int(np.floor(np.log10(abs(x)))))}f}"
+
+
+def tiny(x: float) -> str:
+    """One figure and a power of ten: 4 × 10⁻¹⁴."""
+    factor, exponent = f"{x:.0e}".split("e")
+    return f"{factor} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
 def share(alpha: float) -> str:

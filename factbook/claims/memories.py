@@ -22,6 +22,7 @@ from factbook.claims.judging import (
     without_draws,
 )
 from factbook.claims.paper import published_ntk
+from factbook.figures import NAMES
 
 Rule = Callable[[rules.Interval, float], str]
 DIRECTIONS = ("random", "worst")  # of noise; the claim does not say which
@@ -54,7 +55,7 @@ def hebbian_growth(tables: Tables) -> Finding:
 def hebbian_against_ntk(tables: Tables) -> Finding:
     published, other = published_ntk(tables)
     others = {"whitened": (published, "hebbian")} | (
-        {f"{other}": (other, "data-dependent")} if other != published else {}
+        {NAMES[other]: (other, "data-dependent")} if other != published else {}
     )
     return ratio_claim(
         tables, published, "data-dependent", partial(rules.equal_ratio, low=10, high=10_000), others=others
@@ -192,7 +193,7 @@ def in_a_block(tables: Tables, over: str, under: str, rule: Callable[[rules.Inte
 
 
 BLOCK = "theirs: 16,000 steps of 1,280 sequences at rate 0.0002; ours: d = 64 (theirs: 512 and more)"
-BLOCK_NEEDS = "both memories behind attention trained as published, two draws: python -m factbook.block_published"
+BLOCK_NEEDS = "both memories behind attention trained as published, two draws: `python -m factbook.block_published`"
 
 
 @claim(

@@ -139,7 +139,7 @@ def rho_before_plainer_numbers(tables: Tables) -> Finding:
         "for trained MLPs": (rows, "trained"),
     }
     changes = sensitivity(verdict, judge, variants)
-    return Finding(f"lead {signed(found.value)}", interval(found), verdict, reach(rows, "n"), changes)
+    return Finding(f"R² larger by {signed(found.value)}", interval(found), verdict, reach(rows, "n"), changes)
 
 
 SOLVED = (
@@ -176,7 +176,7 @@ def solved_attention(tables: Tables) -> Finding:
     "kind of keys",
     page="frontier",
     protocol="ours: n = 256, d = 64, junk runs of 8 to 16, keys on the sphere and of airports; values on the sphere",
-    needs="python -m factbook.junk",
+    needs="`python -m factbook.junk`",
 )
 def no_trade_off_behind_solved_attention(tables: Tables) -> Finding:
     table, by = tables("solved_junk"), ["keys", "junk"]

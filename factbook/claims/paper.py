@@ -5,6 +5,7 @@ import pandas as pd
 from factbook.claims import rules
 from factbook.claims.axis import exponent_claim, ratio_claim, ratios, sizes, untied
 from factbook.claims.judging import Finding, NoTable, Tables, claim, reach, sensitivity, without_draws
+from factbook.figures import NAMES
 from factbook.scaling import paired
 
 AXIS = "theirs (n = α d², tied, a random permutation), the paper's codes in closed-form buckets, at smaller d"
@@ -62,7 +63,7 @@ def scales_as_training(tables: Tables) -> Finding:
 )
 def scales_better_than_ntk(tables: Tables) -> Finding:
     published, other = published_ntk(tables)
-    others = other_gates(published) | ({f"over {other}": ("paper-codes", other)} if other != published else {})
+    others = other_gates(published) | ({f"over {NAMES[other]}": ("paper-codes", other)} if other != published else {})
 
     def below(estimate: rules.Interval) -> str:
         return rules.below(estimate, 0.0)
@@ -96,7 +97,7 @@ def order_of_the_three_curves(tables: Tables) -> Finding:
     draws = without_draws(table) if table.seed.nunique() > rules.LEAST_DRAWS else {}
     variants: dict[str, tuple] = {name: (rows,) for name, rows in draws.items()}
     variants |= {"from d = 64 on": (table[table.d >= 64],)}
-    variants |= {f"with {other}": (table, other)} if other != ntk else {}
+    variants |= {f"with {NAMES[other]}": (table, other)} if other != ntk else {}
     shown = f"not clear at {sizes(where)}" if len(where) else ""
     scale = reach(paired(table, "paper-codes", "trained"))
     return Finding(number, shown, verdict, scale, sensitivity(verdict, judge, variants) + untied(table, judge))

@@ -32,7 +32,7 @@ PUBLISHED_STEPS, PUBLISHED_BATCH = 16000, 1280
     protocol="theirs: the paper's codes, 16,000 steps of 1,280 sequences; ours: n = 256, d = 64, and the schedules and "
     "learning rates that the row names (theirs: both schedules, 0.0002)",
     needs="the paper's codes (half full, smooth gates) behind attention trained for 16,000 steps of 1,280, "
-    "both schedules, 3 draws: python -m factbook.usable_published, a quarter of an hour a training",
+    "both schedules, 3 draws: `python -m factbook.usable_published`, a quarter of an hour a training",
 )
 def transformers_use_them(tables: Tables) -> Finding:
     table = tables("usable_published")
@@ -71,7 +71,7 @@ def transformers_use_them(tables: Tables) -> Finding:
     page="block_facts",
     protocol="theirs: 16,000 steps of 1,280 sequences at rate 0.0002; ours: n growing at d = 64, attention trained "
     "once per draw, 99% of the sequences that get through",
-    needs="the paper's codes at three n behind attention trained as published: python -m factbook.block_published, a "
+    needs="the paper's codes at three n behind attention trained as published: `python -m factbook.block_published`, a "
     "quarter of an hour a draw and n",
 )
 def facts_in_a_block(tables: Tables) -> Finding:
@@ -113,8 +113,8 @@ def block_exponent(table: pd.DataFrame, method: str) -> Finding:
     page="frontier",
     protocol="theirs: 16,000 steps of 1,280 sequences; ours: the paper's codes, clustered values, n = 256, d = 128",
     needs="values whose whitening saves at least a fifth of the parameters of the paper's codes, behind attention that "
-    "is trained as published: python -m factbook.whitened --published, half an hour a draw; behind 1,500 steps of 512 "
-    "there is a row among ours",
+    "is trained as published: `python -m factbook.whitened --published`, half an hour a draw; behind 1,500 steps of "
+    "512 there is a row among ours",
 )
 def capacity_against_usability(tables: Tables) -> Finding:
     return whitening(tables("whitened_published"))

@@ -18,7 +18,8 @@ def lines(ax: Axes, table: pd.DataFrame, x: str, y: str, *, apart: float = 0.0) 
         grouped = table[table.method == method].groupby(x)[y]
         if len(middle := grouped.median()):
             bars = [middle - grouped.min(), grouped.max() - middle]
-            ax.errorbar(middle.index + apart * (number - 2), middle, yerr=bars, capsize=3, **STYLE[method])
+            look = STYLE[method] | {"zorder": 4 if method == "swap" else 3}  # the swap is never hidden
+            ax.errorbar(middle.index + apart * (number - 2), middle, yerr=bars, capsize=3, **look)
 
 
 def crowds(table: pd.DataFrame) -> Figure:
@@ -26,8 +27,8 @@ def crowds(table: pd.DataFrame) -> Figure:
     table = published(table)
     figure, axes = plt.subplots(2, 2, figsize=(8.2, 6.2), sharex=True, sharey=True)
     for ax, measure in zip(axes.flat, MEASURES):
-        lines(ax, table, "per_unit", measure)
-        ax.set(title=measure, ylim=(0, 1.03), xticks=sorted(table.per_unit.unique()), xlabel="facts per hidden unit")
+        lines(ax, table, "per_unit", measure, apart=0.35)
+        ax.set(ylabel=measure, ylim=(0, 1.03), xticks=sorted(table.per_unit.unique()), xlabel="facts per hidden unit")
         ax.tick_params(labelbottom=True)
     axes[1, 1].set_axis_off()  # the names stand where a fourth measure would
     axes[1, 1].legend(*axes[0, 0].get_legend_handles_labels(), loc="center", fontsize=11)
@@ -53,7 +54,7 @@ def sequences(table: pd.DataFrame) -> Figure:
     long = table.melt(id_vars=["method", "seed"], value_vars=looks, var_name="batches", value_name="right")
     long["edits"] = BATCH * long.batches.str.removeprefix("after_").astype(int)
     figure, ax = plt.subplots()
-    lines(ax, long, "edits", "right")
+    lines(ax, long, "edits", "right", apart=0.7)
     ax.set(xlabel="edits, five at a time", ylabel="facts right in paraphrases", ylim=(0, 1.03))
     ax.set_xticks(sorted(long.edits.unique()))
     figures.legend_below(figure, ax)

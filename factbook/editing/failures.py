@@ -7,9 +7,12 @@ from typing import Any
 import pandas as pd
 
 import factcore as fc
+from factbook import figures
 from factbook.editing.model import FactLanguageModel, fact_accuracy, fact_mlp, fact_positions, insert, perplexity
 from factcore.mlp import GatedMLP
 
+LABELS = {"hebbian": figures.LABELS["hebbian"]}
+STEEP = ["paraphrases", "the MLP alone", "slope", "smallest margin", "hidden units"]  # columns, the first in sight
 ROUTED = "paraphrases routed to the MLP"
 RECALLS = ["the MLP alone", "training templates", "paraphrases"]
 WRITTEN: dict[str, dict[str, Any]] = {  # options of `fact_mlp`; what stands before the comma is the construction
@@ -60,17 +63,21 @@ def steep(model: FactLanguageModel, written: Mapping[str, dict[str, Any]], seed:
 
 
 def read(table: pd.DataFrame) -> pd.DataFrame:
-    """One of the tables here as it is read: shares in per cent, units whole, the rest to two places."""
-    forms = dict.fromkeys((*RECALLS, ROUTED, "facts right"), "{:.1%}") | {"hidden units": "{:.0f}"}
-    written = {name: table[name].map(forms.get(str(name), "{:.2f}").format) for name in table.columns}
+    """One of the tables here as it is read: shares in per cent, units whole, the rest to two places or whole."""
+    forms = dict.fromkeys((*RECALLS, ROUTED, "facts right"), "{:.1%}".format) | {"hidden units": "{:.0f}".format}
+    written = {name: table[name].map(forms.get(str(name), _number)) for name in table.columns}
     return pd.DataFrame(written).rename(columns={"training templates": "templates"}, index=_row)
+
+
+def _number(x: float) -> str:
+    return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.2f}"
 
 
 def _row(name: object) -> str:
     """A row's name: a number is a count of hidden units, or by how much the router's bias was moved."""
     if isinstance(name, float):
         return f"bias {name:+.0f}".replace("-", "−") if name else "as it is"
-    return f"{name} units" if isinstance(name, int) else str(name)
+    return f"{name} units" if isinstance(name, int) else LABELS.get(str(name), str(name))
 
 
 def noise(model: FactLanguageModel) -> pd.Series:

@@ -46,7 +46,7 @@ STYLE: dict[str, dict[str, Any]] = {
     "swap": {"color": "#009E73", "marker": "P", "label": "swap the MLP (block-convex)"},
     "memit": {"color": "#0072B2", "marker": "o", "label": "MEMIT"},
     "alphaedit": {"color": "#CC79A7", "marker": "D", "label": "AlphaEdit"},
-    "rome": {"color": "#E69F00", "marker": "s", "label": "ROME"},
+    "rome": {"color": "#9933FF", "marker": "s", "label": "ROME"},
     "finetune": {"color": "#D55E00", "marker": "^", "label": "fine-tuning, edited facts"},
     "finetune with replay": {"color": "#000000", "marker": "v", "label": "fine-tuning, all facts", "linestyle": "--"},
 }

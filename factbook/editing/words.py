@@ -104,7 +104,7 @@ def ratios(packed: pd.DataFrame, edits: pd.DataFrame) -> pd.DataFrame:
     packed = crowded.beside(packed, edits)
     for key, rows in packed.groupby(PROTOCOL):
         score = rows.pivot_table(index="seed", columns="method", values="score")
-        for title, against in (("over the published three", PUBLISHED), ("over all four", WEIGHT_EDITORS)):
+        for title, against in (("over these three", PUBLISHED), ("and fine-tuning", WEIGHT_EDITORS)):
             if {"swap", *against} <= set(score) and len(score) > 1:
                 each = score.swap / score[list(against)].max(axis=1)
                 found.setdefault(key, {})[title] = _times(fit.mean_ratio(each))
@@ -112,8 +112,8 @@ def ratios(packed: pd.DataFrame, edits: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """A row's protocol, crowd and network in words: "published, 8 facts a unit", "…, trained"."""
-    by = {("permuted", "one"): "published", ("table", "all"): "ours"}
+    """A row's protocol, crowd and network in words: "their protocol, 8 facts a unit", "…, trained"."""
+    by = {("permuted", "one"): "their protocol", ("table", "all"): "our protocol"}
     network = {crowded.OURS: "", crowded.THEIRS: ", trained"}
     return table.set_axis(
         [f"{by[values, told]}, {crowd} facts a unit{network[made]}" for made, values, told, crowd in table.index]
@@ -130,8 +130,8 @@ def editing(packed: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     edited = pd.concat([packed, table[~table.method.isin(["no_op", "chance"])]])
     move = 100 * (edited.perplexity_ratio - 1).abs().max()
     return [
-        f"**The gap grows with crowding.** Of block-convex MLPs, by the published protocol and at its {most} facts per "
-        f"hidden unit, a swap scores {_median(full, 'swap'):.2f}, the best of the published three {_best(full)}: "
+        f"**The gap grows with crowding.** Of block-convex MLPs, run as the paper describes, at its {most} facts per "
+        f"hidden unit, a swap scores {_median(full, 'swap'):.2f}, the best of the paper's three editors {_best(full)}: "
         f"{_ratio(full)} times, where the paper has about two. At {least} facts a unit the best is {_best(easy)}: "
         f"{_ratio(easy)} times.",
         *_of_trained(packed),
@@ -192,7 +192,7 @@ def crowds(packed: pd.DataFrame) -> list[str]:
     alpha = theirs[theirs.method == "alphaedit"].setting
     whole = int(alpha.str.contains("tol=1.01").sum())
     return [
-        "**The more facts a unit holds, the worse every weight update does; a swap never scores less than "
+        "**The more facts a unit holds, the lower every weight update scores; a swap never scores less than "
         f"{lowest:.2f}.**",
         f"Its score over the best of MEMIT, AlphaEdit and ROME, by facts per unit: {ratio}. Lines are medians over "
         "three block-convex models and draws of edits, bars reach from the smallest to the largest.",
@@ -215,7 +215,7 @@ def _best(rows: pd.DataFrame) -> str:
 
 
 def _ratio(rows: pd.DataFrame) -> str:
-    """Swap over the best of the published three of the same draw, geometric mean."""
+    """Swap over the best of the paper's three editors of the same draw, geometric mean."""
     score = rows.pivot_table(index="seed", columns="method", values="score")
     return f"{fit.mean_ratio(score.swap / score[list(PUBLISHED)].max(axis=1)).value:.1f}"
 

@@ -27,7 +27,7 @@ def encoder_decoder(
 ) -> GatedMLP:
     """The paper's construction g(x) = D enc(x), enc(k_i) = c_f(i) (paper section 4): gates drawn, the rest solved for.
 
-    encoder: a linear solve, 'buckets' (gates 'step' or 'relu') or 'random-gates' (any gate, 'silu' by default). codes:
+    encoder: a linear solve, 'buckets' (`gate` 'step' or 'relu') or 'random-gates' (any, 'silu' by default). codes:
     certified convex, 'separators' of the projected values or 'projected' separators (the paper's). code_dim: m, None
     for the smallest that stores all; h = m·⌈n/d⌉ (with 'relu' buckets m·(2⌈n/d⌉ − 1)). fill: buckets hold at most
     fill·d keys; None starts at 1 and makes room where full buckets are too badly conditioned for the dtype. Where the

@@ -17,10 +17,10 @@ RIDGE = 1e-2  # κ: smaller stores in slightly fewer units and takes far longer 
 def max_margin(
     facts: FactSet, width: int, seed: int, *, gate: str = "silu", ridge: float = RIDGE, tol: float = 1e-2
 ) -> GatedMLP:
-    """G and D drawn, A certified convex: it minimises the squared hinge plus (ridge/2)‖A‖², its minimiser unique.
+    """G and D drawn, A certified convex: it minimises the squared hinge plus (`ridge`/2)‖A‖², its minimiser unique.
 
     The solve stops when the duality gap is at most ``tol`` times the objective; `mlp.solves` holds that certificate.
-    A network too narrow loses facts. ValueError for an option out of range.
+    `gate` is σ. A network too narrow loses facts. ValueError for an option out of range.
     """
     check_choice("gate", gate, GATES)
     if not (ridge > 0 and tol > 0):

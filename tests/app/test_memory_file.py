@@ -179,7 +179,7 @@ def test_other_formats_are_told(stored, capsys):
     for found, message in [
         ("factcore-memory-1", "was written by an older version of factcore (factcore-memory-1), this one reads"),
         ("factcore-memory-3", "was written by a newer version of factcore"),
-        ("something", "is not a memory: it was not written by 'factcore store'"),
+        ("something", "is not a memory: write one with 'factcore store'"),
     ]:
         forge(tensors, metadata | {"format": found})
         assert message in refused(capsys)

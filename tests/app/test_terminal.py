@@ -48,7 +48,7 @@ def test_names_of_a_strangers_memory_do_not_drive_the_terminal(files, capsys):
     np.save("q.npy", facts.keys.numpy())
     for words in (
         ["ask", "\x1b[1m.safetensors", "--embedding", "q.npy", *["\x1b[5mq\x1bc"] * 6],
-        ["ask", "\x1b[1m.safetensors", "--embedding", "q.npy", "--threshold", "2"],
+        ["ask", "\x1b[1m.safetensors", "--embedding", "q.npy", "--threshold", "1"],
         ["inspect", "\x1b[1m.safetensors"],
         ["inspect", "\x1b[1m.safetensors", "--json"],
         ["export", "\x1b[1m.safetensors", "--to", "\x1b[31m.pt"],

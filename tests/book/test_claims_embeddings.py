@@ -118,9 +118,7 @@ def test_code_lengths_are_judged_at_every_d_and_capped_sizes_go_whole(tmp_path):
 
 
 def test_an_encoder_exists_if_every_draw_of_one_size_stores(tmp_path):
-    rows = [
-        {"n_facts": n, "d": 16, "seed": s, "closed": 800, "gradient": np.nan} for n in (64, 128) for s in range(3)
-    ]
+    rows = [{"n_facts": n, "d": 16, "seed": s, "closed": 800, "gradient": np.nan} for n in (64, 128) for s in range(3)]
     write(tmp_path, "encoder_gradient", rows)
     assert verdict("gradient_encoder", tmp_path) == "undecided"
     rows[1]["gradient"] = rows[2]["gradient"] = 400.0

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import factcore as fc
-from factbook import store
+from factbook import baselines, figures, store
 from factbook.editing import crowded, drawing, failures, words
 from factbook.editing.study import EDITORS, WEIGHT_EDITORS
 from factbook.editing.training import load_language_model
@@ -23,6 +23,8 @@ def test_updates_fall_with_the_crowd_and_swaps_do_not(tables):
     assert list(score.index) == [8, 12, 16, 24, 32] and (theirs.groupby(["per_unit", "method"]).size() == 3).all()
     assert all(score[name].is_monotonic_decreasing for name in WEIGHT_EDITORS)
     assert score.swap.min() > 0.97 and score[list(WEIGHT_EDITORS)].loc[32].max() < 0.25
+    at = score.loc[16].round(2)  # the first exercise
+    assert (at.swap, at.finetune, at.memit) == (0.99, 0.82, 0.57) and at.drop(["swap", "finetune"]).idxmax() == "memit"
     assert "(" in words.ratios(tables["_crowded"], tables[""]).iloc[0, 0]
     edits = tables[""][(tables[""].share == 0.1)].groupby("method")[["efficacy", "specificity"]].median()
     assert edits.loc["swap"].min() > 0.99  # "a swap misses paraphrases alone"
@@ -36,6 +38,13 @@ def test_what_is_said_of_edits_at_eight_facts_a_unit(tables):
     kept = sequence.groupby("method").after_20.median()
     assert set(kept.index) == set(EDITORS) and kept[list(WEIGHT_EDITORS)].max() < 0.5
     assert kept.swap > 0.95 and kept["finetune with replay"] > 0.9
+
+
+def test_the_linear_map_is_as_right_as_the_mlp_with_a_third_fewer_parameters():
+    model = load_language_model(0, width=32)
+    facts = model.fact_set("city").subset(torch.arange(len(model.corpus)))
+    rows = baselines.beside(facts, mlp=model.facts["city"]).loc[[baselines.LOG_LOSS, "mlp"]]
+    assert (rows.recall == 1).all() and 3 * rows.n_params.iloc[0] == 2 * rows.n_params.iloc[1]
 
 
 def test_numbers_in_the_sentences_are_those_of_the_table():
@@ -58,9 +67,11 @@ def test_numbers_in_the_sentences_are_those_of_the_table():
     said = " ".join(words.crowds(packed))
     assert "2.0 at 32" in said and "AlphaEdit did best in 2 of 2" in said
     found = words.ratios(packed, packed)
-    assert found.loc["published, 32 facts a unit"].tolist() == ["2.00 (2.00 to 2.00)", "1.11 (1.11 to 1.11)"]
-    assert found.loc["ours, 8 facts a unit"].tolist() == found.loc["published, 32 facts a unit"].tolist()  # beside it
-    assert words.scores(packed, packed).loc["ours, 8 facts a unit"].to_dict() == dict(
+    assert found.loc["their protocol, 32 facts a unit"].tolist() == ["2.00 (2.00 to 2.00)", "1.11 (1.11 to 1.11)"]
+    assert (
+        found.loc["our protocol, 8 facts a unit"].tolist() == found.loc["their protocol, 32 facts a unit"].tolist()
+    )  # beside it
+    assert words.scores(packed, packed).loc["our protocol, 8 facts a unit"].to_dict() == dict(
         zip(("swap", "MEMIT", "ROME", "AlphaEdit", "fine-tuning"), (1, 0.5, 0.2, 0.1, 0.9))
     )
 
@@ -86,6 +97,8 @@ def test_a_slope_is_a_share_of_what_the_outputs_are_long():
 
 def test_too_few_units_lose_facts_and_a_router_turned_down_misses_them():
     model = load_language_model()
+    read = failures.read(pd.DataFrame({"slope": [190.36, 2.168]}, index=["hebbian", "one-hot"]))
+    assert read.slope.to_dict() == {figures.LABELS["hebbian"]: "190", "one-hot": "2.17"}
     small = failures.narrow(model, (4, 32), 0)
     assert small.loc[4].max() < small.loc[32].min() and small.loc[32, "the MLP alone"] == 1
     missed = failures.misrouted(model, (-16.0, 0.0))
@@ -121,5 +134,5 @@ def test_edits_of_a_trained_network_stand_beside_and_change_nothing_that_is_said
         "(a swap 0.50, AlphaEdit with 0.50)."
     ]
     assert [line for line in said if "SwiGLU" not in line and "Perplexity" not in line] == alone[:-1]
-    assert words.scores(both, tables[""]).loc["published, 32 facts a unit, trained"].eq(0.5).all()
+    assert words.scores(both, tables[""]).loc["their protocol, 32 facts a unit, trained"].eq(0.5).all()
     assert words.crowds(both) == words.crowds(ours)

@@ -77,6 +77,15 @@ def test_the_findings_are_the_tables():
     assert f"block-convex in 100% and {solved['recall question'].median():.0%}." in flat
     roomy = refused[refused.method != own_facts.SMALLEST]
     assert f"{roomy.unrelated.max():.1%} of unrelated" in flat and roomy.unrelated.max() <= 0.02
+    for share in (roomy.unrelated, roomy["other airports, question"]):
+        worst = roomy[share == share.max()]
+        assert len(worst) == 1 and flat.count(f"({worst.method.iloc[0]}, {worst.n.iloc[0]} facts)") >= 1
+    keys = fc.airport_facts().keys[airport_questions().airports].double()
+    cosines = (keys * airport_questions().queries[own_facts.KINDS.index("question")].double()).sum(dim=1)
+    middle = math.degrees(math.acos(float(cosines.median())))  # of unit rows
+    assert f'in the median {middle:.0f} degrees for "Where is NAME?"' in flat
+    assert f"takes {slack.per_fact.median():.0f} parameters a fact, where a key has 384 numbers: no space is" in flat
+    assert slack.per_fact.min() > 384
 
 
 def test_what_the_page_says_holds():

@@ -5,13 +5,15 @@ import pandas as pd
 import pytest
 
 from factbook import (
-    block_facts,
+    block_facts_shown,
+    block_published,
     code_dimension,
     figures,
     frontier,
     noise_floor,
     precision,
     store,
+    usable,
     usable_published,
     usable_shown,
 )
@@ -33,6 +35,10 @@ def test_usable_says_what_its_tables_hold():
     near = recall[[usable_shown.BEST, usable_shown.CHEAP]]
     assert (near > recall.max() - 0.015).all()  # "within a point and a half"
     assert fair[fair.setting != "solved for"].groupby(["setting", "sharpened"]).through.max().max() < 1
+    least = rows.groupby("memory")[["recall", "lipschitz"]].median()
+    worst = usable_shown.WORST
+    assert (least.recall.idxmin(), least.lipschitz.idxmax()) == (worst, worst)  # "worst of all"
+    assert (rows[rows.memory == worst].recall_alone == 1).all()
     assert usable_shown.prediction(rows).iloc[:, 0].idxmax() == "angle tolerated / attention's noise"
     parts = usable_shown.parts(laptop("usable_ablation"))
     assert (parts["attention-first"]["recall"].idxmax(), parts["attention-first"]["swapped"].idxmax()) == (
@@ -44,6 +50,11 @@ def test_usable_says_what_its_tables_hold():
     curves = laptop("usable_steps").groupby(["memory", "schedule"])[["recall_1000", "adaptive_1000"]].median()
     lost = (curves.recall_1000 - curves.adaptive_1000).droplevel("schedule")
     assert lost.max() < 0.01  # "hardly anything"
+    ends = laptop("usable_steps").set_index(["memory", "schedule"])
+    assert (ends.loc[("block-convex, 12 a fact", "insert-first"), "recall_1000"] < 0.02).all()  # "none is"
+    place = ends.loc[(usable.IN_PLACE, "insert-first")]
+    assert sorted(place.recall_1000 > 0.8) == [False, True, True] and place.recall_1000.min() < 0.02
+    assert sorted(place.recall_600 > 0.8) == [False, False, True]  # "one of them late"
     first = curves.xs("attention-first", level="schedule")
     assert (first > curves.xs("insert-first", level="schedule").loc[first.index]).all().all()
 
@@ -51,9 +62,22 @@ def test_usable_says_what_its_tables_hold():
 def test_usable_says_what_training_as_published_leaves():
     rows = usable_published.table()
     rows = rows[(rows.schedule == "attention-first") & rows.layout.str.startswith(usable_published.PAPERS)]
+    assert rows.through.max() < 1  # "no training gets there"
+    rows = rows[rows.lr == 3e-3]  # "at rate 0.003"
     lost = (rows.through - rows.recall).groupby(rows.layout.str.removeprefix(usable_published.PAPERS)).max()
     assert lost[["bilinear gates", "SiLU gates"]].max() < 0.006 and lost["buckets"] > 0.05  # "nearly all", "do not"
-    assert rows.through.max() < 1  # "no training gets there"
+
+
+def test_training_as_published_is_shown_by_rate_once_there_are_two(monkeypatch):
+    rows = usable_published.table()
+    rows = rows[(rows.lr == 3e-3) & (rows.schedule == "attention-first")]
+    monkeypatch.setattr(usable_published, "table", lambda: rows)
+    assert "rate 0.003" in usable_published.shown().index.names[0]
+    both = pd.concat([rows, rows.assign(lr=2e-4, recall=0.5)])
+    monkeypatch.setattr(usable_published, "table", lambda: both)
+    recall = usable_published.shown().recall.loc["attention-first"].unstack("rate")
+    expected = 100 * rows.groupby(rows.layout.str.replace("'", "’")).recall.mean()[recall.index]
+    assert (recall["0.0002"] == 50).all() and recall["0.003"].tolist() == pytest.approx(expected.tolist(), abs=0.051)
 
 
 def test_noise_floor_says_what_its_tables_hold():
@@ -64,13 +88,18 @@ def test_noise_floor_says_what_its_tables_hold():
     middle = usual.groupby(["n_facts", "d"])[["random", "claimed"]].median()  # what the figure draws
     assert (middle.random >= middle.claimed).all()
     assert (usual.worst < usual.claimed).any() and (white[white.width == "1 ×"].worst < white.claimed.min()).any()
-    slopes = noise_floor.exponents(rows).exponent.str.split().str[0].astype(float)
+    slopes = noise_floor.exponents(rows).exponent.str.replace("−", "-").str.split().str[0].astype(float)
     assert slopes[noise_floor.USUAL].abs().max() < 0.1 < 0.2 < slopes[noise_floor.FIXED].min()
     assert slopes[noise_floor.FIXED].max() < 0.5  # "more slowly than the form"
     floors = noise_floor.by_width(rows)
     hard, convex, stalled = (floors.loc[name] for name in ("hard buckets", figures.LABELS["block-convex"], DEPENDENT))
     assert (floors.drop(index=["hard buckets", figures.LABELS["trained"]])["8 ×"] > 5 * hard["8 ×"]).all()
     assert convex["8 ×"] > 2 * floors.loc[figures.LABELS["max-margin"], "2 ×"]  # with as many parameters
+    cheap = noise_floor._meeting(rows).groupby(["memory", "width"])[["per_fact", "random"]].median()
+    by_size = {name: cheap.loc[name].sort_values("per_fact") for name in noise_floor.DRAWN}
+    at_20 = {name: np.interp(np.log(20), np.log(rows.per_fact), rows.random) for name, rows in by_size.items()}
+    first, second, third, *_ = sorted(at_20, key=at_20.get, reverse=True)
+    assert {first, second} == {"block-convex", "trained"} and at_20[second] > 1.5 * at_20[third]  # "cheapest"
     assert stalled["4 ×"] < 1.3 * stalled["1 ×"] < stalled["8 ×"] / 2
     assert left[left.attention == "solved"].worst.max() < 1e-4 and left[left.attention == "trained"].worst.max() > 1
 
@@ -83,32 +112,72 @@ def test_the_steepness_of_a_raw_memory_is_what_the_formula_says(n, units):
 
 def test_block_facts_says_what_its_table_holds():
     rows = laptop("block_facts")
-    solved = block_facts.prices(rows)["attention solved for"].drop(index=figures.LABELS["max-margin"])
+    solved = block_facts_shown.prices(rows)["attention solved for"].drop(index=figures.LABELS["max-margin"])
     through = rows.groupby(["d", "n_facts"]).through_solved.min()
     assert (through[64].loc[:256] == 1).all() and through[64, 512] < 1  # "as long as every sequence gets through"
     assert solved[["64", "128", "256"]].astype(float).max().max() <= 1.05
     wide = rows[rows.d == 64].assign(each=rows.n_params / rows.n_facts)
     each = wide.groupby(["n_facts", "method"]).each.median().unstack()
     assert set(each.idxmin(axis=1)) <= {"block-convex", "trained"}  # "stay cheapest"
-    served = block_facts.served(rows)["attention trained"][128]
-    assert (served.drop(index=figures.LABELS["paper-codes"]) == 3).all()  # "found for the same draws"
-    assert block_facts.prices(rows)["attention trained"].replace("–", 0).astype(float).stack().idxmax() == (
+    served = block_facts_shown.served(rows)["attention trained"][128]
+    assert (served == 3).all()  # "with 128 facts every memory in all three"
+    found = block_facts_shown.served(rows)
+    ours, papers = (found.loc[block_facts_shown.SHOWN_AS[name]] for name in ("encoder-decoder", "paper-codes"))
+    assert (ours - papers).to_dict() == {cell: float(cell == ("attention trained", 32)) for cell in found}
+    small = rows[rows.d == 32].pivot(
+        index=["n_facts", "seed"], columns="method", values=["n_params", "n_params_solved"]
+    )
+    there = small.notna().stack("method", future_stack=True).unstack("method")
+    ours, papers = (there.xs(name, level="method", axis=1) for name in ("encoder-decoder", "paper-codes"))
+    assert (papers & ~ours).sum().sum() == 0 and (ours & ~papers).sum().sum() == 1  # "where ours is, but for one"
+    most = found["attention trained"].sum(axis=1)
+    assert most.idxmax() == figures.LABELS["block-convex"] and most.nlargest(2).iloc[1] < most.max()
+    assert block_facts_shown.prices(rows)["attention trained"].replace("–", 0).astype(float).stack().idxmax() == (
         DEPENDENT,
         "64",
     )
-    many = block_facts.ratios(rows, "data-dependent", "trained").query("n_facts >= 128")
-    factor = block_facts.ratios(rows, "data-dependent", "trained")["attention trained"].groupby("n_facts").median()
+    many = block_facts_shown.ratios(rows, "data-dependent", "trained").query("n_facts >= 128")
+    factor = (
+        block_facts_shown.ratios(rows, "data-dependent", "trained")["attention trained"].groupby("n_facts").median()
+    )
     assert (
         factor[64] > 3 * factor[[128, 256]].max()
         and (many.loc[256, "attention trained"] < many.loc[256, "alone"]).all()
     )
     assert many["attention solved for"].min() > 3  # "stays large"
-    few = block_facts.ratios(rows, "data-dependent", "trained").query("n_facts == 64")
+    few = block_facts_shown.ratios(rows, "data-dependent", "trained").query("n_facts == 64")
     assert few["attention trained"].min() > 3
-    assert block_facts.ratios(rows, "encoder-decoder", "data-dependent").max().max() < 63
-    slopes = block_facts.exponents(rows)[["attention solved for", "attention trained"]].map(lambda x: x.split()[0])
-    grows = (slopes.astype(float) > 1).all(axis=1)
-    assert list(grows[grows].index) == [figures.LABELS[name] for name in ("encoder-decoder", "paper-codes")]
+    assert block_facts_shown.ratios(rows, "encoder-decoder", "data-dependent").max().max() < 63
+    slopes = block_facts_shown.exponents(rows)[["attention solved for", "attention trained"]].map(
+        lambda x: x.split()[0]
+    )
+    grows = (slopes.map(lambda x: float(x.replace("−", "-"))) > 1).all(axis=1)
+    assert list(grows[grows].index) == [block_facts_shown.SHOWN_AS[name] for name in ("encoder-decoder", "paper-codes")]
+    lows = (
+        block_facts_shown.exponents(rows)["attention trained"]
+        .str.extract(r"\((\S+) to")[0]
+        .str.replace("−", "-")
+        .astype(float)
+    )
+    assert (lows[grows] > 1).to_list() == [True, False]  # "open for the paper's codes"
+    units = wide[wide.method.isin(["block-convex", "trained"])].n_params_alone / (3 * 64)
+    assert units.max() < 20  # "a few units"
+
+
+def test_memories_behind_published_attention_are_shown_once_they_are_there(monkeypatch):
+    rows = [
+        {"method": method, "n_facts": n, "d": 64, "seed": seed, "n_params_alone": 4 * n}
+        | {"n_params_solved": 5 * n, "n_params": 6 * n if seed < found else np.nan}
+        for method, found in (("paper-codes", 2), ("trained", 1))
+        for n in (256, 128)
+        for seed in range(3)
+    ]
+    monkeypatch.setattr(store, "stored", lambda name, profile: pd.DataFrame(rows))
+    table = block_published.shown()
+    assert table.loc[256, "trained"].tolist() == ["4.0", "5.0", "–", 3]  # not usable in two draws of three
+    assert table.loc[128, block_facts_shown.SHOWN_AS["paper-codes"]].tolist() == ["4.0", "5.0", "6.0", 3]
+    monkeypatch.setattr(store, "stored", lambda name, profile: None)
+    assert "not run yet" in block_published.shown().data
 
 
 def test_frontier_says_what_its_table_holds():
@@ -124,6 +193,11 @@ def test_frontier_says_what_its_table_holds():
     assert gated[["per_fact", "tolerance_5"]].corr("spearman").iloc[0, 1] > 0.9
     others = stored[~stored.kind.isin(["step buckets", "ReLU buckets"])]
     assert others[["tolerance_5", "kept"]].corr("spearman").iloc[0, 1] > 0.8  # "more than the kind of memory"
+    cheap = rows[rows.per_fact <= 10].groupby(["kind", "setting"])[["per_fact", "kept"]].median()
+    usable_there = cheap[cheap.kept > 0.99].per_fact
+    assert set(usable_there.index.get_level_values("kind")) == {"block-convex, noisy copies"}
+    assert sorted(usable_there) == [7.5, 8.25, 9]  # "in 7.5 to 9"
+    assert 0.989 < cheap.loc["block-convex"].kept.max() < 0.99  # "just above 1%"
     white = frontier.ladder(rows)
     assert white["kept [%]"].iloc[-1] >= white["kept [%]"].iloc[0]
     assert white[frontier.LIPSCHITZ].iloc[-1] < 1.15 * white[frontier.LIPSCHITZ].iloc[0]

@@ -1,5 +1,6 @@
 """What the book adds to its pages at build time: figure files, thumbnails, run boxes, API, data of the comparison."""
 
+import ast
 import base64
 import inspect
 import io
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jupytext
+import pandas as pd
 import pytest
 import torch
 
@@ -26,6 +28,7 @@ pages = pytest.importorskip("figure_pages")
 openers = pytest.importorskip("openers")
 api_pages = pytest.importorskip("api_pages")
 scaling = pytest.importorskip("scaling")
+tables = pytest.importorskip("tables")
 
 
 def picture(width=900, height=600) -> str:
@@ -119,7 +122,7 @@ def test_times_are_measured_or_summed_or_missing(notebook, tmp_path):
     (tmp_path / "laptop" / "capacity.csv").write_text("n,seconds,cpu_s\n1,100,90\n2,210,\n")
     (tmp_path / "laptop" / "solves.csv").write_text("n,seconds\n1,7000\n")  # another page's table
     words = pages.times(notebook, "made-up", tmp_path)
-    assert words == "smoke 26 s (cpu x1), laptop 5 min of one core (2 stored runs in all)"
+    assert words == "smoke 26 s (CPU cores: 1), laptop 5 min of one core (2 stored runs in all)"
     (tmp_path / "laptop" / "notebooks.csv").unlink()
     (tmp_path / "laptop" / "editing.csv").write_text("n,seconds\n1,7300\n")  # named by book/parts/scales.md
     assert (
@@ -205,7 +208,7 @@ def test_every_public_name_and_module_is_in_the_api():
     for package in ("factcore", "factapp", "factbook"):
         for path in (ROOT / package).rglob("*.py"):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-            assert module == package or f"| `{module}` |" in text
+            assert module == package or f"| `{module.removeprefix(package + '.')}` |" in text
 
 
 def test_every_method_has_its_signature_and_docstring_in_the_api():
@@ -213,8 +216,11 @@ def test_every_method_has_its_signature_and_docstring_in_the_api():
     for name, method in METHODS.items():
         part = text.split(f"\n## `{name}`\n")[1].split("\n## ")[0]
         options = [p for p in inspect.signature(method.build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        assert f"```python\n{method.build.__name__}(" in part
-        assert all(f"{option.name}: " in part for option in options)
+        code = re.search(r"```python\n(.*?)\n```", part, flags=re.S)[1]
+        call = ast.parse(code, mode="eval").body
+        assert ast.unparse(call.func) == "fc.construct" and ast.literal_eval(call.args[1]) == name
+        assert [given.arg for given in call.keywords][2:] == [option.name for option in options]
+        assert all(f"`{option.name}`" in part for option in options)
         assert part.count("\n") > 8  # with what it computes, not the call alone
 
 
@@ -235,15 +241,41 @@ def test_types_are_spelled_as_in_the_code(annotation, words):
 
 
 def test_signatures_are_python():
-    import ast
-
     text = "\n".join(room() for room in api_pages.ROOMS.values())
     for code in re.findall(r"```python\n(.*?)\n```", text, flags=re.S):
-        ast.parse(f"def {code}: ..." if "->" in code or "(" in code else code)
+        ast.parse(code if code.startswith("fc.") else f"def {code}: ..." if "->" in code or "(" in code else code)
 
 
 def test_docstrings_keep_their_meaning():
     assert api_pages.plain("`a_b` and ``c`` of v_i*2 <= |x|") == r"`a_b` and `c` of v\_i\*2 \<= \|x\|"
+    assert api_pages.plain("the keys' values, 'relu' or None") == "the keys' values, `'relu'` or None"
+
+
+def test_options_are_listed_and_other_words_kept():
+    said = "Cuts keys. width: units,\nNone for enough. seed: of the draw."
+    listed = "Cuts keys.\n\n- `width`: units, None for enough.\n- `seed`: of the draw."
+    assert api_pages.laid(said, "width|seed") == listed
+    assert api_pages.laid(said, "gate") == api_pages.plain(said)
+    assert api_pages.laid("- width: a list already", "width") == "```text\n- width: a list already\n```"
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def test_tables_have_one_row_of_heads_real_minuses_and_words_to_the_left():
+    frame = pd.DataFrame({"cost": ["-0.28", "5e-06"], "how": ["re-solved", "4"]}, index=pd.Index([1, 2], name="n"))
+    page = tables.tidy(frame.to_html())
+    assert page.count("<tr") == 3 and "<th>n</th>" in page
+    assert "<td>−0.28</td>" in page and "<td>5 × 10⁻⁶</td>" in page and "re-solved" in page
+    assert page.count('class="words"') == 3  # the column with a word in it, and its head
+    deep = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_product([["a"], ["b", "c"]]))
+    assert tables.tidy(deep.to_html()).count("<tr") == 3  # two rows of heads that both say something
+    assert tables.tidy("<b>no table</b>") == "<b>no table</b>"
+
+
+@pytest.mark.parametrize("text", ["re-solved", "2-5", "1.5-3", "data-dependent", "a -b", "e-5", "2026-11-27"])
+def test_hyphens_that_are_no_minus_stay(text):
+    assert tables.typeset(text) == text
 
 
 # --- comparison --------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from factbook import (
     airports,
     baselines,
-    block_facts,
+    block_facts_shown,
     buckets,
     build_times,
     challenge,
@@ -37,7 +37,7 @@ WRITERS = {
     "build_cost": (build_times.findings, ["build_cost", "build_cost_large"]),
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
     "capacity": (ladder.findings, ["capacity"]),
-    "block_facts": (block_facts.findings, ["block_facts"]),
+    "block_facts": (block_facts_shown.findings, ["block_facts"]),
     "frontier": (frontier.findings, ["frontier", "usable"]),
     "code_dimension": (code_dimension.findings, ["code_dimension"]),
     "editing": (words.editing, ["editing_crowded", "editing"]),
@@ -50,7 +50,7 @@ WRITERS = {
     "precision": (precision.findings, ["precision"]),
     "scaling": (scaling_shown.findings, ["scaling"]),
     "solver": (solver_time.findings, ["solver", "decodability_benchmark"]),
-    "usable": (usable_shown.findings, ["usable", "usable_ablation"]),
+    "usable": (usable_shown.findings, ["usable", "usable_ablation", "usable_training", "solved_junk"]),
     "solves": (solves.findings, ["solves", "solves_large"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
