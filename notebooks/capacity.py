@@ -46,7 +46,7 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
 from matplotlib import pyplot as plt
 

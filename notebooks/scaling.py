@@ -45,7 +45,7 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
 from factbook import figures, prose, scaling, scaling_shown
 
