@@ -83,7 +83,7 @@ def test_the_noise_floor_is_a_bound_in_every_direction(tmp_path, times, worst, w
 def test_within_three_times_must_hold_at_every_size(tmp_path, by_size, word):
     rng = np.random.default_rng(0)
     rows = [
-        {"method": method, "n_facts": n, "d": 64, "seed": s, "n_params": n * (factor if method != "trained" else 1)}
+        {"method": method, "n_facts": n, "d": 512, "seed": s, "n_params": n * (factor if method != "trained" else 1)}
         | {"n_params_solved": 7.0 * n * np.exp(0.01 * rng.standard_normal())}
         for method in ("trained", "data-dependent", "paper-codes")
         for n, factor in by_size.items()
@@ -94,6 +94,9 @@ def test_within_three_times_must_hold_at_every_size(tmp_path, by_size, word):
     finding = judged("hebbian_in_a_block", tmp_path).finding
     assert finding.verdict == word and f"times at n = {max(by_size)}" in finding.number
     assert verdict("hebbian_below_the_construction", tmp_path) == "differs"
+    write(tmp_path, "block_published", [row | {"d": 64} for row in rows])  # far below the size of the claim
+    finding = judged("hebbian_in_a_block", tmp_path).finding
+    assert finding.verdict == "not testable here" and "at d = 64" in finding.number and "d = 512" in finding.number
 
 
 def published(recalls, schedule="attention-first", **change):
@@ -218,7 +221,7 @@ def test_a_memory_that_is_not_usable_is_infinitely_dear(tmp_path):
     """Not left out: else a memory that fails at the largest size would be within three times of training."""
     rng = np.random.default_rng(0)
     rows = [
-        {"method": method, "n_facts": n, "d": 64, "seed": s, "n_params": n * factor * np.exp(0.02 * rng.normal())}
+        {"method": method, "n_facts": n, "d": 512, "seed": s, "n_params": n * factor * np.exp(0.02 * rng.normal())}
         | {"n_params_solved": 7.0 * n}
         for method, factor in (("trained", 1), ("data-dependent", 2))
         for n in (64, 128, 256)
