@@ -84,8 +84,8 @@ def said() -> Markdown:
         return Markdown("")
     size, rates, ways = rows.iloc[0], sorted(set(rows.lr)), sorted(set(rows.schedule))
     return Markdown(
-        f"Trained as long as published: {size.steps:,} steps of {size.batch:,} sequences, {' or '.join(ways)}, learning "
-        f"rate {' or '.join(f'{rate:g}' for rate in rates)}, means of {rows.seed.nunique()} draws."
+        f"Trained as long as published: {size.steps:,} steps of {size.batch:,} sequences, {' or '.join(ways)}, "
+        f"learning rate {' or '.join(f'{rate:g}' for rate in rates)}, means of {rows.seed.nunique()} draws."
     )
 
 
