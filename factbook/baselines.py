@@ -1,4 +1,4 @@
-"""What facts cost without a network: the nearest embedding and the best linear maps, decoded as a network is."""
+"""What facts cost without a network: the commonest value, the nearest embedding, the best linear maps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,20 @@ import factcore as fc
 from factbook.prose import percent
 from factcore.data import RELATIONS
 
-NEAREST, SQUARES, LOG_LOSS, NETWORK = (
+COMMONEST, NEAREST, SQUARES, LOG_LOSS, NETWORK = (
+    "always the commonest value",
     "nearest embedding",
     "linear, least squares",
     "linear, log loss",
     "encoder-decoder",
 )
-WAYS = (NEAREST, SQUARES, LOG_LOSS, NETWORK)
+WAYS = (COMMONEST, NEAREST, SQUARES, LOG_LOSS, NETWORK)
 RIDGE = 1e-6  # of the mean square of the keys: numerically singular keys (three coordinates of MiniLM's are zero) pass
+
+
+def commonest(facts: fc.FactSet) -> float:
+    """Share of keys that have the value which most keys have: what one answer to every question gets."""
+    return float(facts.targets.bincount().max()) / len(facts)
 
 
 def nearest(facts: fc.FactSet) -> float:
@@ -85,8 +91,10 @@ MAPS: dict[str, Callable[[fc.FactSet], Tensor]] = {SQUARES: least_squares, LOG_L
 
 
 def beside(facts: fc.FactSet, **networks: fc.GatedMLP) -> pd.DataFrame:
-    """Recall, parameters and parameters per fact of `WAYS`, as far as the facts allow, and of the named networks."""
-    ways = [way for way in WAYS if way != NETWORK and (way != NEAREST or facts.d == facts.e)]
+    """Recall, parameters and parameters per fact of the linear maps, of the named networks and, where keys and values
+    lie in one space, of the nearest embedding.
+    """
+    ways = [*([NEAREST] if facts.d == facts.e else []), *MAPS]
     found = {way: measure(facts, way) for way in ways}
     found |= {name: {"recall": fc.recall(mlp, facts), "n_params": mlp.n_params} for name, mlp in networks.items()}
     rows = pd.DataFrame.from_dict(found, orient="index")[["recall", "n_params"]]
@@ -95,6 +103,8 @@ def beside(facts: fc.FactSet, **networks: fc.GatedMLP) -> pd.DataFrame:
 
 def measure(facts: fc.FactSet, way: str, *, seed: int = 0) -> dict[str, Any]:
     """Recall, parameters and device of one of `WAYS` to answer."""
+    if way == COMMONEST:
+        return {"recall": commonest(facts), "n_params": 0, "device": facts.targets.device}
     if way == NEAREST:
         return {"recall": nearest(facts), "n_params": 0, "device": facts.keys.device}
     if way == NETWORK:
@@ -132,9 +142,10 @@ def findings(table: pd.DataFrame) -> list[str]:
     found = [
         f"An MLP written down by linear systems stores the country of each of {n:,} airports, recall "
         f"{share['country', NETWORK]}, in {cost['country', NETWORK]:.2f} parameters a fact.",
-        f"Nothing simpler does: the country whose embedding is nearest to that of the airport's name is right for "
-        f"{share['country', NEAREST]} of them, a linear map for {share['country', LOG_LOSS]} when trained by log loss "
-        f"and {share['country', SQUARES]} in closed form, with {linear:.0f} parameters a fact.",
+        f"Nothing simpler does: always the commonest country is right for {share['country', COMMONEST]} of them, the "
+        f"country whose embedding is nearest to that of the airport's name for {share['country', NEAREST]}, a linear "
+        f"map for {share['country', LOG_LOSS]} when trained by log loss and "
+        f"{share['country', SQUARES]} in closed form, with {linear:.0f} parameters a fact.",
         f"Cities would show less, as many a name gives its city away: the nearest city is right for "
         f"{share['city', NEAREST]}, the nearest IATA code (JFK) for {share['iata', NEAREST]}.",
     ]

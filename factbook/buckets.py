@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 import factcore as fc
+from factbook import store
 from factbook.gradient_encoder import gradient_encoder_decoder
+from factbook.prose import power_of_ten
 from factcore.constructions.encoder import Buckets, Encoder, encode_with_buckets
 
 COLOURS = {"float64": "#0072B2", "float32": "#D55E00"}
@@ -52,7 +54,7 @@ def errors(n_facts: int, d: int, dtype: str, seed: int, *, device: str = "cpu") 
     gates = (keys @ layer.gate_weight.to(real).T + layer.gate_bias.to(real) > 0).to(real)
     hidden = gates * (keys @ layer.up.to(real).T)
     out = torch.zeros(n_facts, 8, dtype=real, device=keys.device).index_add_(1, layer.coordinate, hidden)
-    error = (out - codes).norm(dim=1)[gates.sum(dim=1).argsort()]  # along g: few open gates first
+    error = (out - codes).norm(dim=1)[gates.sum(dim=1).argsort()]  # along the direction: few open gates first
     quarter = n_facts // 4
     first, last = float(error[:quarter].median()), float(error[-quarter:].median())
     return {"first_quarter": first, "last_quarter": last, "device": error.device}
@@ -77,16 +79,18 @@ def both(n_facts: int, d: int, seed: int, *, device: str = "cpu") -> dict[str, A
 
 
 def compared(rows: pd.DataFrame) -> pd.DataFrame:
-    """Medians of `both` per size: code length, parameters a fact either way, and how full the trained encoder is."""
+    """Medians of `both` per size: code length, parameters per fact either way, equations per unknown by gradient."""
     columns = {
-        "code length": rows.code_dim,
-        "closed form": rows.closed / rows.n_facts,
-        "by gradient": rows.gradient / rows.n_facts,
-        "ratio": rows.gradient / rows.closed,
-        "fill": rows.fill,
+        ("", "code length"): rows.code_dim,
+        ("parameters per fact", "closed form"): rows.closed / rows.n_facts,
+        ("parameters per fact", "by gradient"): rows.gradient / rows.n_facts,
+        ("", "ratio"): rows.gradient / rows.closed,
+        ("", "unknowns used"): rows.fill,
     }
-    shown = pd.DataFrame(columns).groupby([rows.d, rows.n_facts.rename("facts")]).median().round(2)
-    return shown.assign(**{"code length": shown["code length"].map("{:g}".format)})
+    shown = pd.DataFrame(columns).groupby([rows.d, rows.n_facts]).median()
+    shown = shown.set_index(shown.index.map("{0[1]} facts, d = {0[0]}".format))
+    spelled = dict(zip(columns, ["{:g}", "{:.1f}", "{:.1f}", "{:.2f}", "{:.0%}"]))
+    return pd.DataFrame({name: shown[name].map(words.format) for name, words in spelled.items()})
 
 
 def findings(table: pd.DataFrame, trained: pd.DataFrame) -> list[str]:
@@ -98,9 +102,18 @@ def findings(table: pd.DataFrame, trained: pd.DataFrame) -> list[str]:
     stored = trained.dropna(subset="gradient")
     ratio = (stored.gradient / stored.closed).groupby([stored.d, stored.n_facts]).median()
     far, near = growth.index[-1], growth.index[0]
+    paper = store.stored("encoder", "paper")
+    larger = ""
+    if paper is not None and paper.n_facts.max() > far:
+        most = paper[paper.n_facts == paper.n_facts.max()].groupby("dtype")[list(PARTS)].median().max(axis=1)
+        larger = (
+            f" In the run at paper scale, {paper.n_facts.max():,} facts, it comes to {power_of_ten(most['float64'])} "
+            f"and {power_of_ten(most['float32'])}."
+        )
     return [
         f"The codes are met to rounding: with up to {table.n_facts.max():,} facts their median error stays below "
-        f"{ceiling(largest['float64'])} in float64 and {ceiling(largest['float32'])} in float32, codes having norm 1.",
+        f"{ceiling(largest['float64'])} in float64 and {ceiling(largest['float32'])} in float32, "
+        f"codes having norm 1.{larger}",
         f"Errors grow as rounding does in a longer sum and do not compound: {far / near:.0f} times as many facts have "
         f"at most {times.max():.1f} times the error, and the last quarter of the buckets is "
         f"{growth[near]:.1f} times as far off as the first with {near:,} facts, {growth[far]:.1f} times with {far:,}.",
@@ -111,7 +124,7 @@ def findings(table: pd.DataFrame, trained: pd.DataFrame) -> list[str]:
 
 def ceiling(error: float) -> str:
     """The power of ten above it."""
-    return f"1e{int(np.floor(np.log10(error))) + 1}"
+    return power_of_ten(10.0 ** (int(np.floor(np.log10(error))) + 1))
 
 
 def picture(keys: Tensor, codes: Tensor, buckets: Buckets, encoder: Encoder, outputs: np.ndarray) -> Figure:
@@ -119,7 +132,7 @@ def picture(keys: Tensor, codes: Tensor, buckets: Buckets, encoder: Encoder, out
     member = np.repeat(np.arange(len(buckets.starts) - 1), np.diff(buckets.starts))
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 4))
     direction, order = buckets.direction.numpy(), buckets.order.numpy()
-    colours = plt.get_cmap("viridis")(member / member.max())
+    colours = plt.get_cmap("viridis")(0.75 * member / member.max())  # its last quarter, yellow, is pale on white
     left.scatter(*keys.numpy()[order].T, c=colours, s=45, zorder=3)
     across = np.array([-direction[1], direction[0]])
     cuts = [float(low + high) / 2 for low, high in zip(buckets.below, buckets.above)]
@@ -127,14 +140,14 @@ def picture(keys: Tensor, codes: Tensor, buckets: Buckets, encoder: Encoder, out
         left.plot(*np.stack([cut * direction - 2 * across, cut * direction + 2 * across]).T, color="grey", linewidth=1)
         right.axvline(cut, color="grey", linewidth=1)
     left.annotate("", xy=1.2 * direction, xytext=(0, 0), arrowprops={"arrowstyle": "->"})
-    left.text(*(0.6 * direction + 0.12 * np.abs(across)), "g", ha="center", va="center", fontstyle="italic")
+    left.text(*(0.6 * direction + 0.12 * np.abs(across)), "r", ha="center", va="center", fontstyle="italic")
     left.set(
         xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal", title="keys, buckets and cuts", xlabel="x₁", ylabel="x₂"
     )
     scores = (keys @ buckets.direction).numpy()[order]
     right.scatter(scores, codes.numpy()[order], c=colours, marker="x", s=60, label="code wanted")
     right.scatter(scores, outputs[order], facecolors="none", edgecolors=colours, s=120, label="encoder's output")
-    right.set(xlabel="⟨g, key⟩", ylabel="code (m = 1)", title="every key gets its code")
+    right.set(xlabel="⟨r, key⟩", ylabel="code (m = 1)", title="every key gets its code")
     right.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.16))
     return figure
 
@@ -150,5 +163,8 @@ def error_figure(table: pd.DataFrame) -> Figure:
             label = f"{dtype}, {part.replace('_', ' ')} of the buckets"
             ax.errorbar(middle.index, middle, yerr=bars, marker=marker, color=colour, capsize=3, label=label)
     ax.set(xscale="log", yscale="log", xlabel="facts n", ylabel="median error of a code (codes have norm 1)")
+    sizes = sorted(table.n_facts.unique())
+    ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    ax.minorticks_off()
     ax.legend(fontsize=9)
     return figure

@@ -60,7 +60,7 @@ def written(table: pd.DataFrame) -> pd.DataFrame:
         "memory [MB]": found["added MB"].map("{:.0f}".format),
         "parameters per fact": found["parameters per fact"].map("{:.0f}".format),
     }
-    return pd.DataFrame(columns).rename_axis(f"n = {table.n.max():,}")
+    return pd.DataFrame(columns).rename_axis(index=None, columns=f"n = {table.n.max():,}")
 
 
 def figure(table: pd.DataFrame) -> Figure:
@@ -103,7 +103,7 @@ def large_written(large: pd.DataFrame) -> pd.DataFrame:
         "processor [s]": large.cpu_s.map("{:,.0f}".format),
         "memory [GB]": large["memory (GB)"],
     }
-    return pd.DataFrame(columns).set_axis(large.n.map("{:,}".format)).rename_axis("facts n")
+    return pd.DataFrame(columns).set_axis(large.n.map("{:,}".format)).rename_axis(index=None, columns="facts n")
 
 
 def large_figure(large: pd.DataFrame) -> Figure:
@@ -111,9 +111,10 @@ def large_figure(large: pd.DataFrame) -> Figure:
     drawn, axes = plt.subplots(1, 2, figsize=(10, 3.8))
     on_cpu = large[large.gpu_mb == 0]
     fitted = on_cpu[on_cpu.n_values == on_cpu.n] if "n_values" in on_cpu else on_cpu
+    blue = figures.COLOURS["encoder-decoder"]
     labels = {"cpu_s": "processor seconds to build and verify", "memory (GB)": "peak memory (GB)"}
     for ax, (column, label) in zip(axes, labels.items()):
-        figures.plot_spread(ax, on_cpu, "n", column, "encoder-decoder", linestyle="none")
+        ax.plot(on_cpu.n, on_cpu[column], marker="o", linestyle="none", color=blue, label="encoder-decoder, one run")
         ax.set(xscale="log", xlabel="facts n", ylabel=label)
         ax.set_xticks(on_cpu.n, [f"{n:,}" for n in on_cpu.n])
         ax.minorticks_off()

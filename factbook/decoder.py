@@ -65,26 +65,27 @@ def findings(rows: pd.DataFrame, lengths: pd.DataFrame) -> list[str]:
         )
     sphere = lengths[(lengths.geometry == "sphere") & (lengths.v == v) & (lengths.d == d)]
     even, long = sphere["equal-norms"].median(), sphere.projected.median()
-    law = code_dimension.fits(lengths, "projected", draws=1)
+    law = max(code_dimension.fits(lengths, "projected", draws=1, most=most)["law_r2"] for most in (0.5, 1.0))
     return [
         f"**The best codes for a projection are shorter than projected ones.** {v:,} values on the sphere in {d} "
         f"dimensions all decode, in every draw, from m = {first['separators']} on with separator codes, from "
-        f"{first['projected']} on with the paper's.{larger}",
+        f"{first['projected']} on with the paper's (of the lengths tried here).{larger}",
         f"**A projection fitted to the values is shorter still**: with equal norms m = {even:.0f} (median of three "
-        f"draws), where the shortest projected codes have {long:.0f}. A fact costs 3m: {1 - even / long:.0%} less.",
-        f"**ρ⁻² log v is a bound on the paper's codes, {'not' if law['law_r2'] < code_dimension.FITS else 'and'} the "
-        f"law of their length.** Over {lengths.geometry.nunique()} geometries and with one constant fitted, it "
-        f"{code_dimension.against_a_constant(law['law_r2'])}.",
+        f"draws, every m tried), where the shortest projected codes have {long:.0f} (likewise). A fact "
+        f"costs 3m: {1 - even / long:.0%} less.",
+        f"**ρ⁻² log v is a bound on the paper's codes, {'not' if law < code_dimension.FITS else 'and'} the "
+        f"law of their length.** One constant is fitted. {code_dimension.of_the_papers_codes(lengths)}",
     ]
 
 
 def written(rows: pd.DataFrame) -> pd.DataFrame:
-    """Medians over the draws, up to the length at which all codes decode."""
+    """The smallest of the draws, up to the length at which all codes decode."""
     rows = rows[rows.m <= max(first_whole(rows).values())]
-    share = rows.pivot_table(index="m", columns="codes", values="recall", aggfunc="median").map(percent)
-    left = rows[rows.codes == "separators"].groupby("m").smallest_margin.median().map("{:.2f}".format)
+    share = rows.pivot_table(index="m", columns="codes", values="recall", aggfunc="min").map(percent)
+    left = rows[rows.codes == "separators"].groupby("m").smallest_margin.min().map("{:.3f}".format)
     names = {kind: f"{kind.removesuffix('s')} codes decode" for kind in share.columns}
-    return share.rename(columns=names | {"projected": "projected codes decode"}).assign(**{"ρ left": left})
+    shown = share.rename(columns=names).assign(**{"ρ left": left})
+    return shown.rename_axis(index="code dimension m", columns=None)
 
 
 def figure(rows: pd.DataFrame, rho: float, paper: pd.DataFrame | None) -> Figure:
@@ -98,10 +99,12 @@ def figure(rows: pd.DataFrame, rho: float, paper: pd.DataFrame | None) -> Figure
             part = stored[stored.codes == kind].assign(percent=100 * stored.recall)
             figures.plot_spread(left, part, "m", "percent", kind, linestyle=dash, label=f"{words} codes, {size}")
     left.set(xlabel="code dimension m", ylabel="values decoded [%]", xlim=(None, 1.05 * rows.m.max()))
+    left.set_title("how many values decode")
     part = rows[rows.codes == "separators"]
     figures.plot_spread(right, part, "m", "smallest_margin", "separators", label="ρ of the projected values")
     right.axhline(rho, color="grey", linestyle="--")
     right.annotate("ρ of the values themselves", (part.m.min(), rho), (0, -5), textcoords="offset points", va="top")
     right.set(xlabel="code dimension m", ylabel="decodability ρ of the projected values")
+    right.set_title(f"what is left to tell them apart, v = {rows.v.iloc[0]:,}")
     figures.legend_below(drawn, left, columns=2)
     return drawn

@@ -137,12 +137,6 @@ def _estimate(draws: np.ndarray) -> Estimate:
     return Estimate(float(draws[0]), float(low), float(high))
 
 
-def exponent_difference(first: pd.DataFrame, second: pd.DataFrame, x: str, y: str, *, seed: int = 0) -> Estimate:
-    """Exponent of y in x over ``first`` minus that over ``second``, each resampled on its own as in `power_law`."""
-    rng = np.random.default_rng(seed)
-    return _estimate(_resampled_slopes(first, x, y, rng)[0] - _resampled_slopes(second, x, y, rng)[0])
-
-
 def line(table: pd.DataFrame, x: str, y: str) -> Estimate:
     """Slope of log y on log x by least squares over all rows, with Student's interval from the residuals.
 

@@ -38,17 +38,8 @@ DRAWN = ("ntk", "hebbian", "paper-codes", "encoder-decoder", "block-convex", "tr
 COMPARED = ("paper-codes", "encoder-decoder", "block-convex")  # in the findings, exponent by exponent
 EQUAL = 0.1  # exponents are called equal within this (book/rules.md)
 LEAVE = ("none of the three leaves", "one of the three leaves", "two of the three leave", "all three leave")
+SAID = {"paper-codes": "the paper's codes", "encoder-decoder": "our shorter codes", "block-convex": "block-convex"}
 BETWEEN = ("paper-codes", "encoder-decoder", "block-convex-2", "block-convex")  # between NTK and training
-SHORT = {
-    "ntk": "NTK",
-    "hebbian": "Hebbian",
-    "data-dependent": "Hebbian, data-dependent",
-    "paper-codes": "the paper's codes",
-    "encoder-decoder": "shorter codes",
-    "max-margin": "max-margin",
-    "block-convex-2": "block-convex, 2 solves",
-    "block-convex": "block-convex",
-}
 
 
 def methods(profile: str) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -166,11 +157,18 @@ def per_fact(live: pd.DataFrame) -> pd.DataFrame:
 
 
 def beside_training(live: pd.DataFrame) -> pd.DataFrame:
-    """Exponent in n minus that of training over the same sizes, of `BETWEEN`: value, low, high (95% bootstrap)."""
-    trained, found = live[live.rung == "trained"].dropna(), {}
+    """Exponent in n of the parameters over those of training on the same facts, of `BETWEEN`: value, low, high.
+
+    The interval is Student's, 95%, as that of the claims (book/rules.md); NaN where there are fewer than three sizes.
+    """
+    pairs = live.merge(live[live.rung == "trained"], on=["n_facts", "d", "seed"], suffixes=("", "_trained"))
+    pairs = pairs.assign(ratio=pairs.n_params / pairs.n_params_trained).dropna(subset="ratio")
+    found: dict[str, tuple[float, ...]] = {}
     for rung in BETWEEN:
-        rows = live[live.rung == rung].dropna()
-        found[rung] = fit.exponent_difference(rows, trained[trained.n_facts.isin(rows.n_facts)], "n_facts", "n_params")
+        try:
+            found[rung] = fit.line(pairs[pairs.rung == rung], "n_facts", "ratio")
+        except fit.TooLittle:
+            found[rung] = (np.nan,) * 3
     return pd.DataFrame(found, index=["value", "low", "high"]).T
 
 
@@ -179,10 +177,9 @@ def in_proportion(rows: pd.DataFrame, profile: str) -> pd.DataFrame:
     wide = rows.merge(pd.DataFrame(PROPORTIONAL[profile], columns=["n_facts", "d"]))
     wide = wide.assign(α=wide.n_facts / wide.d**2, per_fact=wide.n_params / wide.n_facts)
     wide = wide.pivot_table(index=["α", "d"], columns="rung", values="per_fact", aggfunc="median")
-    names = {rung: SHORT[rung] for rung in ("hebbian", "paper-codes", "encoder-decoder", "block-convex")}
-    names |= {"trained": "trained", "trained, SiLU": "trained, SiLU"}
-    wide = wide.reindex(columns=list(names)).rename(columns=names).rename_axis(columns=None)
-    return written(wide.set_axis([f"α = {α:g}, d = {d}" for α, d in wide.index]))
+    names = ["hebbian", "paper-codes", "encoder-decoder", "block-convex", "trained", "trained, SiLU"]
+    wide = wide.reindex(columns=names).rename(columns=figures.LABELS).rename_axis(columns="α, d")
+    return written(wide.set_axis([f"{α:g}, {d}" for α, d in wide.index]))
 
 
 def findings(capacity: pd.DataFrame) -> list[str]:
@@ -192,19 +189,20 @@ def findings(capacity: pd.DataFrame) -> list[str]:
     cost_of, apart = per_fact(live), beside_training(live[live.n_facts >= larger])
     n = int(cost_of.loc["trained"].last_valid_index())
     at, ntk = cost_of[n], cost_of.loc["ntk"].dropna()
-    times = at / at["trained"]
-    cheapest = "training" if at.idxmin() == "trained" else SHORT.get(str(at.idxmin()), str(at.idxmin()))
-    published = times[["hebbian", "data-dependent", "paper-codes"]]
-    each = [f"{spelled(*apart.loc[rung])} for {SHORT[rung]}" for rung in COMPARED]
+    times, most = at / at["trained"], ntk.index[-1]
+    far = ntk[most] / cost_of[most]["trained"]
+    cheapest = "training" if at.idxmin() == "trained" else figures.LABELS.get(str(at.idxmin()), str(at.idxmin()))
+    each = [f"{spelled(*apart.loc[rung])} for {SAID[rung]}" for rung in COMPARED]
     unlike = sum(not apart.low[rung] <= 0 <= apart.high[rung] for rung in COMPARED)
+    dear = [f"{times[rung]:.0f} times ({at[rung]:.0f})" for rung in ("data-dependent", "hebbian", "encoder-decoder")]
     return [
         f"**For {n:,} facts at *d* = {live.d.iloc[0]} {cheapest} is cheapest, and a few convex solves come near what "
         f"training takes**: {at['trained']:.1f} parameters per fact, block-convex with five solves "
         f"{at['block-convex']:.1f} ({times['block-convex']:.1f} times as many), with two {at['block-convex-2']:.1f}.",
-        f"**The constructions of the literature take {published.min():.0f} to {published.max():.0f} times as many as "
-        f"training**: the paper's codes {at['paper-codes']:.0f} per fact, the data-dependent Hebbian memory "
-        f"{at['data-dependent']:.0f}. Our shorter codes take {at['encoder-decoder']:.0f}; the NTK memory "
-        f"{ntk.iloc[-1]:.0f} at {ntk.index[-1]:,} facts, the most that it stored.",
+        f"**The paper's codes take {times['paper-codes']:.0f} times as many parameters as training** "
+        f"({at['paper-codes']:.0f} per fact) for {n:,} facts, the data-dependent Hebbian memory {dear[0]}, the "
+        f"whitened one {dear[1]}, our shorter codes (*encoder-decoder* in the figure and the tables) {dear[2]}. The "
+        f"NTK memory stores at most {most:,} facts, and takes {far:.0f} times as many there ({ntk[most]:.0f}).",
         f"**{_growth(apart)}** From {larger} facts on, the exponent minus that of training is "
         f"{each[0]}, {each[1]} and {each[2]} (95% intervals): {LEAVE[unlike]} out zero.",
     ]
@@ -216,15 +214,16 @@ def _growth(apart: pd.DataFrame) -> str:
     for rung in COMPARED:
         low, high = apart.low[rung], apart.high[rung]
         how = "faster than training" if low > EQUAL else "more slowly than training" if high < -EQUAL else ""
-        how = how or ("nearly as training does" if -EQUAL < low and high < EQUAL else "at a rate that is open")
-        said.setdefault(how, []).append(SHORT[rung])
+        how = how or ("nearly as training does" if -EQUAL < low and high < EQUAL else "")
+        how = how or (f"faster than training, if perhaps by less than {EQUAL}" if low > 0 else "at a rate that is open")
+        said.setdefault(how, []).append(SAID[rung])
     words = "; ".join(f"{' and '.join(names)}, {how}" for how, names in said.items())
     return f"How parameters grow at this *d*: {words}."
 
 
 def spelled(value: float, low: float, high: float) -> str:
-    """A signed number and its interval."""
-    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+    """A signed number and its interval, "–" for none."""
+    return "–" if np.isnan(value) else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
 
 
 def written(numbers: pd.DataFrame) -> pd.DataFrame:
@@ -253,7 +252,7 @@ def gate_table(gates: pd.DataFrame) -> pd.DataFrame:
     """Median units with either gate and their ratio, and the ratio's smallest and largest."""
     grouped = gates.groupby(["d", "n_facts"])
     found = grouped[["identity", "relu"]].median().astype(int)
-    found.columns = ["units, identity", "units, ReLU"]
+    found = found.map("{:,}".format).set_axis(["units, identity", "units, ReLU"], axis=1)
     share = grouped.share.agg(["median", "min", "max"])
     found["identity over ReLU"] = [f"{middle:.2f} ({low:.2f} to {high:.2f})" for middle, low, high in share.to_numpy()]
     return found.set_axis([f"d = {d}, n = {n:,}" for d, n in found.index])
@@ -262,12 +261,10 @@ def gate_table(gates: pd.DataFrame) -> pd.DataFrame:
 def settings() -> pd.DataFrame:
     """Mean recall of Adam at a width under each setting of the grid, in %: ``benchmarks/training_grid.py --width``."""
     grid = store.committed("training_grid_width")
-    recall = (100 * grid.pivot_table(index="setting", columns="width", values="recall")).sort_values(20)
-    return (
-        written(recall.iloc[::-1])
-        .set_axis([f"recall [%], {units} units" for units in recall], axis=1)
-        .rename_axis(None)
-    )
+    recall = (100 * grid.pivot_table(index="setting", columns="width", values="recall")).sort_values(20).iloc[::-1]
+    names = recall.index.str.replace("adam", "Adam alone").str.replace("lr", "rate").str.replace("000 st", ",000 st")
+    names = names.str.replace("l-bfgs", "L-BFGS alone").str.replace("chosen", "chosen: L-BFGS, then Adam")
+    return written(recall).set_axis([f"recall [%], {units} units" for units in recall], axis=1).set_axis(list(names))
 
 
 def drawn(live: pd.DataFrame, profile: str) -> Figure:
@@ -291,7 +288,7 @@ def drawn(live: pd.DataFrame, profile: str) -> Figure:
             within = n[n <= of_rung.n_facts.max() * 1.001]
             ax.plot(within, law(within), color=figures.COLOURS[rung], linewidth=1)
             last = of_rung[of_rung.n_facts == of_rung.n_facts.max()]
-            name = SHORT.get(rung, rung)
+            name = figures.LABELS[rung].removeprefix("encoder-decoder, ")  # beside the line of the encoder-decoder
             ends.append((last.n_facts.iloc[0], last.n_params.median(), name, figures.COLOURS[rung]))
         ax.set(xscale="log", yscale="log", xlabel="facts n", ylabel="parameters at 100% recall (dense)")
         ax.set_title(f"d = {rows.d.iloc[0]}")

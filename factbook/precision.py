@@ -183,7 +183,7 @@ def findings(rows: pd.DataFrame) -> list[str]:
     best, floor = fewest(rows), math.log2(rows.n.iloc[0])
     full, wide = (best.loc[_label(method)] for method in (FULL, "one-hot"))
     cheap = rows[rows.room == 1].groupby("method").per_fact.median()
-    roomy = best.index[best["width"] != "1 ×"]
+    roomy, several = best.index[best["width"] != "1 ×"], (rows.groupby("method").room.nunique() > 1).sum()
     return [
         f"**Fewest parameters is not fewest bits.** The encoder-decoder has {cheap[FULL] / cheap['one-hot']:.0%} of "
         f"the parameters of one-hot memories and takes {full['bits']} bits against {wide['bits']}: it needs "
@@ -191,8 +191,8 @@ def findings(rows: pd.DataFrame) -> list[str]:
         f"**The cheapest network takes {best['bits'].iloc[0]} bits per fact**: {best.index[0]}, "
         f"{best['bits'].iloc[0] / floor:.1f} times the floor of {floor:.0f} bits. No network is below the floor; the "
         f"dearest ({best.index[-1]}) takes {best['bits'].iloc[-1]}.",
-        f"**Room seldom saves bits**: {len(roomy)} of {len(best)} methods take fewest bits in a network wider than the "
-        f"smallest{': ' * bool(len(roomy))}{', '.join(roomy)}.",
+        f"**Room seldom saves bits**: {len(roomy)} of the {several} methods that were given room take fewest bits in a "
+        f"network wider than the smallest{': ' * bool(len(roomy))}{', '.join(roomy)}.",
     ]
 
 
@@ -212,12 +212,16 @@ def fewest(rows: pd.DataFrame) -> pd.DataFrame:
     best = by.loc[by.bits.dropna().groupby("method").idxmin()].sort_values("bits")
     found = {
         "bits": best.bits.round(0).astype(int),
-        "of three draws": [f"{low:.0f} to {high:.0f}" for low, high in zip(best.low, best.high)],
+        "of three draws": [_span(f"{low:.0f}", f"{high:.0f}") for low, high in zip(best.low, best.high)],
         "formats": best.formats,
         "width": [f"{room:g} ×" for room in best.index.get_level_values("room")],
         "parameters": best.each.round(1),
     }
-    return pd.DataFrame(found).droplevel("room").rename(index=_label).rename_axis("per fact")
+    return pd.DataFrame(found).droplevel("room").rename(index=_label).rename_axis(None)
+
+
+def _span(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
 
 
 def losses(rows: pd.DataFrame) -> Figure:
@@ -231,7 +235,7 @@ def losses(rows: pd.DataFrame) -> Figure:
     axes.pcolormesh(shade, cmap="Blues", norm=LogNorm(0.05, 200), edgecolor="white", linewidth=2)
     for (row, column), share in np.ndenumerate(lost):
         if most[row, column] > 0:
-            colour = "white" if share > 5 else "black"
+            colour = "white" if share > 20 else "black"
             axes.text(column + 0.5, row + 0.5, percent(share / 100), color=colour, ha="center", va="center", fontsize=9)
     axes.axvline(WHOLE_NUMBERS, color="grey", linewidth=1)
     axes.set_xticks([k + 0.5 for k in range(len(COARSE_FIRST))], COARSE_FIRST)

@@ -27,6 +27,13 @@ def _written(write: Callable[..., list[str]], tables: tuple[str, ...], before: s
     return Markdown(between.join(before + sentence for sentence in write(*found.values())))
 
 
+def power_of_ten(number: float) -> str:
+    """A positive number as it is written by hand, to one figure: 2 × 10⁻⁵, or 10⁻⁶ alone."""
+    figure, exponent = f"{number:.0e}".split("e")
+    power = f"10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    return power if figure == "1" else f"{figure} × {power}"
+
+
 def percent(share: float) -> str:
     """A share in whole per cents; 0.1% and 99.9% where it is not quite nothing or all."""
     nearly = 0 < share < 1 and round(100 * share) in (0, 100)

@@ -72,22 +72,20 @@ def findings(rows: pd.DataFrame) -> list[str]:
     found = slopes(rows)
     alpha = chosen(found)
     at = found[found.alpha == alpha].set_index("method")
-    each = "; ".join(f"{NAMES[name]} {_with_reach(row.exponent, row.high)}" for name, row in at.iterrows())
     level, dearer = at[(at.low > -EQUAL) & (at.high < EQUAL)], at[at.low > EQUAL]
     costs = per_fact(rows, alpha)
     costs = costs[costs.trained.notna()].iloc[-1]
     ratio = untied(rows)
     codes = found[found.method == "paper-codes"]
     first = [
-        f"**At {(codes.low > EQUAL).sum()} of the {len(codes)} α with three d or more the paper's codes grow faster "
-        f"than training**: their exponent is larger by more than {EQUAL}, with its whole interval. The largest d is "
-        + ", ".join(f"{row.d_most} at α = {share(row.alpha)}" for row in codes.itertuples())
-        + "."
+        "**As facts and dimension grow together, n = α d², the parameters of the paper's codes grow clearly faster "
+        f"than those of training at {(codes.low > EQUAL).sum()} of {len(codes)} α**: by an exponent above {EQUAL} with "
+        f"its whole interval. {_bent(rows)}"
     ]
     return (first if len(codes) else []) + [
-        f"**Exponents over training, at α = {share(alpha)}, d = {at.d_least.min()} to {at.d_most.max()}**: {each}. "
-        f"{len(dearer)} of {len(at)} lie above {EQUAL} with their whole interval, {len(level)} within ± {EQUAL}; the "
-        "others are open.",
+        f"**At α = {share(alpha)}, d = {at.d_least.min()} to {at.d_most.max()}**, the exponents over training of "
+        f"{len(dearer)} of {len(at)} methods lie above {EQUAL} with their whole interval ({_listed(dearer)}), those of "
+        f"{len(level)} within ± {EQUAL} ({_listed(level)}); the others are open.",
         f"**Parameters per fact at α = {share(alpha)}, d = {costs.name}**: "
         + "; ".join(f"{NAMES[name]} {cost:.1f}" for name, cost in costs.dropna().sort_values().items())
         + ".",
@@ -96,34 +94,53 @@ def findings(rows: pd.DataFrame) -> list[str]:
     ]
 
 
+def _bent(rows: pd.DataFrame) -> str:
+    """How few units the bar has at the two smallest α."""
+    trained = rows[(rows.method == "trained") & rows.tied.astype(bool) & np.isfinite(rows.n_params)]
+    few = sorted(trained.alpha.unique())[:2]
+    width = trained[trained.alpha.isin(few)].width
+    return (
+        f"At α = {' and '.join(map(share, few))} trained networks have {width.min()} to {width.max()} units, so that "
+        "the bar itself bends."
+    )
+
+
+def _listed(methods: pd.DataFrame) -> str:
+    return "; ".join(NAMES[name] for name in methods.index) or "none"
+
+
 def exponents(rows: pd.DataFrame) -> pd.DataFrame | Markdown:
-    """Exponents by method, at four α at most, with half their 95% intervals, and how many runs all α leave out."""
+    """Exponents by method, at four α at most, the chosen one among them, with half their 95% intervals, and how many
+    runs all α leave out.
+    """
     found = slopes(rows)
     if found.empty:
         return Markdown("Too few of the larger dimensions have been run.")
     found = found.assign(shown=[_with_reach(*ends) for ends in zip(found.exponent, found.high)])
     wide = found.pivot(index="method", columns="alpha", values="shown").reindex(found.method.unique()).fillna("–")
-    wide = wide.iloc[:, sorted({round(k * (wide.shape[1] - 1) / 3) for k in range(4)})]
+    here, spread = wide.columns.get_loc(chosen(found)), [round(k * (wide.shape[1] - 1) / 3) for k in range(4)]
+    spread[min(range(4), key=lambda k: abs(spread[k] - here))] = here
+    wide = wide.iloc[:, sorted(set(spread))]
     wide.columns = [f"α = {share(alpha)}" for alpha in wide.columns]
     pairs = {name: scaling.paired(rows, name, bar(rows)) for name in wide.index}
     wide["runs left out"] = [int((~scaling.stored(pairs[name])).sum()) for name in wide.index]
-    return wide.rename(index=NAMES).rename_axis("exponent")
+    return wide.rename(index=NAMES).rename_axis(index=None, columns="exponent in n")
 
 
 def _with_reach(exponent: float, high: float) -> str:
-    return f"{exponent:.2f} ± {high - exponent:.2f}".replace("-", "−")
+    return f"{round(exponent, 2) + 0.0:.2f} ± {high - exponent:.2f}".replace("-", "−")  # no minus at 0.00
 
 
 def costs(rows: pd.DataFrame) -> pd.DataFrame:
     """`per_fact` at the chosen α as it is read: a row a method, ∞ where nothing is stored, – where nothing was run."""
     alpha = chosen(slopes(rows))
     shown = per_fact(rows, alpha).T.map(lambda x: "–" if x != x else "∞" if np.isinf(x) else f"{x:.1f}")
-    return shown.rename(index=NAMES).rename_axis(index=f"α = {share(alpha)}", columns="d")
+    return shown.rename(index=NAMES, columns="d = {}".format).rename_axis(index=None, columns=f"α = {share(alpha)}")
 
 
 def tied_or_not(rows: pd.DataFrame) -> pd.DataFrame:
     """`untied` as it is read."""
-    return untied(rows).sort_values().rename(NAMES).round(2).rename_axis("").to_frame("untied / tied")
+    return untied(rows).sort_values().rename(NAMES).round(2).rename_axis(None).to_frame("untied / tied")
 
 
 def look(name: str) -> dict[str, Any]:
@@ -133,12 +150,12 @@ def look(name: str) -> dict[str, Any]:
 
 
 def figure(rows: pd.DataFrame) -> Figure:
-    """Left exponents against α with intervals, right parameters per fact against d at one α."""
+    """Left exponents up to ± 1 against α with intervals, right parameters per fact against d at one α."""
     found = slopes(rows)
     alpha, drawn = chosen(found), [name for name in DRAWN if name in set(found.method)]
     made, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4))
     for shift, name in zip(np.linspace(0.92, 1.08, len(drawn)), drawn):
-        part = found[found.method == name]
+        part = found[(found.method == name) & (found.exponent.abs() <= 1)]
         bars = [part.exponent - part.low, part.high - part.exponent]
         left.errorbar(part.alpha * shift, part.exponent, yerr=bars, linestyle="none", **look(name))
     left.axhspan(-EQUAL, EQUAL, color="grey", alpha=0.2)
@@ -147,8 +164,7 @@ def figure(rows: pd.DataFrame) -> Figure:
     left.set_xscale("log", base=2)
     left.set_xticks(alphas, [share(a) for a in alphas])
     left.set(xlim=(alphas[0] / 1.5, alphas[-1] * 1.5), ylim=(max(-1, left.get_ylim()[0]), min(1, left.get_ylim()[1])))
-    against = "those of trained MLPs" if bar(rows) else "n log₂ n"
-    left.set(xlabel="α = n / d²", ylabel="exponent in n", title=f"parameters over {against}")
+    left.set(xlabel="α = n / d²", ylabel="exponent in n", title=f"over {'training' if bar(rows) else 'n log₂ n'}")
     tied, ends = rows[rows.tied.astype(bool) & (rows.alpha == alpha) & np.isfinite(rows.n_params)], []
     for name in (name for name in DRAWN if (tied.method == name).any()):
         part = tied[tied.method == name]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 import factcore as fc
 from factbook import figures, fit, store
+from factbook.prose import power_of_ten
 
 SIZES: dict[str, dict[str, Any]] = {
     "smoke": {"v": [48, 96, 192], "d": [8, 16, 32], "at": {"v": 96, "d": 16}},
@@ -28,7 +29,7 @@ OURS = "factcore tol=1e-06"
 INTERIOR = "clarabel, 32 values scaled up"
 SOLVERS = {
     OURS: "ours",
-    "factcore tol=1e-09": "ours, to a gap of 1e-9",
+    "factcore tol=1e-09": "ours, to a gap of 10⁻⁹",
     "factcore tol=1e-06 only_min": "ours, ρ alone",
     "admm": "ADMM, 300 iterations",
     INTERIOR: "interior point",
@@ -80,8 +81,8 @@ def peers() -> pd.DataFrame:
     rows = rows[rows.part == "peers"].set_index("solver").loc[list(SOLVERS)]
     found = {"processor seconds": rows.cpu_s.map("{:.2f}".format), "times ours": rows.cpu_s / rows.cpu_s[OURS]}
     found["times ours"] = found["times ours"].map(lambda times: f"{times:.2g}" if times < 10 else f"{times:.0f}")
-    found["largest gap"] = rows.largest_gap.map("{:.0e}".format)
-    return pd.DataFrame(found).rename(index=SOLVERS).rename_axis(index="solver")
+    found["largest gap"] = rows.largest_gap.map(lambda gap: f"{gap:.1f}" if gap > 0.1 else power_of_ten(gap))
+    return pd.DataFrame(found).rename(index=SOLVERS).rename_axis(index=None)
 
 
 def findings(rows: pd.DataFrame, measured: pd.DataFrame) -> list[str]:
@@ -92,19 +93,21 @@ def findings(rows: pd.DataFrame, measured: pd.DataFrame) -> list[str]:
     times = peers.cpu_s / peers.cpu_s[OURS]
     large = measured[measured.part == "large"].sort_values("v").iloc[-1]
     laws = {axis: growth(rows, "laptop", axis)[1] for axis in ("v", "d")}
-    powers = {axis: f"{law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}]" for axis, law in laws.items()}
+    powers = {axis: f"{law.exponent:.2f} [{law.low:.2f},\u00a0{law.high:.2f}]" for axis, law in laws.items()}
     return [
         f"**Certified in {_seconds(typical.solve.median())}.** So long take {at['v']:,} values in *d* = {at['d']} "
         f"({typical.device.iloc[0].replace('cpu x', 'processor cores: ')}; median of three draws), with every gap "
-        f"between the two bounds at most {rows.gap.max():.0e}.",
+        f"between the two bounds at most {power_of_ten(rows.gap.max())}.",
         f"**Two other solvers take longer.** On the same values ADMM, of our own making and as general a method as "
         f"the published code uses, takes {times['admm']:.0f} times as long, with gaps up to "
-        f"{peers.largest_gap['admm']:.0e}; an interior-point solver, called value by value, "
-        f"{times[INTERIOR]:.0f} times (processor seconds), with gaps up to {peers.largest_gap[INTERIOR]:.0e}.",
+        f"{power_of_ten(peers.largest_gap['admm'])}; an interior-point solver, called value by value, "
+        f"{times[INTERIOR]:.0f} times (processor seconds), with gaps up to "
+        f"{power_of_ten(peers.largest_gap[INTERIOR])}.",
         f"**Memory stays small.** {large.v:,} values in *d* = {large.d} take {_seconds(large.cpu_s)} of processor "
         f"time and {large.peak_gb:.2f} GiB for the whole process; the differences of all pairs would fill "
         f"{large.v**2 * large.d * 8 / 2**30:,.0f} GiB.",
-        f"**Time grows as** *v* to the power {powers['v']} and *d* to the power {powers['d']} in this range.",
+        f"**Time grows as** *v* to the power {powers['v']} and *d* to the power {powers['d']} in this range (95% "
+        "intervals).",
     ]
 
 
@@ -131,12 +134,12 @@ def drawn_bounds(corners: Tensor, separator: Tensor) -> Figure:
     left.set(title="values", xlim=(-0.5, 5.2), ylim=(-0.8, 5))
     right.add_patch(plt.Circle((0, 0), 1, fill=False, color="lightgrey"))
     right.fill(*z.T, color=orange, alpha=0.3)
-    right.annotate("hull of the $z_j$", (0.55, 0.78), (-70, 24), textcoords="offset points", color="#8A5A00")
+    right.annotate("hull of the $z_j$", (0.78, 0.45), (1.0, 0.5), color="#8A5A00", arrowprops={"arrowstyle": "-"})
+    right.set(title="unit differences of $v_3$", xlim=(-0.6, 1.6), ylim=(-0.3, 1.35))
     right.quiver(0, 0, *separator, color=blue, **arrow)
     right.annotate("separator $u$", separator.tolist(), (2, 8), textcoords="offset points", color=blue)
     right.plot([0, nearest[0]], [0, nearest[1]], color=red, linewidth=3, zorder=4)
     right.annotate("$\\|p\\| = \\rho_3$", (nearest / 2).tolist(), (8, -12), textcoords="offset points", color=red)
-    right.set(title="unit differences of $v_3$", xlim=(-0.6, 1.5), ylim=(-0.3, 1.35))
     return figure
 
 

@@ -22,7 +22,7 @@ from factcore.constructions import block_convex, start
 SIZES = {"smoke": (48, 16), "laptop": (256, 32), "paper": (4096, 128)}
 COUNTS = {"smoke": (1, 5), "laptop": (1, 2, 3, 5, 8, 12), "paper": (1, 2, 3, 5, 8, 12, 20)}
 LARGE, FORMS = ((1024, 64), (2048, 64)), ("gated", "plain")
-AT = {1024: 24, 2048: 48}  # units at which the changes are compared: 1.2 times the fewest trained
+AT = {1024: 24, 2048: 48}  # units at which the changes are compared: training needs 20 and 46
 CHANGES: dict[str, dict[str, Any]] = {
     "as it is": {},
     "least squares, 1 round": {"rounds": 1},
@@ -67,25 +67,49 @@ def findings(rows: pd.DataFrame, large: pd.DataFrame) -> list[str]:
     """The page's sentences, from the tables of `cost`: medians over the draws at one solve, five and the most."""
     n, d, most = rows.n_facts.iloc[0], rows.d.iloc[0], rows.solves.max()
     per_fact = rows.groupby("solves").n_params.median() / n
-    one, five, last = (f"{per_fact[k]:.1f} ({per_fact[k] / per_fact[0]:.1f} times)" for k in (1, 5, most))
-    level = (per_fact <= per_fact[0]).drop(0)
+    one, five = (f"{per_fact[k]:.1f} ({per_fact[k] / per_fact[0]:.1f} times)" for k in (1, 5))
+    last = rows[rows.solves == most].n_params / (per_fact[0] * n)
+    larger, fewer = [], []
+    for form, part in large.groupby("form"):
+        sizes = " and ".join(f"{size:,}" for size in sorted(part.n_facts.unique()))
+        larger.append(f"{_times(part, large.solves.max())} in the {form} form ({sizes} facts)")
+        fewer.append(_times(part, 5))
     return [
-        f"Training stores {n} random facts, d = {d}, in {per_fact[0]:.1f} parameters each; least squares and one "
-        f"convex solve in {one}, five solves in {five}, {most} in {last}.",
-        f"{level.idxmax()} solves need no more parameters than training."
-        if level.any()
-        else f"Even {most} solves need more parameters than training.",
-        "Larger, in times of what training takes: "
-        + "; ".join(_times(part, form, n) for (form, n), part in large.groupby(["form", "n_facts"], sort=False))
-        + ".",
+        f"**A few convex solves come near training**, which stores {n} random facts, d = {d}, in {per_fact[0]:.1f} "
+        f"parameters each: least squares and one convex solve in {one}, five solves in {five}.",
+        f"**{most} solves take {last.median():.1f} times as many parameters as training** at {n} facts, "
+        f"{last.max():.2f} in the dearest draw. In larger runs they take {' and '.join(larger)}; five take "
+        f"{' and '.join(fewer)}.",
     ]
 
 
-def _times(rows: pd.DataFrame, form: str, n: int) -> str:
-    """One size and form: parameters over those of training with five solves and the most, medians."""
-    params, most = rows.groupby("solves").n_params.median(), rows.solves.max()
-    five, last = (params[k] / params[0] for k in (5, most))
-    return f"{n:,} facts, {form} form, {five:.2f} with five solves, {last:.2f} with {most}"
+def _times(rows: pd.DataFrame, solves: int) -> str:
+    """Parameters with that many solves over those of training, medians, the range over the sizes: "1.04 to 1.10"."""
+    params = rows.groupby(["n_facts", "solves"]).n_params.median().unstack()
+    least, *_, most = sorted([f"{times:.2f}" for times in params[solves] / params[0]] * 2)
+    return least if least == most else f"{least} to {most}"
+
+
+def gaps(steps: pd.DataFrame) -> list[str]:
+    """How tight the bounds are with the constants as they are, from the table of `step`."""
+    worst = steps[steps.change == "as it is"].groupby("n_facts").largest_gap.max()
+    each = " and ".join(f"{gap:.0%} for {n:,} facts" for n, gap in worst.items())
+    return [
+        f"Each solve states a bound on its gap. As it is, the largest is {each}, in shares of the loss: near the "
+        "smallest width a solve ends before its bound is tight."
+    ]
+
+
+def changes(steps: pd.DataFrame) -> pd.DataFrame:
+    """The table of `step` as it is read: solves, draws that lose facts and processor seconds, for each size."""
+    rows = steps.assign(failed=(steps.lost > 0).astype(int)).groupby(["change", "n_facts"], sort=False)
+    found = rows.agg({"solves": "median", "failed": "sum", "cpu_s": "median"})
+    names = {"solves": "solves", "failed": "draws that lose facts", "cpu_s": "processor [s]"}
+    shown = pd.DataFrame({names[of]: found[of].map(f"{{:.{int(of == 'cpu_s')}f}}".format) for of in names})
+    shown = shown.unstack("n_facts").swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
+    return shown.rename(columns=lambda name: name if isinstance(name, str) else f"{name:,} facts").rename_axis(
+        index=None, columns=[None, None]
+    )
 
 
 @contextmanager
@@ -103,7 +127,7 @@ def changed(
 
 
 def step(change: str, n_facts: int, seed: int) -> dict:
-    """Solves and processor seconds that one change needs at a width 1.2 times the fewest trained; at most 20 solves."""
+    """Solves and processor seconds that one change needs at the width `AT`; at most 20 solves."""
     facts, constants = fc.spherical_facts(n_facts, 64, seed=seed), dict(CHANGES[change])
     options = {"tol": constants.pop("tol")} if "tol" in constants else {}
     begun = time.process_time()

@@ -38,14 +38,18 @@ def front(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratios(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per n and rung the quickest network's seconds, and the quickest training's at any size over them, by descent."""
+    """Per n and rung the quickest network's seconds, and the quickest training's at any size over them, by descent.
+
+    A descent that is not among the rows of an n has no column there.
+    """
     quickest = rows.groupby(["n", "rung"], sort=False).cpu_s.min()
     found = {}
     for n, seconds in quickest.groupby(level="n"):
         here = seconds.droplevel("n")
         found[f"n = {n:,}", "seconds"] = here
         for descent in ("L-BFGS", "Adam"):
-            found[f"n = {n:,}", f"{descent} / this"] = here.get(f"trained, {descent}", float("nan")) / here
+            if (trained := f"trained, {descent}") in here:
+                found[f"n = {n:,}", f"times as long, {descent}"] = here[trained] / here
     names = {rung: words.replace("block-convex", rung) for rung, (_, words, _) in LOOKS.items()}
     shown = pd.DataFrame(found).reindex([rung for rung in LOOKS if rung in set(rows.rung)]).rename(index=names)
     return shown.rename_axis(None).map(lambda x: "–" if x != x else f"{x:.2f}" if x < 10 else f"{x:.0f}")

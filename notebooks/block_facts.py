@@ -46,7 +46,7 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
 import factcore as fc
 from factbook import block_facts, block_facts_shown, block_published, figures, noise, prose

@@ -46,7 +46,7 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
 from matplotlib import pyplot as plt
 
@@ -59,8 +59,12 @@ prose.findings(ladder.findings, "capacity")
 # %% [markdown]
 # ## The ladder
 #
-# A fact set has $n$ keys and $n$ values, all uniform on the unit sphere of $\mathbb{R}^d$, and a random permutation between them. From the naive way
-# to training:
+# A fact set has $n$ keys and $n$ values, all uniform on the unit sphere of $\mathbb{R}^d$, and a random permutation between them. All memories but
+# the one-hot one, which has no $A$, are the same network, $g(x) = D\,(\sigma(Gx + b) \odot Ax)$: gates $G$, up projection $A$, down projection $D$.
+# They differ in which matrices are drawn and which computed. *NTK* (neural tangent kernel) draws $G$ and $D$ and averages over the facts for $A$, with
+# the Hermite polynomial of degree 1. In *Hebbian* memories the hidden units' outputs are a key's features, and $D$ is a regression on them; $G$ and
+# $A$ are drawn, and refitted where it is *data-dependent*. The encoder-decoder's $G$ cuts the keys into buckets along a drawn direction; it solves
+# for $A$, with our codes for $D$, too. From the naive way to training:
 #
 # | rung | what is solved | source |
 # |---|---|---|
@@ -68,7 +72,7 @@ prose.findings(ladder.findings, "capacity")
 # | NTK | one average | {cite:t}`nichani2024understanding` |
 # | Hebbian, whitened; data-dependent | one ridge regression; three | {cite:t}`garcia2026hebbians` |
 # | encoder-decoder, the paper's codes | a $d \times d$ system per bucket of keys | {cite:t}`dugan2025constructing` |
-# | encoder-decoder, shorter codes | the same, with [separators through a fitted projection](code_dimension.ipynb) | ours |
+# | encoder-decoder | the same, with shorter codes: [separators through a fitted projection](code_dimension.ipynb) | ours |
 # | max-margin | one convex problem: $A$ | ours |
 # | {term}`block-convex` | a [stated number of convex problems](solves.ipynb): $G$, $A$ and $D$ | ours |
 # | trained | descent on all three to 100% recall | the bar |
@@ -81,8 +85,7 @@ for method in ("ntk", "hebbian", "encoder-decoder"):
     print(f"{method}: {found.width} units, {per_fact:.1f} parameters per fact")
 
 # %% [markdown]
-# *How this was run:* [`factbook.ladder`](https://github.com/factcore/factcore/blob/main/factbook/ladder.py) holds the sizes, what is left out where
-# it takes a laptop too long, the search and the figure.
+# *How this was run:* [`factbook.ladder`](https://github.com/factcore/factcore/blob/main/factbook/ladder.py): sizes, what is left out as too slow, search.
 #
 # ## The figure
 
@@ -110,12 +113,12 @@ plt.show()
 ladder.costs(live)
 
 # %% [markdown]
-# "–": no width that was tried stores the facts, or the rung was left out at that size.
+# A dash: no width that was tried stores the facts, or the rung was left out at that size.
 #
 # ## Do they scale alike?
 #
-# That is a question about exponents. Below, the exponent of each minus that of training over the same sizes (runs resampled within each size), over
-# all sizes and over the larger ones, where widths are no handful of units; and how many times as many parameters as training each takes there.
+# That is a question about exponents. Below, those of each one's parameters over those of training on the same facts, with [Student's](../book/rules.md)
+# 95% intervals, over all sizes and over the larger ones, where widths are no handful of units; and the multiples of training there.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -128,7 +131,7 @@ ladder.scales(live, profile)
 #
 # ## Facts in proportion to d²
 #
-# A fixed $d$ asks a network to hold more facts in the same space. The other way to grow is $n = \alpha d^2$. Parameters per fact:
+# A fixed $d$ asks a network to hold more facts in the same space. The other way to grow is $n = \alpha d^2$. Parameters per fact, a row for each α and d:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -136,7 +139,7 @@ ladder.in_proportion(table, profile)
 
 # %% [markdown]
 # Bilinear networks end at some $\alpha$. Each of their $d$ outputs is a quadratic form of the key, whatever the width: $d^2(d+1)/2$ numbers in all.
-# At $d = 16$ the floor $n \log_2(v)/2$ passes that number at $\alpha = 2$, at larger $d$ later, so beyond it "–" is final. Hebbian readouts end
+# At $d = 16$ the floor $n \log_2(v)/2$ passes that number at $\alpha = 2$, at larger $d$ later, so beyond it a dash is final. Hebbian readouts end
 # sooner, as they regress the values on $d(d+1)/2$ features. SiLU gates have no such end; they are the bar there (run at $d = 16$, up to 512 facts).
 #
 # ## The NTK memory with two gates
@@ -153,15 +156,15 @@ ladder.gate_table(ladder.ntk_gates(profile, seed, device))
 #
 # ## Is the bar fair?
 #
-# Training descends on all matrices jointly from least squares (L-BFGS), and by Adam from random weights where that stalls. Adam's settings come from
-# a grid (`benchmarks/training_grid.py`); at 1,024 facts and $d = 64$, near the fewest units that store them, each changes one thing:
+# Training descends on all matrices jointly from least squares (L-BFGS), and by Adam from random weights where that stalls, as it does here. Adam's
+# settings come from a grid (`benchmarks/training_grid.py`); at 1,024 facts and $d = 64$, near the fewest units that store them, each changes one thing:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 ladder.settings()
 
 # %% [markdown]
-# *Chosen* has 2,000 steps; more help where the width is too small.
+# *Chosen* has 2,000 steps of Adam at rate 0.2, as *Adam alone* has; more help where the width is too small.
 #
 # ## Dense and solved parameters
 #
@@ -171,7 +174,7 @@ ladder.settings()
 # %%
 for method in ("ntk", "hebbian", "block-convex", "trained"):
     mlp = fc.construct(facts, method, width=96, seed=seed, strict=False)  # only counted
-    print(f"{method}: {mlp.n_params} dense, {mlp.n_solved} solved")
+    print(f"{method}: {mlp.n_params:,} dense, {mlp.n_solved:,} solved")
 
 # %% [markdown]
 # ## What to remember

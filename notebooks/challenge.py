@@ -18,7 +18,7 @@
 # optimiser, that memorise random facts, pair of tokens $(a, b) \to$ label, as well as training does. Closed forms, greedy constructions and
 # ridge regression are allowed. Its authors' own construction stores 27 times fewer facts than training at $d = 128$.
 #
-# **What this page does**: it stores facts by one linear system, by a few dozen ridge regressions one after the other, and by training again.
+# **What this page does**: it stores facts by one linear system, by at most 60 ridge regressions one after the other, and by training again.
 #
 # **For whom**: readers who want the shortest case in which weights can be written down. Ten minutes. Words: the [glossary](../book/glossary.md).
 
@@ -45,7 +45,7 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
 from functools import partial
 
@@ -104,8 +104,8 @@ plt.show()
 #
 # **The rungs and the rules.** *One linear system*: patterns drawn, then a direct solve, exact; within the rules. *Several ridge systems*: no
 # entry of $E_1$ and $E_2$ is kept for gates; these are those of the tables as they stand, and each step to the labels is one ridge
-# regression; then the gates are read off again (Levenberg and Marquardt's method). No step follows a gradient and each is a closed form,
-# but they are iterated: readers may judge. *Trained, here*: full-batch Adam, up to 5,000 epochs, the best of three restarts of different
+# regression; then the gates are read off again (Levenberg and Marquardt's method). Each step is a closed form, but a Gauss–Newton step on the
+# squared error; whether that is within the rules is open. *Trained, here*: full-batch Adam, up to 5,000 epochs, the best of three restarts of different
 # learning rates. *Random embeddings*: only $U$ is trained, a convex problem; the published "hybrid" trains only $U$, too, and stores more.
 # *Ten times longer*: published, 50,000 epochs, two matrices in a row for each table here. Facts stored, all labels right:
 
@@ -124,8 +124,8 @@ plt.show()
 # several do at every $d$.**
 # Points are medians over draws of the facts (seeds 42 to 45; trainings: 42), bars reach from the smallest to the largest. Right: a network with
 # $r$ of $n$ facts right has nine of ten right among the first $r / 0.9$; runs beyond their capacity count as well. Grey is published:
-# fits as lines, the best of 11 trainings of 5,000 epochs as crosses. The last points of several systems ($d = 256$) and of training here ($d = 128$) are the most
-# that was tried, lower bounds, and so are their exponents below (95% intervals over the draws).
+# fits as lines, the best of 11 trainings of 5,000 epochs as crosses. At $d = 128$ and 256 all points of our systems, and training here at 128,
+# are the most that was tried; exponents and ratios are not measured beyond. The fits, factor × $d^{\text{exponent}}$ (95% intervals over the draws):
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -142,7 +142,7 @@ drawing.weights({"one linear system": one, "several ridge systems": several, "tr
 plt.show()
 
 # %% [markdown]
-# **The iterated weights look like trained ones**: one hump around zero, about half of the units open. Those of one system do not: lifts and shut gates stand far out.
+# **The iterated weights look like trained ones**: one hump around zero, half of the units open or some more. In one system, lifts and shut gates stand far out.
 #
 # ## Bits
 #
@@ -155,7 +155,8 @@ drawing.bits(challenge.fewest_bits(bits))
 plt.show()
 
 # %% [markdown]
-# **Those of several systems do with far fewer bits**: in one system lifts and shut gates stretch the scale of every row.
+# **Those of several systems do with far fewer bits**: in one system lifts and shut gates stretch the scale of every row. One draw, 2.75 $d^2$ facts
+# in several systems and 1.5 $d^2$ in one.
 #
 # ## Your own two-token look-up
 
@@ -179,21 +180,21 @@ for name, answer in zip(own.key_names[::4], fc.decode(look_up, own.keys[::4], ow
 #
 # - Gates that are drawn cost no solved number; between them everything is linear, and one system stores about $2d^2$ facts in $5d^2$ weights.
 # - Codes of one number suffice for as many labels as there are hidden units: a parabola finds the nearest place.
-# - Reading the gates off again and solving once more, a few dozen times, frees the other half of the tables.
+# - Reading the gates off again and solving once more, up to 60 times, frees the other half of the tables.
 #
 # ## Exercises
 #
-# 1. By the lemma, how many facts could one system store if every pattern were free to have any rank, $r_A + r_B = d + 1$?
+# **1.** By the lemma, how many facts could one system store if every pattern were free to have any rank, $r_A + r_B = d + 1$?
 #
-# :::{admonition} Solution
-# :class: dropdown
+# :::{dropdown} Solution
 # $2d(d + 1) - r_A r_B$ is largest where the product is smallest: one group alone, $r_A = d$, $r_B = 1$, gives $2d^2 + d$. That counts equations
 # over all pairs. Of drawn facts a token has some more than its share, and one with more facts than free numbers needs the second group.
 # :::
 #
-# 2. Put *("water", "Latin") → aqua* into the look-up above. What changes besides the entry?
+# **2.** Put *("water", "Latin") → aqua* into the look-up above. What changes besides the entry?
 #
-# :::{admonition} Solution
-# :class: dropdown
-# The keys get longer by one number, for the fifth language, and the values by one, for the new label. One fact gives the new token one equation only.
+# :::{dropdown} Solution
+# The keys get longer by one number, for the fourth language, and the values by one, for the new label. One fact gives the new token one equation only.
 # :::
+#
+# **What next?** [Can a transformer use it?](usable.ipynb)

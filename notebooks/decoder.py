@@ -45,7 +45,7 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
 import torch
 from matplotlib import pyplot as plt
@@ -65,8 +65,9 @@ prose.findings(decoder.findings, "decoder", "code_dimension")
 # vector for it, its **separator** $u_i$, maximises the smallest normalised difference, and that maximum is its
 # decodability:
 #
-# $$\rho_i = \max_{\|u\| \le 1} \min_{j \ne i} \left\langle \frac{v_i - v_j}{\|v_i - v_j\|}, u \right\rangle,
-# \qquad \rho(V) = \min_i \rho_i .$$
+# $$\rho_i = \max_{\|u\| \le 1} \min_{j \ne i} \left\langle \frac{v_i - v_j}{\|v_i - v_j\|}, u \right\rangle .$$
+#
+# The decodability of all values is that of the hardest, $\rho(V) = \min_i \rho_i$.
 #
 # `decodability` returns the separators with a certificate: a lower bound (the separator's own margin over *all* other
 # values) and an upper bound (the norm of a convex combination of the differences). They agree to the tolerance.
@@ -75,7 +76,7 @@ prose.findings(decoder.findings, "decoder", "code_dimension")
 v, d = decoder.SIZES[profile].values()
 values = fc.spherical_facts(v, d, seed=seed, dtype=torch.float64).values.to(device)
 solved = fc.decodability(values)
-print(f"{v} values on the sphere in d = {d}: {solved.rho:.4f} ≤ ρ ≤ {solved.rho_upper:.4f}")
+print(f"{v:,} values on the sphere, d = {d}: {solved.rho:.4f} ≤ ρ ≤ {solved.rho_upper:.4f}")
 
 # %% [markdown]
 # <!-- generated: explore -->
@@ -113,8 +114,8 @@ plt.show()
 
 # %% [markdown]
 # **Separator codes decode everything where the projected values' own $\rho$ leaves zero; projected codes need more room.** Points are medians
-# over three draws of values, bars reach from the smallest to the largest; dotted, the stored run at paper scale. In numbers, up to the length
-# at which all decode:
+# over three draws of values, bars reach from the smallest to the largest; dotted, the stored run at paper scale. In numbers, the smallest of
+# the three draws, up to the length at which all decode:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT

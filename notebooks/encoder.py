@@ -45,7 +45,7 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
 from functools import partial
 
@@ -64,9 +64,9 @@ prose.findings(buckets.findings, "encoder", "encoder_gradient")
 # ## Buckets
 #
 # A linear map has $d$ free numbers per output coordinate, so it can send $d$ keys to any $d$ codes: one $d \times d$
-# system. With more than $d$ keys we sort them along a random direction $g$ and cut them into **buckets** of at most
-# $d$. Each bucket $b$ gets its own linear map $S_b$. The cuts lie where neighbouring keys are far apart, so that a
-# gate can tell them apart.
+# system. With more than $d$ keys we sort them along a random direction $r$ and cut them into **buckets** of at most
+# $d$. Each bucket $b$ gets its own linear map $S_b$, with a row for every number of the code. The cuts lie where
+# neighbouring keys are far apart, so that a gate can tell them apart.
 
 # %%
 d, n = 2, 11
@@ -79,9 +79,9 @@ print(f"{n} keys in d = {d}: {len(sizes)} buckets of {sizes} keys")
 # %% [markdown]
 # ## Gates and codes
 #
-# Unit $b$ of the layer is $1[\langle g, x \rangle > t_b] \cdot \langle a_b, x \rangle$: open for its bucket *and all later
-# ones*. With $a_b = S_b - S_{b-1}$ the open units add up to
-# $a_1 + \dots + a_b = S_b$. That is the whole trick: the sum telescopes. Each bucket's map is solved from the codes
+# Codes of one number first: $S_b$ is a single row. Unit $b$ of the layer is $1[\langle r, x \rangle > t_b] \cdot \langle a_b, x
+# \rangle$: open for its bucket *and all later ones*. With $a_b = S_b - S_{b-1}$, where $S_0 = 0$, the open units add up to
+# $a_1 + \dots + a_b = S_b$. That is the whole trick: the sum telescopes. Longer codes take a unit for every row. Each bucket's map is solved from the codes
 # themselves, never from what earlier buckets left over, so an error in one of them stays there.
 
 # %%
@@ -93,7 +93,7 @@ buckets.picture(keys, codes, cut, encoder, outputs)
 plt.show()
 
 # %% [markdown]
-# **Every key gets its code.** Left, keys and the lines at which gates open, a colour a bucket; right, the codes along $g$. Open units
+# **Every key gets its code.** Left, keys and the lines at which gates open, a colour a bucket; right, the codes along $r$. Open units
 # per key, in that order:
 
 # %%
@@ -117,7 +117,8 @@ plt.show()
 # %% [markdown]
 # **The last buckets are a few times as far off as the first, however many lie between, in either precision.** A later bucket has more
 # open units, so its code is a sum of more terms, each with its rounding; none of them is an earlier bucket's error. Points are medians
-# over three {term}`draws <draw>`, bars reach from the smallest to the largest.
+# over three {term}`draws <draw>`, bars reach from the smallest to the largest (they are smaller than the marks); the largest size
+# is from the stored run at paper scale.
 #
 # Here the buckets are nine tenths full (`fill=0.9`): a full one is a square system of random keys, and its conditioning costs digits
 # ([how many bits](precision.ipynb)). `construct` starts with full buckets and makes room only when the check of every fact asks for it.
@@ -126,8 +127,8 @@ plt.show()
 #
 # The paper also has a gradient-based encoder. Here it is bilinear, $\sum_j \langle g_j, x \rangle \langle a_j, x \rangle$ for every
 # coordinate of the code, and Adam moves gates $g_j$ and directions $a_j$ to the codes; the decoder stays. A unit then has $2d$ free
-# numbers instead of $d$, so we begin with $\lceil n/2d \rceil$ units for a coordinate (fill 1) and add some until every fact is
-# recalled. Both meet the same codes, the shortest ones that the closed form stores; medians:
+# numbers instead of $d$, so we begin with $\lceil n/2d \rceil$ units for a coordinate, as many unknowns as equations, and add
+# some until every fact is recalled. *Unknowns used* is equations over unknowns there. Both meet the same codes, the shortest ones that the closed form stores; medians:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -148,22 +149,21 @@ buckets.compared(both)
 #
 # - $d$ keys, $d$ unknowns: a bucket is as many keys as one linear map can serve, and gates that open one after another choose the map.
 # - Differences $S_b - S_{b-1}$ telescope, so that no bucket inherits another's error.
-# - The layer costs $3d$ parameters for each of its $m \lceil n/d \rceil$ units, about $3m$ a fact.
+# - Each of the $m \lceil n/d \rceil$ units costs $3d + 1$ parameters: $d$ of its gate and a threshold, $d$ of its direction $a_b$
+#   and $d$ of the decoder's column behind it. That is about $3m$ a fact.
 #
 # ## Exercises
 #
 # 1. How many parameters a fact does the layer need for 7,007 keys in 384 dimensions and codes of two numbers, full buckets?
 #
-# :::{admonition} Solution
-# :class: dropdown
+# :::{dropdown} Solution
 # $\lceil 7007/384 \rceil = 19$ buckets, so $2 \cdot 19 = 38$ units of $3 \cdot 384$ parameters and a threshold: $38 \cdot 1153 / 7007 = 6.25$ a fact,
 # what [the tour](facts.ipynb) counts.
 # :::
 #
-# 2. What goes wrong when two keys have the same score $\langle g, k \rangle$, and what when a bucket's keys are linearly dependent?
+# 2. What goes wrong when two keys have the same score $\langle r, k \rangle$, and what when a bucket's keys are linearly dependent?
 #
-# :::{admonition} Solution
-# :class: dropdown
-# No threshold can part the two; they must share a bucket, and a random $g$ makes such ties unlikely. Dependent keys make the bucket's
+# :::{dropdown} Solution
+# No threshold can part the two; they must share a bucket, and a random $r$ makes such ties unlikely. Dependent keys make the bucket's
 # system singular: their codes must obey the same dependence, which codes of free choice do not. Cutting more buckets, of fewer keys each, helps.
 # :::

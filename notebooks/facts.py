@@ -45,7 +45,7 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
 from functools import partial
 
@@ -85,9 +85,9 @@ print(f"recall {fc.recall(mlp, facts):.2%}")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-floor = len(facts) * torch.tensor(facts.n_values).log2().item() / 2
-print(f"{mlp.width} hidden units, {mlp.n_params:,} parameters (floor: {floor:,.0f}),")
-print(f"{mlp.n_params / len(facts):.2f} per fact")
+floor = torch.tensor(facts.n_values).log2().item() / 2
+print(f"{mlp.width} hidden units, {mlp.n_params:,} parameters")
+print(f"{mlp.n_params / len(facts):.2f} per fact, the floor {floor:.2f}")
 
 # %% [markdown]
 # The {term}`floor` is what trained language models would take. The weights were solved for, one linear system per {term}`bucket` of keys.
@@ -105,9 +105,10 @@ for row, answer in zip(asked.tolist(), answers.tolist()):
 # %% [markdown]
 # ## What a network must beat
 #
-# Three ways to answer without a hidden layer. The **nearest embedding** takes the value that lies nearest to the key: it is
-# right where a name gives the answer away. A **linear map** in the network's place is found by least squares (ridge regression on
-# one-hot targets, a closed form) or trained by log loss (convex, but iterated). Each is asked for every airport's city, country and
+# Four ways to answer without a hidden layer. One gives **always the commonest value**, whatever the question. The **nearest
+# embedding** takes the value that lies nearest to the key: it is right where a name gives the answer away. A **linear map** in
+# the network's place is found by least squares (ridge regression on one-hot targets, a closed form) or trained by log loss
+# (convex, but iterated). Each is asked for every airport's city, country and
 # IATA code (`JFK`), beside the network, an {term}`encoder-decoder`. Recall:
 
 # %% tags=["hide-input"]
@@ -148,7 +149,7 @@ recalls.index.name = "code dimension m"
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Recall on the airports' cities against the code dimension m. It rises steeply with m and reaches 100 percent at the dimension that the builder chose."}}
 figure, ax = plt.subplots()
-ax.plot(recalls.index, 100 * recalls, marker="o", color=figures.COLOURS["encoder-decoder"], label="recall")
+ax.plot(recalls.index, 100 * recalls, marker="o", color=figures.COLOURS["encoder-decoder"])
 ax.axvline(shortest, color="grey", linestyle=":", label=f"chosen by the builder: m = {shortest}")
 ax.set(xticks=recalls.index, xlabel="code dimension m", ylabel="recall [%]", title=f"{len(cities):,} airports' cities")
 ax.legend(loc="upper left")
@@ -171,7 +172,7 @@ for row in wrong:
 # ## What to remember
 #
 # - A fact is a key, a value and nothing else: the network stores it when the right value has the largest dot product.
-# - A recall says little without its baselines: the nearest embedding, and the best linear map.
+# - A recall says little without its baselines: the commonest value, the nearest embedding, the best linear map.
 # - Few values are cheap to store, for their codes are short. The builder returns no network that loses a fact, unless told
 #   `strict=False`. Your own facts work the same way: `fc.FactSet(keys, values, targets)` takes any embeddings.
 #
@@ -180,15 +181,14 @@ for row in wrong:
 # 1. Every airport moves to the next one's country: `fc.FactSet(facts.keys, facts.values, facts.targets.roll(1))`. What happens to
 #    the nearest embedding, and what to the network's size?
 #
-# :::{admonition} Solution
-# :class: dropdown
-# `baselines.nearest` falls to what guessing gets: names are true no longer. `fc.construct` stores the new map with as many
-# parameters: it uses the geometry of keys and of values, and nothing of how one goes with the other.
+# :::{dropdown} Solution
+# `baselines.nearest` falls from 5% to 0.6%, hardly more than one country in 233: names are true no longer. `fc.construct` stores
+# the new map with as many parameters: it uses the geometry of keys and of values, and nothing of how one goes with the other.
+# Always to say *United States* is as good as before, right for 28%.
 # :::
 #
 # 2. Two airports get the same embedding as key. When can a network store both?
 #
-# :::{admonition} Solution
-# :class: dropdown
+# :::{dropdown} Solution
 # When they have the same country. Otherwise one input would need two answers, and `fc.FactSet` refuses, naming both rows.
 # :::

@@ -84,7 +84,7 @@ figure = precision.losses(table)
 
 # %% [markdown]
 # **How coarse the weights may be goes with the slack a network has.** Facts lost at the smallest width, medians of three draws; a cell is
-# empty where no draw loses a fact. One-hot and Hebbian memories, with tens of parameters per fact, stand coarse whole numbers; trained and
+# empty where no draw loses a fact, and says 0% where only one draw does. One-hot and Hebbian memories, with tens of parameters per fact, stand coarse whole numbers; trained and
 # convex networks near their smallest width need finer ones. Eight bits are better spent on whole multiples than on `fp8`, whose steps are
 # coarse where weights are large.
 #
@@ -102,7 +102,8 @@ figure = precision.bits(table)
 
 # %% [markdown]
 # **Trained and block-convex networks lie nearest to the floor; more units seldom save bits.** Medians of three draws, bars
-# from the smallest to the largest, the formats of the draws beside them. At the width that is best for each method:
+# from the smallest to the largest, the formats of the draws beside them. Bits and parameters per fact at the width that is best for
+# each method:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -122,7 +123,7 @@ precision.fewest(table)
 #
 # - Bits are parameters times precision: a method that saves the one may waste the other.
 # - A full bucket is exact and badly conditioned: it needs floats. Slack is what makes coarse weights possible.
-# - To store a memory in few bytes, take a small network at `int8`, not a large one at `int3`.
+# - To store a memory in few bytes, take a small network at `int6` or `int8`, not a large one at `int3`.
 #
 # ## Exercises
 #
@@ -136,7 +137,7 @@ precision.fewest(table)
 # **2.** In the code above, which format is the smallest that keeps all facts of each network?
 #
 # :::{dropdown} Solution
-# Try `int3` to `int6`: the Hebbian memory stands `int3` (seed 0), the encoder-decoder of so few dimensions `int8`. At $d = 32$ the larger
+# Try `int3` to `int7`: the Hebbian memory stands `int3` (seed 0), the encoder-decoder of so few dimensions `int8`. At $d = 32$ the larger
 # systems of its buckets ask for a 16-bit float.
 # :::
 #

@@ -56,7 +56,7 @@ import factcore as fc
 from factbook import figures, geometries, prose, real_facts
 
 figures.use_style()
-prose.findings(real_facts.findings, "real")
+prose.findings(real_facts.findings, "real", "real_full")
 
 # %% [markdown]
 # Widths come in whole units, so for the cheapest networks a ratio within a tenth of 1 is one unit and says nothing.
@@ -98,8 +98,9 @@ print(f"with the whitening folded in: recall {fc.recall(mlp, raw):.0%}")
 # %% [markdown]
 # ## The ladder
 #
-# Every method gets the same search over its width. *Hebbian* memories regress the values themselves on the features. The variant with *separator
-# targets* is ours: the same regression, onto each value's separator.
+# Every method gets the same search over its width. *Hebbian* memories regress the values themselves on the features: the one with *ridge regression* is
+# *Hebbian, whitened* on the other pages, where the features are what is whitened. *Separator targets* are ours: the same regression, onto each
+# value's separator.
 #
 # *How this was run:* [`factbook/real_facts.py`](https://github.com/factcore/factcore/blob/main/factbook/real_facts.py).
 
@@ -110,8 +111,8 @@ plt.show()
 
 # %% [markdown]
 # **Methods that solve for the values at hand cost about what they cost on a sphere; averages lose facts.** Marks are medians over the samples that
-# are stored, of three; bars reach from the smallest to the largest. Where samples are lost, the percentage is the best recall of the widest network
-# tried. The dashed line is no bound: what lies left of it stores more than two bits a parameter. The numbers behind it ("–": facts of some sample are
+# are stored, of three; bars reach from the smallest to the largest. Where samples are lost, the percentage is the best of their recalls in the widest
+# network tried. The dashed line is no bound: what lies left of it stores more than two bits a parameter. The numbers behind it (a dash: facts of some sample are
 # lost at the widest tried):
 
 # %% tags=["hide-input"]
@@ -129,7 +130,7 @@ real_facts.written(table)
 for values in real_facts.VALUES:
     facts = real_facts.fact_set("MLP layer", values, **size, seed=seed)
     share = real_facts.decode_themselves(facts)
-    print(f"MLP layer, {values}: {prose.percent(share)} of the values decode themselves")
+    print(f"MLP layer, {values}, seed {seed}: {prose.percent(share)} decode themselves")
 
 # %% [markdown]
 # The recall of the widest Hebbian memory of every sample that is lost is this share, to the last fact.
@@ -145,10 +146,9 @@ print(f"n = {full.n.iloc[0]:,} facts, v = {full.n_values.iloc[0]:,} values, d = 
 real_facts.written(full)
 
 # %% [markdown]
-# Where a Hebbian memory loses facts here, it was asked at $2 n$ units, where it puts out the values themselves: it then loses those that do not
-# decode themselves. Narrower ones were not searched.
-
-# %% [markdown]
+# The plain Hebbian memory stores one raw sample of three. Where it loses facts here, it was asked at $2 n$ units, where it puts out the values
+# themselves: it then loses those that do not decode themselves. Narrower ones were not searched.
+#
 # The layer of another model becomes facts by `factcore capture`, such as layer 14 of Qwen3-0.6B from a folder on your disk: `factcore capture --model
 # Qwen3-0.6B-Base --layer 14 --text text.txt --out layer.safetensors` (each line of the text a sequence), and then
 # `fc.FactSet.load("layer.safetensors")`.

@@ -45,7 +45,7 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
 from factbook import figures, prose, scaling, scaling_shown
 
@@ -68,7 +68,8 @@ d, alpha = 32, 1 / 16
 for method in ("paper-codes", "encoder-decoder", "hebbian"):
     run = scaling.cost(method, alpha, d, tied=True, seed=seed, device=device)
     each = run["n_params"] / run["n_facts"]
-    print(f"{method}: {run['n_facts']} facts, {each:.0f} parameters per fact")
+    name = scaling_shown.NAMES[method]
+    print(f"{name}: {run['n_facts']} facts, {each:.0f} parameters per fact")
 
 # %% [markdown]
 # All runs take hours: beyond the smoke profile this page reads their table and computes nothing. *How
@@ -82,11 +83,11 @@ figure = scaling_shown.figure(table)
 
 # %% [markdown]
 # **At the $\alpha$ of the right panel trained and block-convex networks are cheapest at every dimension.** Left: the exponent in $n$ of a method's
-# parameters over those of training, at each $\alpha$ with three dimensions or more; points are least-squares slopes, one point for each $d$, the
-# mean of its draws on the same facts, bars their 95% intervals (cut at ± 1). The grey band is ± 0.1, inside which [the rules](../book/rules.md) call exponents equal. Right:
-# parameters per fact at one $\alpha$, medians with the range of the draws.
+# parameters over those of training, at each $\alpha$ with three dimensions or more; marks are least-squares slopes, fitted to one mean of the draws
+# per $d$, bars their 95% intervals (cut at ± 1; an exponent beyond is left out). The grey band is ± 0.1, inside which [the rules](../book/rules.md)
+# call exponents equal. Right: parameters per fact at one $\alpha$, medians with the range of the draws. The names are for both panels.
 #
-# The exponents with half their intervals, and how many runs stored nothing and are left out of them:
+# The exponents with half their intervals, at four $\alpha$ at most, and how many runs at any $\alpha$ stored nothing and are left out of them:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -125,17 +126,17 @@ scaling_shown.tied_or_not(table)
 #
 # ## Exercises
 #
-# 1. Along $n = \alpha d^2$, how does the width $h$ of a network with $c$ parameters per fact grow with $d$?
+# **1.** Along $n = \alpha d^2$, how does the width $h$ of a network with $c$ parameters per fact grow with $d$?
 #
-# :::{admonition} Solution
-# :class: dropdown
+# :::{dropdown} Solution
 # $3 d h = c n = c\,\alpha d^2$, so $h = c\,\alpha d / 3$: in proportion to $d$ where $c$ is constant.
 # :::
 #
-# 2. A method needs $3m$ parameters per fact with codes of $m = \rho^{-2} \log v$ numbers, and $\rho$ tends to a constant. Which exponent over $n$ does a
-#    fit between $n = 64$ and $n = 4{,}096$ find?
+# **2.** A method needs $3m$ parameters per fact with codes of $m = \rho^{-2} \log v$ numbers, and $\rho$ tends to a constant. Which exponent over $n$ does a
+# fit between $n = 64$ and $n = 4{,}096$ find?
 #
-# :::{admonition} Solution
-# :class: dropdown
+# :::{dropdown} Solution
 # $n \log n$ over $n$ is $\log n$, which doubles from 64 to 4,096 facts: an exponent of $\ln 2 / \ln 64 \approx 0.17$, and less for larger $n$.
 # :::
+#
+# **What next?** [How many bits does a weight need?](precision.ipynb)

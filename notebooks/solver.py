@@ -67,12 +67,13 @@ prose.findings(solver_time.findings, "solver", "decodability_benchmark")
 # $$\rho_i = \max_{\|u\| \le 1} \min_{j \ne i} \langle z_j, u \rangle
 # = \min_{p \in \operatorname{conv}\{z_j\}} \|p\| .$$
 #
-# The left side asks for the best direction, the right side for the point of a hull that is nearest to 0. The two are dual, so
+# The left side asks for the best direction, the right side for the point of a hull that is nearest to 0. For any mixture $p$ of the $z_j$ and any
+# unit $u$: the smallest $\langle z_j, u \rangle$ is at most their average $\langle p, u \rangle$, and that is at most $\|p\|$. So
 #
 # - **any** unit vector $u$ proves $\rho_i \ge \min_j \langle z_j, u \rangle$,
 # - **any** convex combination $p$ of the $z_j$ proves $\rho_i \le \|p\|$.
 #
-# Where they meet, nothing is left to doubt. Four values in the plane show it; $i$ is the corner at (3, 3).
+# No $u$ does better than any $\|p\|$; where the two meet, nothing is left to doubt. Four values in the plane show it; $i$ is the corner at $(3, 3)$.
 
 # %%
 corners = torch.tensor([[0.0, 0], [4, 0], [0, 3], [3, 3]], dtype=torch.float64)
@@ -81,7 +82,7 @@ z = torch.nn.functional.normalize(corners[3] - corners[:3], dim=1)
 away = torch.nn.functional.normalize(corners[3] - corners.mean(0), dim=0)
 low, high = [(z @ away).min(), (z @ u).min()], [(z[1] + z[2]).norm() / 2, z.mean(0).norm()]
 print(f"lower bounds: u away from the mean {low[0]:.6f}, u the separator {low[1]:.6f}")
-print(f"upper bounds: p half of z_1 and of z_2 {high[0]:.6f}, p the mean {high[1]:.6f}")
+print(f"upper bounds: p half of z₁ and of z₂ {high[0]:.6f}, p the mean {high[1]:.6f}")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels. Left: four points in the plane and an arrow, the separator of the upper right corner, which points away from the other three. Right: the three unit differences of that corner on the unit circle with their hull; the point of the hull nearest to zero lies on the chord between two of them, and the separator points to it."}}
 figure = solver_time.drawn_bounds(corners, u)
@@ -99,11 +100,10 @@ plt.show()
 v, d = {"smoke": (128, 16), "laptop": (1024, 64), "paper": (2048, 128)}[profile]
 values = solver_time.unit_vectors(v, d).to(device)
 strict = fc.decodability(values, tol=1e-9)
-print(f"v = {v}, d = {d}: {strict.rho:.9f} ≤ ρ ≤ {strict.rho_upper:.9f}")
+print(f"v = {v:,}, d = {d}: {strict.rho:.9f} ≤ ρ ≤ {strict.rho_upper:.9f}")
 
 # %% [markdown]
-# A lower bound is easy to check without the solver. All $\langle z_j, u_i \rangle$ come from one matrix product and the distances: two tables of $v
-# \times v$ numbers, and no differences.
+# A lower bound is easy to check without the solver: all $\langle z_j, u_i \rangle$ come from one matrix product and the distances, no differences.
 
 # %%
 scores = values @ strict.separators.T  # (v, v): entry j, i is <v_j, u_i>
@@ -111,7 +111,7 @@ distances = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_di
 inner = (scores.diagonal() - scores) / distances
 checked = inner.fill_diagonal_(torch.inf).amin(0)
 print(f"smallest bound, checked: {checked.min():.9f}")
-print(f"most others within 1e-6: {((inner - checked) < 1e-6).sum(0).max()} of {v - 1}")
+print(f"most others within 10⁻⁶: {((inner - checked) < 1e-6).sum(0).max()} of {v - 1:,}")
 
 # %% [markdown]
 # The last line is why the solver is fast: of the $v - 1$ differences of a value, at most $d$ matter at the optimum. It keeps a short list of them for
@@ -197,4 +197,4 @@ for ridge in (1e-1, 1e-2, 1e-3):
 # Per value the smallest $\langle v_i - v_j, u \rangle / \|v_i - v_j\|$, with $\|u\| = 1$: one matrix product and the distances, as above.
 # :::
 #
-# **What next?** [Does decodability predict the cost?](geometry.ipynb)
+# **What next?** [Does decodability predict the cost of facts?](geometry.ipynb)

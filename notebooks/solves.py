@@ -46,10 +46,8 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
-from IPython.display import display
-
 import factcore as fc
 from factbook import figures, prose, solves, store
 
@@ -67,7 +65,8 @@ prose.findings(solves.findings, "solves", "solves_large")
 # 2. **Convex problems for all matrices at once.** Linearised at the weights $w$ reached so far, the outputs are
 #    $F(\theta) = g_w + J\theta$, and the log loss of a step $\theta$ with a price on its length is strongly convex:
 #
-# $$\Phi(\theta) = \sum_i \log \sum_j \exp \langle F_i(\theta), v_j - v_{f(i)} \rangle + \tfrac{\kappa}{2} \|\theta\|^2 .$$
+# $$\begin{aligned} \Phi(\theta) = {} & \sum_i \log \sum_j \exp \langle F_i(\theta), v_j - v_{f(i)} \rangle \\
+# & + \tfrac{\kappa}{2} \|\theta\|^2 . \end{aligned}$$
 #
 # Its minimiser is unique, and $\Phi(\theta) - \min \Phi \le \|\nabla \Phi(\theta)\|^2 / 2\kappa$ certifies how near a solve came. Of
 # the step the share is taken that lowers the true loss most; the next solve starts there. Solves end when every fact decodes.
@@ -90,7 +89,8 @@ print("solves and how far each may be from its minimum, in shares of the loss:",
 table = solves.table(profile, seed, device)
 summary = table.groupby("solves").n_params.agg(["min", "median", "max"]) / n
 summary["times trained"] = summary["median"] / summary.loc[0, "median"]
-summary.rename(index={0: "trained"}).rename_axis("solves, at most").round(2)
+summary = summary.rename(index={0: "trained"}).round(2)
+summary.rename_axis(index=None, columns="solves, at most")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Parameters per fact against the number of convex solves on a logarithmic axis, one panel for each number of facts and form of the network: falling curves that come close to the dashed line of trained networks within five to twelve solves, in the plain form last."}}
 # NBVAL_IGNORE_OUTPUT
@@ -99,27 +99,25 @@ shown = table.assign(form="gated") if large is None or profile == "smoke" else l
 figure = solves.figure(shown)
 
 # %% [markdown]
-# **Each solve saves parameters, the first ones most.** Points and the dashed lines are medians over three {term}`draws <draw>`; bars and
-# bands reach from the smallest to the largest. Gated is $D\,(Gx \odot Ax)$, plain $D\,\mathrm{GELU}(Gx + b)$. The last units are the
-# dearest: linearised steps stall there, in solves that no longer reach their {term}`certificate` within their iterations.
+# **The first solves save most; five and eight take as many parameters as each other at 256 facts.** Points and the dashed lines are medians over
+# three {term}`draws <draw>`; bars and bands reach from the smallest to the largest. The gated form is that of the first formula above, the plain
+# form that of the second. The last units are the dearest: linearised steps stall there, in solves that no longer reach their {term}`certificate`
+# within their iterations.
 #
 # ## What each part buys
 #
-# One constant changed at a time, at 1.2 times the width that training needs (24 units for 1,024 facts, 48 for 2,048, $d = 64$): solves
-# until every fact decodes, 20 at most, medians over three draws; how many draws lost facts; processor seconds. The table is made by
+# One constant changed at a time, at $d = 64$, with 24 units for 1,024 facts (1.2 times what training needs) and 48 for 2,048 (1.04 times):
+# solves until every fact decodes, 20 at most, medians over three draws; how many draws lost facts; processor seconds. The table is made by
 # `python -m factbook.solves`.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 steps = store.stored("block_convex_steps", "laptop")
-if steps is None:
-    print("not run yet")
-else:
-    rows = steps.assign(failed=(steps.lost > 0).astype(int)).groupby(["change", "n_facts"], sort=False)
-    found = rows.agg({"solves": "median", "failed": "sum", "cpu_s": "median"})
-    found = found.rename(columns={"failed": "draws that lose facts", "cpu_s": "processor s"})
-    found = found.unstack("n_facts").swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
-    display(found.rename_axis(index=None, columns=["facts", None]).round(1))
+"not run yet" if steps is None else solves.changes(steps)
+
+# %% tags=["remove-input"]
+# NBVAL_IGNORE_OUTPUT
+prose.caption(solves.gaps, "block_convex_steps")
 
 # %% [markdown]
 # ## What to remember

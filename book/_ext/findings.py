@@ -61,6 +61,8 @@ def airports(block: pd.DataFrame, usable: pd.DataFrame) -> dict[str, str]:
         "block_n": f"{rows.n_facts.iloc[0]:,}",
         "block_recall": f"{rows.certified.min():.0%}",
         "tight_recall": f"{tight.recall.median():.0%}",
+        "tight_low": f"{tight.recall.min():.0%}",
+        "tight_high": f"{tight.recall.max():.0%}",
         "tight_solved": f"{tight.solved_recall.median():.0%}",
     }
 

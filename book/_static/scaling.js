@@ -125,7 +125,7 @@ if (typeof document !== "undefined") {
        <button type="button" data-set="three">The paper's three</button></span></div>
       <div class="picture"><svg role="img" data-part="plot"></svg><p class="tip" data-part="tip" hidden></p></div>
       <fieldset><legend>Methods</legend><div data-part="methods"></div></fieldset>
-      <p class="note">Points are medians over the seeds, bars reach from the smallest to the largest. Dashed, grey:
+      <p class="note">Points are medians over the draws, bars reach from the smallest to the largest. Dashed, grey:
       ${panels[0].floorLabel}. Point at a mark to read it.</p>`;
     const part = (name) => root.querySelector(`[data-part="${name}"]`);
     const svg = part("plot"), tip = part("tip");

@@ -16,6 +16,7 @@ from factbook.challenge.study import (
     precision,
     shares,
     train,
+    unbroken,
 )
 from factbook.challenge.words import findings
 
@@ -31,4 +32,4 @@ __all__ = [
     "findings",
 ]
 __all__ += ["fit", "jobs", "largest", "laws", "named_pairs", "pair_tables", "pairs_network"]
-__all__ += ["precision", "shares", "train"]
+__all__ += ["precision", "shares", "train", "unbroken"]

@@ -29,7 +29,7 @@ def idea(net: tuple[Tensor, Tensor, Tensor]) -> Figure:
     """Which units a token of one position opens, the free numbers of the other's, and the parabola that reads codes."""
     gating, free = sorted(net[:2], key=lambda table: -int((table < 0).sum()))  # the first group's: most entries shut
     group = int((gating < 0).any(0).sum())
-    figure, axes = plt.subplots(1, 3, figsize=(9.4, 3.6), width_ratios=(1, 1.2, 1.3))
+    figure, axes = plt.subplots(1, 3, figsize=(9.8, 3.6), width_ratios=(1, 1.2, 1.5))
     signs = "".join("+−"[j % 2] for j in range(group))
     axes[0].imshow(
         gating[:, :group] >= 0, aspect="auto", cmap=ListedColormap(["#E4E4E4", "#0072B2"]), interpolation="none"
@@ -37,18 +37,21 @@ def idea(net: tuple[Tensor, Tensor, Tensor]) -> Figure:
     axes[0].set(title="open (blue) or shut", ylabel="token that opens and shuts")
     lifted = axes[1].imshow(free[:, :group], aspect="auto", cmap="viridis", interpolation="none")
     axes[1].set(title="free numbers, lifted", ylabel="token that carries them")
-    figure.colorbar(lifted, ax=axes[1])
+    figure.colorbar(lifted, ax=axes[1], label="free number, lifted")
     for ax in axes[:2]:
         ax.set_xticks(range(group), list(signs))
         ax.set_xlabel("unit of the first group, by its sign")
         ax.grid(False)
     line = torch.linspace(-2.5, 2.5, 200)
     for place in range(-2, 3):
-        axes[2].plot(line, place * line - place**2 / 2)
-        axes[2].text(place, place**2 / 2 + 0.4, f"p = {place}".replace("-", "−"), ha="center", fontsize=9)
-    axes[2].plot(line, line.square() / 2, ":", color=GREY)
-    axes[2].set(xlabel="code c: signed sum of the open units", ylabel="logit pc − p²/2", title="the nearest place wins")
-    axes[2].set_ylim(-5, 3.4)
+        (drawn,) = axes[2].plot(line, place * line - place**2 / 2)
+        end = 2.6 if place >= 0 else -2.6  # where no other line ends
+        style: dict[str, Any] = {"ha": "left" if end > 0 else "right", "va": "center", "color": drawn.get_color()}
+        axes[2].text(end, place * end - place**2 / 2, f"p = {place}".replace("-", "−"), fontsize=9, **style)
+    axes[2].plot(line, line.square() / 2, ":", color=GREY, label="parabola c²/2")
+    axes[2].legend(loc="upper center", fontsize=9, handlelength=1.2)
+    axes[2].set(xlabel="code c: signed sum of open units", ylabel="logit pc − p²/2", title="the nearest place wins")
+    axes[2].set(xlim=(-4.6, 4.6), ylim=(-6, 3.8))
     return figure
 
 
@@ -89,6 +92,7 @@ def weights(nets: dict[str, tuple[Tensor, ...]], tokens: Tensor) -> Figure:
         ax.hist(net[0][:, :-1].flatten().numpy(), bins=40, color=LOOKS["one"][0])
         hidden = net[0][tokens[:, 0]] + net[1][tokens[:, 1]]
         ax.set(title=f"{name}\n{float((hidden > 0).double().mean()):.0%} open", xlabel="entry of E₁")
+    axes[0].set(ylabel="count of entries")
     return figure
 
 
@@ -100,12 +104,12 @@ def bits(fewest: pd.DataFrame) -> Figure:
         some, (colour, marker) = fewest[fewest.rung == rung], LOOKS[rung]
         ax.plot(some.d, some.bits_per_fact, color=colour, marker=marker)
         for _, row in some.iterrows():
-            spot: dict[str, Any] = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+            spot: dict[str, Any] = {"xytext": (5, -12), "textcoords": "offset points"}  # no line falls
             ax.annotate(row.scheme, (row.d, row.bits_per_fact), **spot, fontsize=8, color=colour)
         ends += [(some.d.iloc[-1], some.bits_per_fact.iloc[-1], LABELS[rung], colour)] if len(some) else []
     sizes = sorted(fewest.d.unique())
     ax.plot(sizes, np.log2(sizes), "--", color=GREY)
-    ax.set(xscale="log", xlabel="d", ylabel="bits per fact")
+    ax.set(xscale="log", xlabel="dimension d", ylabel="bits per fact")
     ax.set_ylim(0, 1.15 * fewest.bits_per_fact.max())
     ax.set_xticks(sizes, labels=[str(size) for size in sizes])
     ax.minorticks_off()

@@ -180,29 +180,36 @@ def beside_published(table: pd.DataFrame) -> pd.DataFrame:
         row = {
             "d": d,
             "published, trained": f"{published:,}",
-            "ten times longer": f"{LONGER[d]:,}" if d in LONGER else "",
+            "ten times longer": f"{LONGER[d]:,}" if d in LONGER else "–",
         }
         for rung in LABELS:
             if (d, rung) in best.index:
                 low, high = best.loc[(d, rung)]
                 row[LABELS[rung]] = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         rows.append(row)
-    return pd.DataFrame(rows).set_index("d").fillna("")
+    return pd.DataFrame(rows).set_index("d").fillna("–").rename_axis(index=None, columns="d")
 
 
 def laws(table: pd.DataFrame) -> pd.DataFrame:
-    """Per rung the power law of the most facts in d, its 95% interval over draws, and its largest network's cost."""
+    """Per rung the power law a d^b of the most facts, b's 95% interval over draws, and its largest network's cost."""
     best, rows = largest(table), []
     for rung, name in LABELS.items():
         some = best[best.rung == rung]
         law = power_law(some, "d", "n_facts") if some.d.nunique() > 1 else None
-        interval = f" ({law.low:.2f} to {law.high:.2f})" if law and some.seed.nunique() > 1 else ""
-        exponent = f"{law.constant:.2f} d^{law.exponent:.2f}{interval}" if law else ""
+        interval = f" [{law.low:.2f}, {law.high:.2f}]" if law and some.seed.nunique() > 1 else ""
         top = some[some.d == some.d.max()]
-        row = {"rung": name, "fit": exponent, "largest d": top.d.max(), "facts there": f"{top.n_facts.min():,}"}
-        row |= {"processor s": top.cpu_seconds.max(), "systems": top.systems.max(), "MB": top.memory_mb.max()}
-        rows.append(row)
-    return pd.DataFrame(rows).set_index("rung").rename_axis(None)
+        row = {"rung": name, "factor": f"{law.constant:.2f}" if law else "–"}
+        row |= {"exponent in d": f"{law.exponent:.2f}{interval}" if law else "–", "largest d": top.d.max()}
+        row |= {"facts there": f"{top.n_facts.min():,}", "processor [s]": f"{top.cpu_seconds.max():.0f}"}
+        rows.append(row | {"systems": f"{top.systems.max()}" if top.systems.max() else "–"})
+    return pd.DataFrame(rows).set_index("rung").rename_axis(None).replace({"processor [s]": {"0": "< 1"}})
+
+
+def unbroken(table: pd.DataFrame) -> dict[str, list[int]]:
+    """Per rung the d at which every draw stores the most facts that were tried: lower bounds."""
+    tried = table.groupby(["rung", "d"]).n_facts.max()
+    least = largest(table).groupby(["rung", "d"]).n_facts.min()
+    return {rung: list(part.index.get_level_values("d")) for rung, part in tried[least == tried].groupby(level="rung")}
 
 
 def shares(table: pd.DataFrame, rung: str, recall: float = 1.0) -> pd.Series:

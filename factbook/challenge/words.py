@@ -13,16 +13,19 @@ def findings(table: pd.DataFrame, rounded: pd.DataFrame) -> list[str]:
     longer = {rung: beaten(best, rung) for rung in ("one", "several")}
     squares = (best[best.rung == "several"].n_facts / best.d**2).groupby(best.d).min()
     top = best[(best.rung == "one") & (best.d == one.index[-1])]
-    bits = bits[bits.rung == "several"].bits_per_fact
+    bits = bits[bits.rung == "several"]
+    each, full = bits.bits_per_fact, (bits.n_facts / bits.d**2).median()
     return [
-        f"*One linear system* stores more facts than the best published training {places(one > 1)}: {span(one)} of its "
-        f"facts from d = {one.index[0]} to {one.index[-1]}, there in {top.cpu_seconds.max():.0f} processor seconds.",
-        f"*Several ridge systems*, one after the other, store more {places(several > 1)}: {span(several)}, which is "
+        f"**One linear system** stores more facts than the best published training {places(one > 1)}: {span(one)} of "
+        f"its facts from d = {one.index[0]} to {one.index[-1]}, there in {top.cpu_seconds.max():.0f} processor "
+        "seconds.",
+        f"**Several ridge systems**, one after the other, store more {places(several > 1)}: {span(several)}, which is "
         f"{squares.min():.1f} to {squares.max():.1f} d² facts.",
-        "That training took 5,000 epochs, the best of 11. A published twin with more weights and 50,000 epochs still "
-        f"stores more than one system {places(longer['one'])}, and than several {places(longer['several'])}.",
-        f"*Training here*, the best of three restarts, stores {span(trained)} of what the published one does.",
-        f"The weights of several systems need {bits.min():.0f} to {bits.max():.0f} bits a fact; a label has log₂ d.",
+        "**That training** took 5,000 epochs, the best of 11. A published twin with more weights and 50,000 epochs "
+        f"still stores more than one system {places(longer['one'])}, and than several {places(longer['several'])}.",
+        f"**Training here**, the best of three restarts, stores {span(trained)} of what the published one does.",
+        f"**The weights of several systems** need {each.min():.0f} to {each.max():.0f} bits a fact, at {full:.2f} d² "
+        f"facts, one draw, d = {bits.d.min()} to {bits.d.max()}; a label has log₂ d.",
     ]
 
 

@@ -17,9 +17,9 @@ from factbook.claims.judging import (
     sensitivity,
     signed,
     span,
-    tiny,
     without_draws,
 )
+from factbook.prose import power_of_ten
 
 SHAPES = "ours (the paper's sets of embeddings are not at hand; keys on the sphere), the paper's codes"
 LEAST_GEOMETRIES = 5
@@ -214,8 +214,15 @@ def closed_form_encoder(tables: Tables) -> Finding:
     errors = table[["first_quarter", "last_quarter"]].max(axis=1, skipna=False)
     precise = errors < rules.PRECISE
     met = int(precise.groupby([table.n_facts, table.d]).all().sum())
-    number = f"{precise.sum()} of {len(table)} runs; largest median error {tiny(errors.max())} of a code's length"
-    return Finding(number, f"all runs: {tiny(errors.min())} to {tiny(errors.max())}", rules.exists(met), reach(table))
+    number = (
+        f"{precise.sum()} of {len(table)} runs; largest median error {power_of_ten(errors.max())} of a code's length"
+    )
+    return Finding(
+        number,
+        f"all runs: {power_of_ten(errors.min())} to {power_of_ten(errors.max())}",
+        rules.exists(met),
+        reach(table),
+    )
 
 
 @claim(

@@ -137,12 +137,6 @@ def about(x: float) -> str:
     return f"{x:,.{max(0, 2 - int(np.floor(np.log10(abs(x)))))}f}"
 
 
-def tiny(x: float) -> str:
-    """One figure and a power of ten: 4 × 10⁻¹⁴."""
-    factor, exponent = f"{x:.0e}".split("e")
-    return f"{factor} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
-
-
 def share(alpha: float) -> str:
     """α in words: 1/16."""
     return f"1/{round(1 / alpha)}" if alpha < 1 else f"{alpha:g}"

@@ -8,6 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from factbook import store
+from factbook.claims.editing import editing_by_swap
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 findings = pytest.importorskip("findings")
@@ -43,6 +46,7 @@ def test_what_the_findings_say_holds(numbers):
     assert numbers["tight_recall"] < 50 and numbers["tight_solved"] == numbers["block_recall"] == 100
     crowded, roomy = numbers["swap_score"] / numbers["editor_score"], numbers["roomy_swap"] / numbers["roomy_score"]
     assert numbers["crowd"] == 32 and crowded > 2 and crowded > 1.5 * roomy  # "a matter of crowding"
+    assert editing_by_swap(store.committed).verdict == "undecided"  # "the paper's claim … stays undecided"
 
 
 def test_numbers_are_those_of_the_tables(tmp_path):

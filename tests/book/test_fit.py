@@ -119,15 +119,3 @@ def test_bad_tables_are_refused(table):
         fit.predictive_power(table, "x", "y", cluster="geometry", within="m")
     with pytest.raises(ValueError, match="at least three rows, got 2"):
         fit.predictive_power(table[:2], "x", "y", cluster="geometry")
-
-
-def test_exponent_difference_of_two_known_laws():
-    rng = np.random.default_rng(1)
-    n = np.repeat([64, 128, 256, 512], 3)
-    noise = lambda: np.exp(0.02 * rng.standard_normal(len(n)))  # noqa: E731
-    linear, steep = (pd.DataFrame({"n": n, "p": n**power * noise()}) for power in (1.0, 1.3))
-    difference = fit.exponent_difference(steep, linear, "n", "p")
-    assert difference.low < difference.value < difference.high
-    assert abs(difference.value - 0.3) < 0.02 and difference.high - difference.low < 0.05
-    opposite = fit.exponent_difference(linear, steep, "n", "p")
-    assert abs(opposite.value + difference.value) < 1e-12

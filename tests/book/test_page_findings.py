@@ -220,12 +220,19 @@ def test_code_dimension_says_what_its_table_holds():
     kinds = code_dimension.KINDS
     assert all((rows[few] <= rows[many]).all() for many, few in zip(kinds, kinds[1:]))
     assert (rows.rho > 0).all() and (rows.rho_optimised > 2e-3).all()  # decodable, clear of the least margin
-    laws = {kind: code_dimension.fits(rows, kind) for kind in kinds}
+    laws, whole = ({kind: code_dimension.fits(rows, kind, most=most) for kind in kinds} for most in (0.5, 1.0))
     assert all(law["law_r2"] < 0 and law["a"] <= 1 for law in laws.values())
     assert laws["projected"]["free_r2"] > 0.5
-    sphere = code_dimension.examples(rows).loc["sphere"]
-    assert sphere[figures.LABELS["projected"]].is_monotonic_increasing
-    assert sphere[figures.LABELS["optimised"]].is_monotonic_decreasing
+    long = rows[rows.projected > rows.d / 2]
+    assert (long.geometry == "spiked 8").sum() == (rows.geometry == "spiked 8").sum()  # "all draws of spiked 8"
+    assert (
+        round(5 * whole["projected"]["law_r2"]) == 1 and whole["projected"]["law_r2"] < code_dimension.FITS
+    )  # "a fifth"
+    assert -whole["projected"]["a"] == pytest.approx(-1, abs=0.1)
+    assert (rows.projected * rows.rho**2 / np.log(rows.v)).max() < 2.32
+    sphere = code_dimension.examples(rows).filter(like="sphere").T
+    assert sphere[code_dimension.NAMES["projected"]].is_monotonic_increasing
+    assert sphere[code_dimension.NAMES["optimised"]].is_monotonic_decreasing
     saved = [(rows[a] - rows[b]).median() for a, b in zip(kinds[1:], kinds[2:])]
     assert saved[0] > saved[1] and (rows.projected / rows.optimised).median() > 4
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
 
 from factbook import scaling_shown as shown
 from factbook import store
@@ -15,7 +16,7 @@ def made_up(alphas=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0), untied: float = 1
             n = int(alpha * d * d)
             costs = {"trained": 4.0 * n, "hebbian": 40 * n**1.3, "ntk": np.inf if d == 32 else 400.0 * n**1.05}
             for method, cost in costs.items():
-                row = {"method": method, "alpha": alpha, "d": d, "tied": True, "seed": 0, "n_facts": n}
+                row = {"method": method, "alpha": alpha, "d": d, "tied": True, "seed": 0, "n_facts": n, "width": d // 8}
                 rows += [row | {"n_params": cost}, row | {"tied": False, "n_params": untied * cost}]
     return pd.DataFrame(rows)
 
@@ -32,12 +33,14 @@ def test_costs_and_findings_are_at_the_largest_alpha_with_most_methods():
     rows = rows[(rows.method != "hebbian") | (rows.alpha < 1)]
     assert shown.chosen(shown.slopes(rows)) == 1 / 2
     costs = shown.costs(rows)
-    assert costs.loc["NTK", 32] == "∞" and costs.loc["NTK", 64] == f"{400 * 2048**0.05:.1f}"
+    assert costs.loc["NTK", "d = 32"] == "∞" and costs.loc["NTK", "d = 64"] == f"{400 * 2048**0.05:.1f}"
     assert set(costs.loc["trained"]) == {"4.0"}
-    assert shown.costs(rows[(rows.d < 256) | (rows.method != "trained")]).loc["trained", 256] == "–"
+    assert shown.costs(rows[(rows.d < 256) | (rows.method != "trained")]).loc["trained", "d = 256"] == "–"
     first, second, third = shown.findings(rows)
-    assert "NTK 0.05 ± 0.00" in first and ", 1 within ± 0.1" in first
-    assert "α = 1/2" in first and "0.30 ± 0.00" in first and "1 of 2 lie above" in first
+    assert (
+        "α = 1/2, d = 32 to 256" in first and "1 of 2 methods lie above 0.1 with their whole interval (Hebbian" in first
+    )
+    assert "those of 1 within ± 0.1 (NTK)" in first
     assert (
         second.endswith(f"trained 4.0; NTK {400 * 32768**0.05:.1f}; Hebbian, whitened 905.1.")
         and "1.50 to 1.50" in third
@@ -45,9 +48,25 @@ def test_costs_and_findings_are_at_the_largest_alpha_with_most_methods():
     codes = rows[rows.method == "trained"].assign(method="paper-codes")
     dearer = codes.assign(n_params=codes.n_params * np.where(codes.alpha > 1 / 8, codes.n_facts**0.2, 1))
     first, *others = shown.findings(pd.concat([rows, dearer]))
-    assert (
-        first.startswith("**At 3 of the 6 α with three d") and "256 at α = 1/32, 256 at" in first and len(others) == 3
-    )
+    assert "than those of training at 3 of 6 α**" in first and len(others) == 3
+    assert "At α = 1/32 and 1/16 trained networks have 4 to 32 units" in first
+
+
+def test_the_table_has_the_alpha_that_the_findings_speak_of():
+    rows = made_up()
+    for largest in (1 / 16, 1 / 8, 1 / 2, 1.0):
+        table = shown.exponents(rows[(rows.method != "hebbian") | (rows.alpha <= largest)])
+        assert f"α = {shown.share(largest)}" in table and table.shape[1] <= 5
+
+
+def test_no_exponent_is_minus_nothing_and_none_beyond_one_is_drawn():
+    assert shown._with_reach(-0.004, 0.07) == "0.00 ± 0.07"
+    rows = made_up()
+    steep = rows[rows.method == "hebbian"].assign(method="ntk", n_params=4.0 * rows.n_facts**2.5)
+    drawn = shown.figure(pd.concat([rows[rows.method != "ntk"], steep]))
+    heights = [y for bars in drawn.axes[0].containers for y in bars[0].get_ydata()]
+    assert len(heights) == 6 and max(heights) < 1
+    plt.close(drawn)
 
 
 def test_the_page_says_what_its_table_holds():
