@@ -226,13 +226,12 @@ def more_junk() -> pd.DataFrame | str:
     found = by[["through", "noise", "kept"]].median().unstack("memory")
     shown = {"gets through [%]": found.through.tight.round(1), "noise at most [°]": found.noise.tight.map(_angle)}
     shown |= {f"{name} memory keeps [%]": found.kept[name].round(1) for name in ("tight", "roomy")}
-    found = pd.DataFrame(shown).rename(index=lambda tokens: f"{tokens} tokens", level="junk")
-    return found.rename_axis([None, None])
+    return pd.DataFrame(shown).set_axis([f"{keys}, {tokens}" for keys, tokens in found.index]).rename_axis("keys, junk")
 
 
 def _angle(degrees: float) -> str:
     """In degrees; a dash for a bound that says nothing."""
-    return "–" if degrees >= 180 else "< 0.01" if degrees < 0.01 else f"{degrees:.2f}"
+    return "–" if degrees >= 180 else "<\u00a00.01" if degrees < 0.01 else f"{degrees:.2f}"
 
 
 def losses(rows: pd.DataFrame) -> Figure:

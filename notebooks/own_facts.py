@@ -185,14 +185,16 @@ own_facts.refusal_table(refused)
 #
 # ## Exercises
 #
-# 1. People call Schiphol AMS, too, but the encoder does not know that. How do you make the memory answer it?
-# 2. Store the 48 airports with `--smallest` and ask again. Which of the answers above do you expect to lose?
+# **1.** People call Schiphol AMS, too, but the encoder does not know that. How do you make the memory answer it?
 #
-# :::{dropdown} Solutions
-# 1. Many keys may share a value: add the row "AMS,Amsterdam". Then it *is* a key.
-# 2. Those to questions: next to nothing around the 48 keys decodes, as the first figure shows for 160 facts. `factcore inspect` says why
-#    before you ask: look at the smallest margin.
+# :::{dropdown} Solution
+# Many keys may share a value: add the row "AMS,Amsterdam". Then it *is* a key.
 # :::
 #
-# **What next?** [Paper against ours](../book/claims.md). How this was run:
-# [factbook/own_facts.py](https://github.com/factcore/factcore/blob/main/factbook/own_facts.py).
+# **2.** Store the 48 airports with `--smallest` and ask again. Which of the answers above do you expect to lose?
+#
+# :::{dropdown} Solution
+# Those to questions: next to nothing around the keys decodes (first figure). `factcore inspect` says why before you ask: the smallest margin.
+# :::
+#
+# **What next?** [Paper against ours](../book/claims.md). Its runs: [factbook/own_facts.py](https://github.com/factcore/factcore/blob/main/factbook/own_facts.py).
