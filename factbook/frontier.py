@@ -201,7 +201,7 @@ def ladder(rows: pd.DataFrame) -> pd.DataFrame:
     """Whitening by degrees: cost, Lipschitz constant, the angle taken and what is kept, medians."""
     part = rows[rows.kind == WHITENED]
     found = part.groupby("setting")[["per_fact", "lipschitz", "tolerance_5", "kept"]].median()
-    found = found.assign(kept=100 * found.kept).round(1)
+    found = found.assign(kept=100 * found.kept).round(1).rename(index=lambda t: f"t\u00a0=\u00a0{float(t[4:]):g}")
     return found.set_axis(["parameters per fact", LIPSCHITZ, "angle taken [°]", "kept [%]"], axis=1).rename_axis(None)
 
 
@@ -214,7 +214,7 @@ def whitened() -> pd.DataFrame | str:
     columns = {"per_fact": "parameters per fact", "lipschitz": LIPSCHITZ, "tolerance_5": "angle taken [°]"}
     columns |= {"kept": "kept [%]", "solved_kept": "attention solved for [%]"}
     by = rows.groupby(["geometry", "layout", "values"])[list(columns)]
-    return by.median().round(2).rename(columns=columns)
+    return by.median().round(1).rename(columns=columns).rename_axis([None] * 3)
 
 
 def more_junk() -> pd.DataFrame | str:
@@ -224,16 +224,21 @@ def more_junk() -> pd.DataFrame | str:
         return "not run yet: python -m factbook.junk"
     by = rows.assign(through=100 * rows.through, kept=100 * rows.kept).groupby(["keys", "junk", "memory"])
     found = by[["through", "noise", "kept"]].median().unstack("memory")
-    shown = {"gets through [%]": found.through.tight, "noise at most [°]": found.noise.tight}
-    shown |= {f"{name} memory keeps [%]": found.kept[name] for name in ("tight", "roomy")}
-    return pd.DataFrame(shown).map("{:.4g}".format)
+    shown = {"gets through [%]": found.through.tight.round(1), "noise at most [°]": found.noise.tight.map(_angle)}
+    shown |= {f"{name} memory keeps [%]": found.kept[name].round(1) for name in ("tight", "roomy")}
+    return pd.DataFrame(shown).set_axis([f"{keys}, {tokens}" for keys, tokens in found.index]).rename_axis("keys, junk")
+
+
+def _angle(degrees: float) -> str:
+    """In degrees; a dash for a bound that says nothing."""
+    return "–" if degrees >= 180 else "<\u00a00.01" if degrees < 0.01 else f"{degrees:.2f}"
 
 
 def losses(rows: pd.DataFrame) -> Figure:
     """What memories lose behind trained attention, against their cost and against the angle they take."""
     figure, panels = plt.subplots(1, 2, figsize=(8.2, 4.8), sharey=True)
     rows = rows.assign(lost=100 * (1 - rows.kept).clip(lower=2e-3), tolerance_5=rows.tolerance_5.clip(lower=0.1))
-    for axes, column in zip(panels, ("per_fact", "tolerance_5")):
+    for axes, column, filled in zip(panels, ("per_fact", "tolerance_5"), ("full", "none")):  # right they crowd
         for kind, (colour, marker) in LOOK.items():
             by = rows[rows.kind == kind].groupby("setting", sort=False)[[column, "lost"]]
             low, middle, high = by.min(), by.median(), by.max()
@@ -245,6 +250,7 @@ def losses(rows: pd.DataFrame) -> Figure:
                 "marker": marker,
                 "linestyle": "",
                 "elinewidth": 0.7,
+                "fillstyle": filled,
             }
             if len(middle):
                 axes.errorbar(middle[column], middle.lost, **bars, label=kind, **style)

@@ -169,7 +169,7 @@ def sweeps(facts: int, features: int, spiked: int, noisy: int, points: int) -> l
 
 def plot_form(axes: Axes, rows: pd.DataFrame, x: str, form: Form, constants: list[float], label: str) -> None:
     """Smallest margins against ``x``: every draw, their means, and the fitted form as a line."""
-    figures.plot_spread(axes, rows, x, "smallest", "hebbian", label="smallest margin", linestyle="none")
+    figures.plot_spread(axes, rows, x, "smallest", "hebbian", label="measured", linestyle="none")
     means = averaged(rows, [x])
     axes.plot(means[x], form(means, *constants), color="black", linewidth=1.2, label=label)
     axes.axhline(0, color="grey", linestyle=":")
@@ -184,9 +184,9 @@ def plot_recall(axes: Axes, rows: pd.DataFrame) -> None:
         ("recall", "the MLP alone", "trained"),
         ("in_transformer", "in a transformer", "hebbian"),
     ):
-        figures.plot_spread(axes, rows, "width", column, look, label=name)
+        figures.plot_spread(axes, rows.assign(percent=100 * rows[column]), "width", "percent", look, label=name)
     widths = sorted(rows.width.unique())
-    axes.set(xlabel="hidden units", ylabel="recall", xscale="log")
+    axes.set(xlabel="hidden units", ylabel="recall [%]", xscale="log")
     axes.set_xticks(widths, [str(width) for width in widths])
     axes.minorticks_off()
     axes.legend()

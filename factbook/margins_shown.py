@@ -84,7 +84,7 @@ def fits(rows: pd.DataFrame) -> Fits:
 def constants(rows: pd.DataFrame) -> pd.DataFrame:
     """The fitted constants of the clean sweeps."""
     lines = {name: fit for name, fit in fits(rows).items() if name != "noise"}
-    shown = {name: {"C_s": found[0], "C_x": found[2], "R²": r2} for name, (found, r2) in lines.items()}
+    shown = {name: {"Cₛ": found[0], "Cₓ": found[2], "R²": r2} for name, (found, r2) in lines.items()}
     return pd.DataFrame(shown).T.round(2).rename_axis("fitted to")
 
 
@@ -98,7 +98,8 @@ def findings(rows: pd.DataFrame, wide: pd.DataFrame, cost: pd.DataFrame) -> list
     by = wide.groupby("width")[["q0", "recall", "in_transformer"]].median()
     fits_at, most = by.index[(by.recall == 1)].min(), by.index.max()
     ratio = changes(cost).ratio.groupby("method", sort=False).agg(["min", "max"])
-    each = "; ".join(f"{method} {least:.2f} to {largest:.2f}" for method, least, largest in ratio.itertuples())
+    ends = {method: dict.fromkeys([f"{least:.2f}", f"{largest:.2f}"]) for method, least, largest in ratio.itertuples()}
+    each = "; ".join(f"{method} {' to '.join(span)}" for method, span in ends.items())
     low, high = (f"{bound:.1f}".replace("-", "−") for bound in (min(bounds), max(bounds)))
     return [
         f"**The bound's form describes isotropic facts**: one set of constants fits both sweeps (R² {r2:.2f}). The "
@@ -124,6 +125,12 @@ def changes(cost: pd.DataFrame) -> pd.DataFrame:
     )
     by.columns = [f"β = {strength:g}" for strength in by.columns]
     return by.assign(ratio=by.iloc[:, 1] / by.iloc[:, 0])
+
+
+def spike_costs(cost: pd.DataFrame) -> pd.DataFrame:
+    """`changes` as the page shows it: parameters to one decimal, their ratio to two."""
+    by = changes(cost)
+    return by.round(1).assign(ratio=by.ratio.round(2))
 
 
 def by_width(wide: pd.DataFrame) -> pd.DataFrame:
@@ -156,9 +163,8 @@ def clean(rows: pd.DataFrame) -> Figure:
         part, (fitted, r2) = _of(rows, study), found[study]
         us.plot_form(axes, part, x, us.clean_form, fitted, f"fitted form, R² = {r2:.3f}")
         fixed = f"n = {part.n_facts.iloc[0]}" if study == "features" else f"h = {part.features.iloc[0]}"
-        axes.set(xlabel=label, title=f"{fixed}, d = {part.d.iloc[0]}")
+        axes.set(xlabel=label, ylabel="smallest margin", title=f"{fixed}, d = {part.d.iloc[0]}")
         axes.legend()
-    panels[0].set_ylabel("smallest margin")
     return figure
 
 
@@ -166,13 +172,14 @@ def uneven(rows: pd.DataFrame) -> Figure:
     """Smallest margin against the strength of a spike, and against the noise of the query."""
     figure, panels = _panels()
     spike, noise = _of(rows, "spike"), _of(rows, "noise")
-    for (on, part), look in zip(spike.groupby("on"), ("hebbian", "data-dependent", "trained")):
+    for (on, part), look, aside in zip(spike.groupby("on"), ("hebbian", "data-dependent", "trained"), (-0.07, 0, 0.07)):
+        part = part.assign(strength=part.strength + aside)  # bars would lie on each other
         figures.plot_spread(panels[0], part, "strength", "smallest", look, label=f"spike on {on}")
     panels[0].axhline(0, color="grey", linestyle=":")
     panels[0].set(xlabel="strength of the spike β", ylabel="smallest margin")
     fitted, r2 = fits(rows)["noise"]
     us.plot_form(panels[1], noise, "noise", us.noisy_form, fitted, f"fitted form, R² = {r2:.3f}")
-    panels[1].set(xlabel="noise of the query ε")
+    panels[1].set(xlabel="noise of the query ε [key lengths]", ylabel="smallest margin")
     for axes, part in zip(panels, (spike, noise)):
         axes.set_title(f"n = {part.n_facts.iloc[0]}, h = {part.features.iloc[0]}, d = {part.d.iloc[0]}")
         axes.legend()
@@ -186,4 +193,5 @@ def against_width(wide: pd.DataFrame) -> Figure:
     size = f"trained, n = {wide.n_facts.iloc[0]}, d = {wide.d.iloc[0]}"
     panels[0].set(ylabel="margin of a key (outputs of norm 1)", title=size)
     us.plot_recall(panels[1], wide)
+    panels[1].set_title("recall of the same MLPs")
     return figure

@@ -194,6 +194,23 @@ def _size(rows: pd.DataFrame) -> str:
     return f"n = {at.n_facts:,}, d = {at.d}"
 
 
+def prices(rows: pd.DataFrame, floor: float = 0.3) -> list[str]:
+    """What a floor in random directions costs each memory that is drawn, between its widths on logarithmic axes."""
+    by = _meeting(prepared(rows)).groupby(["memory", "width"])[["random", "per_fact"]].median()
+    found, short = {}, []
+    for name in (name for name in DRAWN if name in by.index.get_level_values("memory")):
+        part = by.loc[name].sort_values("random")
+        if part.random.max() < floor:
+            short.append(NAMES.get(name, name))
+        else:
+            found[NAMES.get(name, name)] = np.exp(np.interp(np.log(floor), np.log(part.random), np.log(part.per_fact)))
+    each = ", ".join(f"{found[name]:.0f} ({name})" for name in sorted(found, key=found.__getitem__))
+    return [
+        f"**The same tolerance has very different prices.** Parameters per fact for a floor of {floor} in random "
+        f"directions: about {each}{'; never reached: ' if short else ''}{', '.join(short)}."
+    ]
+
+
 def by_width(rows: pd.DataFrame) -> pd.DataFrame:
     """Floors of all memories in random directions at multiples of their smallest widths, medians."""
     by = _meeting(rows).groupby(["memory", "width"], sort=False)
@@ -204,24 +221,22 @@ def by_width(rows: pd.DataFrame) -> pd.DataFrame:
 
 def by_form(rows: pd.DataFrame) -> Figure:
     """Floors of whitened memories against d / (n ln n): at 4 times the smallest width, and at a fixed one."""
-    figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.2), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.7), sharey=True)
     white = rows[rows.memory == "hebbian"]
     line = np.array([rows.share.min(), rows.share.max()])
     colours = dict(zip(sorted(white.d.unique()), ("#B87800", "#0072B2", "#772211")))
-    for axes, rule, title in zip(panels, (USUAL, FIXED), ("4 × the smallest width", "16 d units")):
-        ends = [(line[1], line[1] ** 0.5, "claimed form", "black")]
+    for axes, rule, title in zip(panels, (USUAL, FIXED), ("4 × the smallest width", "16\u00a0d units")):
         for (d, part), marker in zip(white[white.width == rule].groupby("d"), "os^"):
             for column, dash, filled in (("random", "-", "full"), ("worst", "--", "none")):
                 style: dict[str, Any] = {"color": colours[d], "marker": marker, "fillstyle": filled, "linestyle": dash}
+                style["label"] = f"d = {d}, {column}"
                 figures.plot_spread(axes, part, "share", column, "hebbian", **style)
-                last = part[part.share == part.share.max()]
-                ends.append((last.share.iloc[0], last[column].median(), f"d = {d}, {column}", colours[d]))
-        axes.plot(line, np.sqrt(line), color="black", linewidth=1)
+        axes.errorbar(line, np.sqrt(line), color="black", linewidth=1, label="claimed form")  # last in the legend
         axes.set(xscale="log", yscale="log", xlabel="d / (n ln n)", title=title)
         _plain_ticks(axes.xaxis)
     _plain_ticks(panels[0].yaxis)
     panels[0].set_ylabel(FLOOR)
-    figures.label_ends(panels[1], ends)
+    figures.legend_below(figure, panels[0], columns=4)
     return figure
 
 
@@ -235,24 +250,22 @@ def _plain_ticks(axis: Any) -> None:
 def by_parameters(rows: pd.DataFrame) -> Figure:
     """Floors of six memories against their parameters per fact, in random and in the worst directions."""
     met = _meeting(rows)
-    figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.2), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.7), sharey=True)
     colours = figures.COLOURS | {"buckets": figures.COLOURS["one-hot"]}
     for axes, column in zip(panels, ("random", "worst")):
-        ends = []
         for name in (name for name in DRAWN if (met.memory == name).any()):
             by = met[met.memory == name].groupby("width")
             x, floor = by.per_fact.median(), by[column].agg(["min", "median", "max"]).clip(lower=1e-3)
             bars = [floor["median"] - floor["min"], floor["max"] - floor["median"]]
             style: dict[str, Any] = {"color": colours[name], "marker": figures.MARKERS.get(name, "X"), "capsize": 2}
-            axes.errorbar(x, floor["median"], yerr=bars, **style)
-            ends.append((x.iloc[-1], floor["median"].iloc[-1], NAMES.get(name, name), colours[name]))
+            axes.errorbar(x, floor["median"], yerr=bars, label=NAMES.get(name, name), **style)
         axes.set(xscale="log", yscale="log", xlabel="parameters per fact")
         axes.set_title(f"{column} directions, {_size(rows)}")
         axes.set_xticks(ticks := [5, 10, 20, 50, 100, 200, 500], list(map(str, ticks)))
         axes.set_xticks([], minor=True)
     _plain_ticks(panels[0].yaxis)
     panels[0].set_ylabel(FLOOR)
-    figures.label_ends(panels[1], ends)
+    figures.legend_below(figure, panels[0])
     return figure
 
 
@@ -264,13 +277,16 @@ def by_junk(left: pd.DataFrame) -> Figure:
         (trained, column, "trained", f"trained, {column}", {"linestyle": dash})
         for column, dash in (("worst", ":"), ("mean", "-"))
     ]
-    for (d, rows), marker in zip(solved.groupby("d"), "osD"):
-        drawn.append((rows, "worst", "encoder-decoder", f"solved for, worst, d = {d}", {"marker": marker}))
+    looks = zip((0.93, 1, 1.07), "osD", ("#56A0D3", figures.COLOURS["encoder-decoder"], "#003F63"))
+    for (d, rows), (aside, marker, colour) in zip(solved.groupby("d"), looks):  # aside: bars would lie on each other
+        style = {"marker": marker, "color": colour}
+        drawn.append((rows.assign(run=aside * rows.run), "worst", "encoder-decoder", f"solved for, d = {d}", style))
     for rows, column, look, _, style in drawn:
         figures.plot_spread(axes, rows, "run", column, look, **style)
     axes.set_xscale("log", base=2)
     axes.set(yscale="log", xlabel="tokens in each run of junk", ylabel="error of the query / key length")
     axes.set_xticks(runs := sorted(left.run.unique()), list(map(str, runs)))
     last = [(rows.run.max(), rows[rows.run == rows.run.max()][column].median()) for rows, column, *_ in drawn]
-    figures.label_ends(axes, [(*end, name, figures.COLOURS[look]) for end, (_, _, look, name, _) in zip(last, drawn)])
+    colours = [style.get("color", figures.COLOURS[look]) for _, _, look, _, style in drawn]
+    figures.label_ends(axes, [(*end, name, colour) for end, (*_, name, _), colour in zip(last, drawn, colours)])
     return figure

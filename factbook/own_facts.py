@@ -3,15 +3,10 @@
 The class of memories, `factapp.memory.Memory`, is handed in by the page: book and app do not import each other.
 """
 
-import contextlib
 import csv
-import json
 import math
-import shlex
-import sys
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +27,7 @@ SMALLEST, SLACK = "encoder-decoder, smallest", "encoder-decoder, slack"
 METHODS = ("nearest key", SMALLEST, SLACK, "max-margin", "block-convex")
 KINDS = ("question", "sentence", "typo", "typos", "order", "short", "short question", "code")
 BINS = range(0, 80, 10)  # degrees
+ANGLE = "median angle [°]"
 SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)
 SIZES = {
     "smoke": [{"n": 24, "unknown": 24, "d": 16}],
@@ -40,7 +36,7 @@ SIZES = {
 }
 REFUSED = {"smoke": [(24, 24)], "laptop": [(48, 240), (160, 240), (480, 240)], "paper": [(480, 240)]}
 LOOKS: dict[str, dict[str, Any]] = {
-    "nearest key": {"color": "#000000", "marker": "s"},
+    "nearest key": {"color": "#000000", "marker": "s", "fillstyle": "none", "markersize": 9},  # around what it covers
     SMALLEST: {"color": "#332288", "marker": "p"},
     SLACK: {"color": figures.COLOURS["encoder-decoder"], "marker": "o"},
 }
@@ -57,6 +53,14 @@ def refusal_jobs(profile: str, seed: int) -> list[dict[str, Any]]:
     """The memories with a threshold that `factcore store` sets, at their sizes, three samples."""
     of = [(method, n, unknown) for method in METHODS[1:] for n, unknown in REFUSED[profile]]
     return [{"method": m, "n": n, "unknown": u, "seed": s} for m, n, u in of for s in store.draws(profile, seed)]
+
+
+def tables(memories: Any, profile: str, seed: int, device: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs of both studies."""
+    run, runs = (partial(study, memories, device=device) for study in (trial, refusals))
+    table, refused = store.results_file("own_facts", profile), store.results_file("own_facts_refusals", profile)
+    refused = store.resume(refused, refusal_jobs(profile, seed), runs, device=device)
+    return store.resume(table, jobs(profile, seed), run, device=device), refused
 
 
 def write_example(folder: Path = Path()) -> fc.FactSet:
@@ -77,35 +81,18 @@ def write_example(folder: Path = Path()) -> fc.FactSet:
     return facts
 
 
-def command(main: Callable[[list[str]], Any], line: str) -> None:
-    """Run ``factcore LINE`` by its ``main``; what goes to stderr is printed as well."""
-    with contextlib.redirect_stderr(sys.stdout):
-        main(shlex.split(line))
-
-
-def onnx_recall(factcore: Callable[[str], None], facts: fc.FactSet) -> str:
-    """Export memory.safetensors; how many keys onnxruntime alone answers as stored, or what to install."""
-    if not find_spec("onnx") or not find_spec("onnxruntime"):
-        return "pip install onnx onnxruntime to see the same in ONNX"
-    factcore("export memory.safetensors --to memory.onnx")
-    session = import_module("onnxruntime").InferenceSession("memory.onnx", providers=["CPUExecutionProvider"])
-    (winner,) = session.run(["winner"], {"query": facts.keys.numpy()})
-    names = json.loads(session.get_modelmeta().custom_metadata_map["names"])
-    assert facts.value_names
-    right = [names[w] == facts.value_names[t] for w, t in zip(winner, facts.targets)]
-    return f"ONNX answers {sum(right)} of {len(right)} keys as stored"
-
-
 def kinds() -> pd.DataFrame:
-    """A row per kind of rewording: how it is made, an example, and the angles between question and key, in degrees."""
+    """A row per kind of rewording: the angles between question and key, in degrees, how it is made, an example."""
     questions, rows = airport_questions(), {}
     keys = fc.airport_facts().keys[questions.airports]
     for number, (kind, how) in enumerate(questions.kinds.items()):
         angle = angles(questions.queries[number], keys)
         low, middle, high = torch.quantile(angle, torch.tensor([0.05, 0.5, 0.95]).double()).tolist()
-        rows[kind] = {"how": how, "example": questions.texts[number][3], "median angle": round(middle)}
-        rows[kind] |= {"5 to 95%": f"{low:.0f} to {high:.0f}"}
-    return pd.DataFrame(rows).T.rename_axis("kind")
+        for field, words in (("{name}", "NAME"), ("{short}", "SHORT NAME"), ("{iata}", "CODE")):
+            how = how.replace(field, words)
+        rows[kind] = {ANGLE: round(middle), "5 to 95% [°]": f"{low:.0f}\u00a0to\u00a0{high:.0f}"}
+        rows[kind] |= {"how it is made": how, "example": questions.texts[number][3]}
+    return pd.DataFrame(rows).T
 
 
 # --- one run -------------------------------------------------------------------------------------------------------
@@ -208,7 +195,7 @@ def findings(table: pd.DataFrame, refused: pd.DataFrame) -> str:
     others = roomy[f"other airports, {KINDS[0]}"]
     worst = others.groupby([roomy.n, roomy.method]).median().max()
     worst_at = lambda share: "{0.method}, {0.n} facts".format(roomy.loc[share.idxmax()])  # noqa: E731
-    kept, angle = table[table.n == many].d.iloc[0], kinds()["median angle"]
+    kept, angle = table[table.n == many].d.iloc[0], kinds()[ANGLE]
     cost = f"{median.loc[(many, SLACK), 'per_fact']:.0f} parameters a fact, where a key has {kept} numbers"
     return f"""\
 How far a question is from its key is the angle between their embeddings: in the median {angle["question"]} degrees for
@@ -229,20 +216,32 @@ How far a question is from its key is the angle between their embeddings: in the
 
 
 def refusal_table(refused: pd.DataFrame) -> pd.DataFrame:
-    """Percent of questions answered: medians over the samples, a row per memory and number of facts."""
+    """Percent of questions answered: medians over the samples, a column per memory; rows by facts, then questions."""
     shown = {"unrelated": "unrelated", f"other airports, {KINDS[0]}": "not stored"}
     shown |= {
         f"{how}, {kind}": f"{kind}, {how}" for kind in ("question", "short", "typo") for how in ("right", "wrong")
     }
-    medians = refused.groupby(["method", "n"])[list(shown)].median().rename(columns=shown)
-    return (100 * medians).round(1).rename_axis(["memory", "facts"])
+    medians = refused.groupby(["n", "method"])[list(shown)].median().rename(columns=shown)
+    return _by_memory((100 * medians).round(1), list(shown.values()))
 
 
 def recall_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Percent right by kind of question: medians over the samples, a row per number of facts and memory."""
+    """Percent right: medians over the samples, a column per memory; rows by number of facts, then kind of question."""
     medians = table.groupby(["n", "method"])[[f"recall {kind}" for kind in KINDS]].median()
-    shown = medians.reindex(METHODS, level="method").rename(columns=lambda name: name.removeprefix("recall "))
-    return (100 * shown).round().astype(int).rename_axis(["facts", "memory"])
+    shown = medians.rename(columns=lambda name: name.removeprefix("recall "))
+    return _by_memory((100 * shown).round().astype(int), list(KINDS))
+
+
+def _by_memory(medians: pd.DataFrame, rows: list[str]) -> pd.DataFrame:
+    """Columns become rows, the memories columns, with names that fit a narrow screen."""
+    shown = medians.stack().unstack("method")
+    shown = shown.reindex(columns=[method for method in METHODS if method in shown]).reindex(rows, level=1)
+    shown = shown.rename(index=lambda n: f"{n} facts", level=0)
+    return (
+        shown.rename(columns=lambda name: name.removeprefix("encoder-decoder, "))
+        .rename_axis([None] * 2)
+        .rename_axis(columns=None)
+    )
 
 
 def panels(table: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
@@ -284,7 +283,7 @@ def roc_figure(table: pd.DataFrame) -> Figure:
     for ax, part in parts:
         drawn(ax, part, [f"roc {share}" for share in SHARES], list(SHARES))
         ax.plot(SHARES, SHARES, "--", color="#7F7F7F", zorder=0)
-        ax.set(xlabel="share of other airports' questions answered", xscale="log", ylim=(-0.03, 1.03))
-    parts[0][0].set(ylabel="share of stored airports' questions answered")
+        ax.set(xlabel="share of other airports answered", xscale="log", ylim=(-0.03, 1.03))
+    parts[0][0].set(ylabel="share of stored airports answered")
     figures.legend_below(figure, parts[0][0])
     return figure

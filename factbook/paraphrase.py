@@ -117,7 +117,7 @@ def many(memories: Any, n: int, seed: int, device: str = "cpu") -> pd.DataFrame:
         shares["right"] = [found.answer == want for found, want in pairs]
         shares["wrong"] = [found.answer not in (None, want) for found, want in pairs]
         rows[kind] = {name: round(100 * float(np.mean(share))) for name, share in shares.items()}
-    return pd.DataFrame(rows).rename_axis(f"of {n:,} facts")
+    return pd.DataFrame(rows).T.rename_axis(f"of {n:,} facts")
 
 
 def auc(known: Tensor, unknown: Tensor) -> float:

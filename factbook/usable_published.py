@@ -78,22 +78,34 @@ def table() -> pd.DataFrame | None:
     return pd.concat(found, ignore_index=True) if found else None
 
 
+def said() -> Markdown:
+    """How the trainings of the table were run: what would be the same in all its rows."""
+    if (rows := table()) is None:
+        return Markdown("")
+    size, rates, ways = rows.iloc[0], sorted(set(rows.lr)), sorted(set(rows.schedule))
+    return Markdown(
+        f"Trained as long as published: {size.steps:,} steps of {size.batch:,} sequences, {' or '.join(ways)}, "
+        f"learning rate {' or '.join(f'{rate:g}' for rate in rates)}, means of {rows.seed.nunique()} draws."
+    )
+
+
 def shown() -> pd.DataFrame | Markdown:
-    """Per layout, schedule and, with more than one, learning rate the recall [%]: mean, worst draw, after a swap."""
+    """Per layout the recall [%]: mean, worst draw, after a swap; schedule, rate and draws where they vary."""
     if (rows := table()) is None:
         return Markdown("As published, 16,000 steps of 1,280 sequences: not run yet (`make paper DEVICE=cuda`).")
-    rates = rows.lr.nunique() > 1
-    by = rows.assign(rate=rows.lr.map("{:g}".format)).groupby(["schedule", *["rate"] * rates, "layout"], sort=False)
+    rows = rows.assign(rate=rows.lr.map("{:g}".format)).rename(columns={"layout": "recall [%]"})
+    levels = [name for name in ("schedule", "rate") if rows[name].nunique() > 1]
+    by = rows.groupby([*levels, "recall [%]"], sort=False)
     columns = {
         "through": by.through.mean(),
         "recall": by.recall.mean(),
         "worst draw": by.recall.min(),
         "swapped": by.adaptive_recall.mean(),
     }
-    found = (100 * pd.DataFrame(columns)).round(1).assign(draws=by.seed.nunique())
-    where = "" if rates else f", rate {rows.lr.iloc[0]:g}"
-    found = found.rename(index=lambda name: name.replace("'", "’"))
-    return found.rename_axis([f"16,000 steps{where}, in %", *["rate"] * rates, ""])
+    found = (100 * pd.DataFrame(columns)).round(1)
+    if (draws := by.seed.nunique()).nunique() > 1:
+        found["draws"] = draws
+    return found.rename(index=lambda name: name.replace("'", "’"))
 
 
 def main() -> None:

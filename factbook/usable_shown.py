@@ -36,8 +36,8 @@ def findings(rows: pd.DataFrame, ablated: pd.DataFrame, fair: pd.DataFrame, junk
         f"per fact) answers {recall[TIGHT]:.0%} right ({by.recall.min()[TIGHT]:.0%} to {by.recall.max()[TIGHT]:.0%}); "
         f"an encoder-decoder with room (bilinear gates, {per_fact[BEST]:.0f} per fact) {recall[BEST]:.1%}, "
         f"block-convex networks {recall[CHEAP]:.1%} at {per_fact[CHEAP]:.0f}.",
-        "**Sharpening repairs trained attention without training**: the medians of all memories come to "
-        f"{sharp.min():.1%} and more, the tightest memory's to {sharp[TIGHT]:.1%}.",
+        "**Sharpening repairs trained attention without training**: behind it no memory's median is below "
+        f"{sharp.min():.1%}; the tightest one's was {recall[TIGHT]:.0%}.",
         "**A constructed MLP is a look-up, not a memory of answers**: swapped for one that stores another map, its "
         f"median recall changes by {100 * gap:.1f} points at most. A transformer whose embeddings learn as "
         f"well, around the memory, recalls {untied['recall']}% ({ablated.n_facts.iloc[0]} facts, "
@@ -92,7 +92,8 @@ def ways(fair: pd.DataFrame) -> pd.DataFrame:
         .droplevel("sharpened")
         .set_axis(["through [%]", "worst draw", "95% angle [°]"], axis=1)
         .assign(sharpened=found["median"].unstack("sharpened").get(True))
-        .fillna("")
+        .fillna("–")
+        .rename(index=lambda setting: setting.replace("lr ", "learning rate ").replace("'", "’"))
         .rename_axis("attention")
     )
 
@@ -106,8 +107,8 @@ def prediction(rows: pd.DataFrame) -> pd.DataFrame:
     good = torch.tensor((rows.recall >= best - 0.01).to_numpy())
     found = {}
     for name, score in (
-        ("angle tolerated / attention's noise", rows.tolerance_5 / rows.noise_95),
-        ("angle certified / attention's noise", rows.certified_50 / rows.noise_95),
+        ("angle tolerated / attention’s noise", rows.tolerance_5 / rows.noise_95),
+        ("angle certified / attention’s noise", rows.certified_50 / rows.noise_95),
         ("Lipschitz constant (less is better)", -rows.lipschitz),
         ("parameters (more is better)", rows.n_params),
     ):
@@ -175,7 +176,7 @@ def tolerance(rows: pd.DataFrame) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel="angle that 95% of the keys tolerate [degrees]")
     axes.set(ylabel="sequences answered wrongly [%]")
     axes.set_xticks(ticks := [0.05, 0.1, 1, 10], ["≤ 0.05", *map(str, ticks[1:])])
-    axes.set_yticks(ticks := [2, 5, 10, 20, 50, 100], list(map(str, ticks)))
+    axes.set_yticks(ticks := [1, 2, 5, 10, 20, 50, 100], list(map(str, ticks)))
     axes.minorticks_off()
     figures.legend_below(figure, axes)
     return figure
@@ -186,14 +187,15 @@ def learning(rows: pd.DataFrame, profile: str) -> Figure:
     moments = usable.moments(profile)
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 4.4), sharey=True)
     for axes, column, title in zip(panels, ("recall", "adaptive"), ("as inserted", "after a swap to another map")):
-        for (memory, schedule), part in rows.groupby(["memory", "schedule"], sort=False):
+        for place, ((memory, schedule), part) in enumerate(rows.groupby(["memory", "schedule"], sort=False)):
+            at = [moment + 0.015 * (place - 2) * moments[-1] for moment in moments]  # bars would lie on each other
             drawn = 100 * part[[f"{column}_{step}" for step in moments]]
             method = "trained" if memory == usable.IN_PLACE else _method(memory)
             style: dict[str, Any] = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method], "capsize": 2}
             style["linestyle"] = "-" if schedule == "attention-first" else "--"
             label = memory if memory == usable.IN_PLACE else f"{memory}, {schedule}"
             bars = [drawn.median() - drawn.min(), drawn.max() - drawn.median()]
-            axes.errorbar(moments, drawn.median(), yerr=bars, label=label, **style)
+            axes.errorbar(at, drawn.median(), yerr=bars, label=label, **style)
         axes.set(title=title, xlabel="training steps")
     panels[0].set_ylabel("recall [% of the sequences]")
     figures.legend_below(figure, panels[0], columns=2)

@@ -48,7 +48,7 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
 import textwrap
 from functools import partial
@@ -56,9 +56,7 @@ from functools import partial
 import torch
 from matplotlib import pyplot as plt
 
-import factcore as fc
-from factbook import airports, baselines, figures, prose, store
-from factcore import transformer as tf
+from factbook import airports, figures, prose, store
 
 figures.use_style()
 prose.findings(airports.findings, "airports_block", "airports_training", "baselines")
@@ -69,6 +67,10 @@ prose.findings(airports.findings, "airports_block", "airports_training", "baseli
 # Attention that reads only directions wants keys of one norm, so the embeddings are normalised. Three calls make the transformer:
 
 # %%
+import factcore as fc
+from factbook import airports, baselines
+from factcore import transformer as tf
+
 facts = airports.unit_facts(64 if profile == "smoke" else 512, "country", device)
 model = tf.FactTransformer(facts, seed=seed)
 solve = tf.solve_attention(model)

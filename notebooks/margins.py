@@ -46,12 +46,9 @@ seed = 0
 # %% [markdown]
 # ## What we found
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 # NBVAL_IGNORE_OUTPUT
-import torch
-
-import factcore as fc
-from factbook import figures, margins, margins_shown, prose
+from factbook import figures, margins_shown, prose
 
 figures.use_style()
 prose.findings(margins_shown.findings, "margins", "margins_width", "margins_cost")
@@ -59,12 +56,19 @@ prose.findings(margins_shown.findings, "margins", "margins_width", "margins_cost
 # %% [markdown]
 # ## What is measured
 #
-# The *raw* Hebbian memory of $h$ random features, $g(x) = \sum_i v_{f(i)} K(k_i, x)$ with the kernel
-# $K(y, x) = \frac1h \sum_j \langle a_j, y \rangle \langle a_j, x \rangle \langle b_j, y \rangle \langle b_j, x \rangle$, $a_j$ and
-# $b_j$ drawn at random, so that $K(k, k) \approx 1$ on unit keys. A key's margin is $\min_j \langle g(k_i), v_{f(i)} - v_j \rangle$:
+# The *raw* Hebbian memory of $h$ random features is $g(x) = \sum_i v_{f(i)} K(k_i, x)$ with the kernel
+#
+# $$K(y, x) = \frac1h \sum_j \langle a_j, y \rangle \langle a_j, x \rangle \langle b_j, y \rangle \langle b_j, x \rangle ,$$
+#
+# $a_j$ and $b_j$ drawn at random, so that $K(k, k) \approx 1$ on unit keys. A key's margin is $\min_j \langle g(k_i), v_{f(i)} - v_j \rangle$:
 # positive where it is recalled.
 
 # %%
+import torch
+
+import factcore as fc
+from factbook import margins
+
 facts = fc.spherical_facts(128, 64, seed=seed, dtype=torch.float64).to(device)
 for features in (64, 256, 1024):
     memory = margins.raw_memory(facts, features, seed)
@@ -109,11 +113,11 @@ figure = margins_shown.uneven(table)
 #
 # ## The margins of all keys, against width
 #
-# Trained MLPs, at half of the published $d$ and the same $n / d^2$ ($d = 64$, $n = 512$ for $d = 128$, $n = 2,048$), so that 8 to 128 units
+# Trained MLPs, at half of the published $d$ and the same $n / d^2$ ($d = 64$, $n = 512$ for $d = 128$, $n = 2{,}048$), so that 8 to 128 units
 # stand for 16 to 256. Outputs have norm 1, as published. Behind attention that was trained with the identity in the MLP's place, the same MLPs
 # answer the [recall task](usable.ipynb).
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: violins of the margins per key for each width; the narrowest have keys below zero, wider ones none, and their bulk rises with width. Right: recall of the MLP alone, which reaches 1 at a small width, and in the transformer, which follows later and below."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: violins of the margins per key for each width; the narrowest have keys below zero, wider ones none, and their bulk rises with width. Right: recall of the MLP alone, which reaches 100 percent at a small width, and in the transformer, which follows later and below."}}
 wide = margins_shown.widths(profile, seed, device)
 figure = margins_shown.against_width(wide)
 
@@ -132,7 +136,7 @@ margins_shown.by_width(wide)
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-margins_shown.changes(margins_shown.costs(profile, seed, device)).round(2)
+margins_shown.spike_costs(margins_shown.costs(profile, seed, device))
 
 # %% [markdown]
 # Averages over random features tend to pay for a spike; what is solved for or trained on the facts at hand hardly does. A ratio below 1 is a unit less.

@@ -96,17 +96,20 @@ figure = noise_floor.by_form(table)
 noise_floor.exponents(table)
 
 # %% [markdown]
-# At 16 d units the floor falls with $n$ more slowly than the form, so large memories take several times the claimed noise. At 4 times the
+# At $16\,d$ units the floor falls with $n$ more slowly than the form, so large memories take several times the claimed noise. At 4 times the
 # smallest width small fact sets lose recall below the form in their worst directions. At the smallest width no bound holds.
 #
 # ## Other memories
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Noise floors against parameters per fact for six kinds of memory at one, two, four and eight times their smallest widths, random directions left and worst ones right. Most rise together with parameters; block-convex and trained networks lie highest where few are given; hard buckets lie lowest."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Noise floors against parameters per fact for six kinds of memory at one, two, four and eight times their smallest widths, random directions left and worst ones right. All rise with parameters; block-convex and trained networks lie farthest left, then max-margin, bilinear gates and Hebbian memories; hard buckets lie lowest."}}
 figure = noise_floor.by_parameters(table)
 
+# %% tags=["remove-input"]
+# NBVAL_IGNORE_OUTPUT
+prose.caption(noise_floor.prices, "noise_floor")
+
 # %% [markdown]
-# **Most memories buy tolerance with parameters at about the same price; block-convex and trained networks cheapest, hard buckets hardly at
-# all.** At 1, 2, 4 and 8 times the smallest width of each, medians and ranges of three draws; floors below 0.001 are drawn
+# Every memory at 1, 2, 4 and 8 times its smallest width, medians and ranges of three draws; floors below 0.001 are drawn
 # there. The medians in random directions, with two more Hebbian memories:
 
 # %% tags=["hide-input"]
@@ -122,8 +125,10 @@ noise_floor.by_width(table)
 # ## What width does
 #
 # A raw memory of $h$ random features is $g(x) = \sum_l v_l\, K(k_l, x)$ with
-# $K(y, x) = \frac1h \sum_j \langle a_j, y \rangle \langle a_j, x \rangle \langle b_j, y \rangle \langle b_j, x \rangle$. Its signal is
-# about 1. Turn the query at a key: per unit of noise the gap to a wrong value falls, in the worst direction, by the length $s$ of its
+#
+# $$K(y, x) = \frac1h \sum_j \langle a_j, y \rangle \langle a_j, x \rangle \langle b_j, y \rangle \langle b_j, x \rangle .$$
+#
+# Its signal is about 1. Turn the query at a key: per unit of noise the gap to a wrong value falls, in the worst direction, by the length $s$ of its
 # gradient. For random unit keys and values the means are Gaussian moments, and
 #
 # $$s^2 \approx \frac{4n + 8d}{h} + \frac{8n}{d^2} .$$
@@ -144,8 +149,8 @@ figure = noise_floor.by_junk(noise_floor.junk(profile, seed, device))
 
 # %% [markdown]
 # **Solved-for attention stays exact however long the junk is; briefly trained attention gets noisier, and in its worst sequences returns
-# another key.** Mean or worst of 4,096 sequences, 512 facts at $d = 64$, 1,012 at 90 and 2,048 at 128: medians of three draws, bars from the
-# smallest to the largest.
+# another key.** Mean or worst of 4,096 sequences (solved for: the worst), 512 facts at $d = 64$, 1,012 at 90 and 2,048 at 128: medians of three
+# draws, bars from the smallest to the largest. Attention was trained with runs of at most 32 tokens.
 #
 # *How this was run*: [`factbook/noise_floor.py`](https://github.com/factcore/factcore/blob/main/factbook/noise_floor.py).
 #

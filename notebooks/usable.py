@@ -61,7 +61,8 @@ prose.findings(usable_shown.findings, "usable", "usable_ablation", "usable_train
 # A sequence hides one key in junk and ends in a query token; the answer is the key's value:
 #
 # ```
-# junk junk … junk  K  junk … junk  Q   →  value of K
+# junk … junk  K  junk … junk  Q
+#   →  value of K
 # ```
 #
 # One attention head, with RoPE and no residuals, must bring the embedding of K to the MLP. What arrives is a mixture, $x = \sum_t a_t e_t$
@@ -125,9 +126,8 @@ usable_shown.prediction(table)
 # ## Attention solved for, and recall proved
 #
 # The longest sequence that has the best-scoring junk at every place is the worst one for a key, so the smallest weight that attention
-# ever puts on the key is known exactly, and with it an angle that the MLP's input never exceeds
-# ([`certified_noise`](../book/api_transformer.md)). Where it is smaller than the angle that the MLP is proved to take
-# ([`certified_tolerance`](../book/api_transformer.md)), the transformer answers *every* sequence of the task right: recall is proved,
+# ever puts on the key is known exactly, and with it an angle that the MLP's input never exceeds ([`certified_noise`](../book/api_transformer.md)).
+# Where it is smaller than the angle that the MLP is proved to take ([`certified_tolerance`](../book/api_transformer.md)), the transformer answers *every* sequence of the task right: recall is proved,
 # not sampled; in exact arithmetic, and for this task's 16 junk tokens. What is not perfect, the MLP asked *alone* and in the transformer:
 
 # %% tags=["hide-input"]
@@ -144,7 +144,7 @@ usable_shown.proofs(table)
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
-display(usable_shown.ways(usable.fairness(profile, seed, device)), usable_published.shown())
+display(usable_shown.ways(usable.fairness(profile, seed, device)), usable_published.said(), usable_published.shown())
 
 # %% [markdown]
 # **Trained attention, not the MLP, sets the ceiling.** One linear map in 64 dimensions must tell 256 random keys from junk. No training gets

@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 import factcore as fc
 from factapp.memory import Memory
-from factbook import own_facts, paraphrase, store
+from factbook import own_facts, paraphrase, shell, store
 from factbook.paraphrase import airport_questions
 
 LAPTOP = Path(__file__).resolve().parents[2] / "results" / "laptop"
@@ -108,8 +109,45 @@ def test_what_the_page_says_holds():
     assert tight["wrong, question"].median() > 0.9
 
 
+def test_what_the_page_says_of_its_second_figure_holds():
+    table = store.read_table(TABLE)
+    drawn = table.groupby(["n", "method"])[[f"roc {share}" for share in own_facts.SHARES]].median()
+    ahead = drawn.xs("block-convex", level="method") - drawn.xs("nearest key", level="method")
+    assert ahead.abs().max().max() < 0.01  # "as well as the nearest key"
+    default = drawn.loc[(480, own_facts.SLACK)]
+    assert f"{1 - default['roc 0.02']:.0%}" == "17%" and default.min() > 0.8  # "even where it answers one in 50"
+
+
+def test_tables_have_a_column_for_each_memory():
+    table, refused = store.read_table(TABLE), store.read_table(REFUSED)
+    shown = own_facts.recall_table(table)
+    assert list(shown) == ["nearest key", "smallest", "slack", "max-margin", "block-convex"]
+    of = table[(table.n == 160) & (table.method == own_facts.SLACK)]
+    assert shown.slack["160 facts", "typo"] == round(100 * of["recall typo"].median())
+    told, of = own_facts.refusal_table(refused), refused[(refused.n == 480) & (refused.method == own_facts.SMALLEST)]
+    assert list(told.loc["48 facts"].index[:3]) == ["unrelated", "not stored", "question, right"]
+    assert told.smallest["480 facts", "short, wrong"] == round(100 * of["wrong, short"].median(), 1)
+
+
+def test_what_a_command_says_is_folded(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = "bits per fact    " + "word " * 30
+
+    def main(given: list[str]) -> None:
+        print(given, words, sep="\n")
+        print("stopped", file=sys.stderr)
+        raise SystemExit(2)
+
+    with pytest.raises(SystemExit):
+        shell.command(main)("inspect 'a b'")
+    first, *folded, last = capsys.readouterr().out.splitlines()
+    assert first == "['inspect', 'a b']" and last == "stopped" and max(map(len, folded)) <= 80
+    assert [line[:17].strip() for line in folded] == ["bits per fact", "", ""]
+    assert " ".join(" ".join(folded).split()) == " ".join(words.split())
+
+
 def test_many_facts_are_stored_with_those_that_are_asked_about():
     found = paraphrase.many(Memory, 24, 0)
-    assert found.columns.name is None and list(found.columns) == list(own_facts.KINDS)
-    assert list(found.index) == ["right, as a guess", "right", "wrong"] and found.index.name == "of 24 facts"
-    assert (found.loc["right"] <= found.loc["right, as a guess"]).all() and found.loc["right", "order"] > 90
+    assert found.columns.name is None and list(found.index) == list(own_facts.KINDS)
+    assert list(found.columns) == ["right, as a guess", "right", "wrong"] and found.index.name == "of 24 facts"
+    assert (found["right"] <= found["right, as a guess"]).all() and found.loc["order", "right"] > 90
