@@ -67,6 +67,7 @@ prose.findings(words.time, "editing_time", "editing_sequential")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Seconds per edit against the number of facts on logarithmic axes, one line per editor. Swapping and fine-tuning on all facts take longest, the four weight updates lie together far below."}}
 timed = tables.times(profile, seed, device)
+print(f"{len(timed)} edits timed")
 figure = drawing.times(timed)
 plt.show()
 
@@ -86,6 +87,7 @@ words.costs(timed)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Share of all facts that are right in paraphrases against the number of edits made one after another. Swapping and fine-tuning on all facts stay level; the other editors decay."}}
 sequence = tables.sequences(profile, seed, device)
+print(f"{len(sequence)} sequences of edits")
 figure = drawing.sequences(sequence)
 plt.show()
 
