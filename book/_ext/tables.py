@@ -33,16 +33,17 @@ def power(factor: str, exponent: str) -> str:
 
 
 def one_row_of_heads(table: Tag) -> None:
-    """The name of the index, which pandas puts into a row of its own, goes to the empty corner above it."""
+    """The names of the index, which pandas puts into a row of their own, go to the empty corner above them."""
     rows = table.select("thead tr")
     if len(rows) < 2:
         return
     above, below = (row.find_all("th") for row in rows[-2:])
-    if len(above) != len(below) or any(cell.get_text(strip=True) for cell in below[1:]):
+    words = [(first.get_text(strip=True), second.get_text(strip=True)) for first, second in zip(above, below)]
+    if len(above) != len(below) or any(first and second for first, second in words):
         return
-    if not above[0].get_text(strip=True):
-        above[0].string = below[0].get_text(strip=True)
-        rows[-1].decompose()
+    for cell, (first, second) in zip(above, words):
+        cell.string = first or second
+    rows[-1].decompose()
 
 
 def align(table: Tag) -> None:

@@ -268,6 +268,8 @@ def test_tables_have_one_row_of_heads_real_minuses_and_words_to_the_left():
     assert page.count("<tr") == 3 and "<th>n</th>" in page
     assert "<td>−0.28</td>" in page and "<td>5 × 10⁻⁶</td>" in page and "re-solved" in page
     assert page.count('class="words"') == 3  # the column with a word in it, and its head
+    two = pd.DataFrame({"cost": [1]}, index=pd.MultiIndex.from_tuples([("a", "b")], names=["kind", "way"]))
+    assert tables.tidy(two.to_html()).count("<tr") == 2 and "<th>way</th>" in tables.tidy(two.to_html())
     deep = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_product([["a"], ["b", "c"]]))
     assert tables.tidy(deep.to_html()).count("<tr") == 3  # two rows of heads that both say something
     assert tables.tidy("<b>no table</b>") == "<b>no table</b>"
