@@ -150,8 +150,8 @@ block_facts_shown.beside(table)
 #
 # ## Behind attention trained as published
 #
-# The papers train attention for 16,000 steps of 1,280 sequences at rate 0.0002, and their claims about a block are
-# [judged there](../book/claims.md). Parameters per fact at $d = 64$, alone and behind attention that is solved for or so trained, medians
+# The papers train attention for 16,000 steps of 1,280 sequences at rate 0.0002, and their claims about memories in a block
+# are of that training and of $d = 512$ and more: [not tested here](../book/claims.md). Parameters per fact at $d = 64$, alone and behind attention that is solved for or so trained, medians
 # of the draws:
 
 # %% tags=["hide-input"]
