@@ -153,7 +153,7 @@ distclean: clean ## Remove the environment too
 	@mkdir -p build
 	@touch $@
 
-notebooks/%.ipynb: notebooks/%.py $(INPUTS) $(wildcard results/paper/*.csv)
+notebooks/%.ipynb: notebooks/%.py $(INPUTS) $(wildcard results/*/*.csv)
 	@$(PY) scripts/run_notebook.py $< $@ --page
 
 # --all: Sphinx repeats warnings only for pages that it reads again, and a strict build must see them all.
