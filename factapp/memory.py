@@ -164,7 +164,8 @@ class Memory:
             return "it is not similar to any key"
         if margin <= 0:  # recall counts a tie as wrong, whatever the threshold
             return TIE
-        return LOW if margin < (self.about["threshold"] if threshold is None else threshold) else None
+        enough = margin >= (self.about["threshold"] if threshold is None else threshold)  # of NaN nothing is enough
+        return None if enough else LOW
 
     def _decide(self, queries: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Winner (q,), normalised margin (q,) float64 and runner-up (q,) of every query."""

@@ -125,13 +125,13 @@ def beside(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def exponents(rows: pd.DataFrame) -> pd.DataFrame:
-    """Exponents of parameters in the number of facts at the larger dimension, with 95% bootstrap intervals."""
+    """Exponents of parameters in the number of facts at the larger dimension, with Student's 95% intervals."""
     found: dict[str, dict[str, str]] = {}
     for method, part in _wide(rows).groupby("method", sort=False):
         for column, where in WHERE.items():
             usable = part.dropna(subset=column)
-            law = fit.power_law(usable, "n_facts", column) if usable.n_facts.nunique() > 1 else None
-            words = f"{law.exponent:z.2f} ({law.low:z.2f} to {law.high:z.2f})".replace("-", "−") if law else "–"
+            law = fit.line(usable, "n_facts", column) if usable.n_facts.nunique() > 2 else None
+            words = f"{law.value:z.2f} ({law.low:z.2f} to {law.high:z.2f})".replace("-", "−") if law else "–"
             found.setdefault(SHOWN_AS[str(method)], {})[where] = words
     return pd.DataFrame(found).T
 

@@ -1,9 +1,9 @@
 """The papers' axis: the fewest parameters for n = α d² facts, d growing, and how exponents change with α and d.
 
 One run is one method, α, d and draw. `jobs` lists them cheapest first, as far as a computer takes them: n = 16,384 for
-what is built, 4,096 for what is trained. Keys and values are one table of embeddings (tied), as published, and at one α
-also two (untied); the map is a random permutation. Run the missing ones with
-``python -m factbook.scaling [--methods ntk hebbian] [--largest 4096]``.
+what is built at once, 4,096 for what is refitted or trained, 1,024 for max-margin. Keys and values are one table of
+embeddings (tied), as published, and at one α also two (untied); the map is a random permutation. Run the missing ones
+with ``python -m factbook.scaling [--methods ntk hebbian] [--largest 4096]``.
 """
 
 from __future__ import annotations

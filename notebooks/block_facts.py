@@ -108,7 +108,7 @@ block_facts_shown.prices(table)
 block_facts_shown.exponents(table)
 
 # %% [markdown]
-# Only encoder-decoders have exponents above 1, since their codes grow too; behind trained attention that is open for the paper's codes.
+# Only encoder-decoders have exponents above 1, since their codes grow too; behind trained attention that is open for both.
 # Exponents well below 1 come from networks of a few units and cannot last.
 #
 # ## The ceiling that attention sets
@@ -151,7 +151,7 @@ block_facts_shown.beside(table)
 # ## Behind attention trained as published
 #
 # The papers train attention for 16,000 steps of 1,280 sequences at rate 0.0002, and their claims about memories in a block
-# are of that training and of $d = 512$ and more: [not tested here](../book/claims.md). Parameters per fact at $d = 64$, alone and behind attention that is solved for or so trained, medians
+# are of that training, the ratios of Hebbian memories of $d = 512$ and more: [no test here](../book/claims.md). Parameters per fact at $d = 64$, alone and behind attention that is solved for or so trained, medians
 # of the draws:
 
 # %% tags=["hide-input"]

@@ -154,14 +154,14 @@ buckets.compared(both)
 #
 # ## Exercises
 #
-# 1. How many parameters a fact does the layer need for 7,007 keys in 384 dimensions and codes of two numbers, full buckets?
+# **1.** How many parameters a fact does the layer need for 7,007 keys in 384 dimensions and codes of two numbers, full buckets?
 #
 # :::{dropdown} Solution
 # $\lceil 7007/384 \rceil = 19$ buckets, so $2 \cdot 19 = 38$ units of $3 \cdot 384$ parameters and a threshold: $38 \cdot 1153 / 7007 = 6.25$ a fact,
 # what [the tour](facts.ipynb) counts.
 # :::
 #
-# 2. What goes wrong when two keys have the same score $\langle r, k \rangle$, and what when a bucket's keys are linearly dependent?
+# **2.** What goes wrong when two keys have the same score $\langle r, k \rangle$, and what when a bucket's keys are linearly dependent?
 #
 # :::{dropdown} Solution
 # No threshold can part the two; they must share a bucket, and a random $r$ makes such ties unlikely. Dependent keys make the bucket's

@@ -178,8 +178,8 @@ for row in wrong:
 #
 # ## Exercises
 #
-# 1. Every airport moves to the next one's country: `fc.FactSet(facts.keys, facts.values, facts.targets.roll(1))`. What happens to
-#    the nearest embedding, and what to the network's size?
+# **1.** Every airport moves to the next one's country: `fc.FactSet(facts.keys, facts.values, facts.targets.roll(1))`. What happens to
+# the nearest embedding, and what to the network's size?
 #
 # :::{dropdown} Solution
 # `baselines.nearest` falls from 5% to 0.6%, hardly more than one country in 233: names are true no longer. `fc.construct` stores
@@ -187,7 +187,7 @@ for row in wrong:
 # Always to say *United States* is as good as before, right for 28%.
 # :::
 #
-# 2. Two airports get the same embedding as key. When can a network store both?
+# **2.** Two airports get the same embedding as key. When can a network store both?
 #
 # :::{dropdown} Solution
 # When they have the same country. Otherwise one input would need two answers, and `fc.FactSet` refuses, naming both rows.

@@ -153,7 +153,7 @@ margins_shown.spike_costs(margins_shown.costs(profile, seed, device))
 #
 # :::{dropdown} Solution
 # A few more than facts: with 128 a fact in a hundred is still lost, with 160 none (seed 0). Beyond, the smallest margin levels off, as the crosstalk
-# falls as $1/\sqrt{m}$ and the kernel's own remains.
+# falls as $1/\sqrt{h}$ and the kernel's own remains.
 # :::
 #
 # **2.** Multiply all values by 2. What happens to the margins, what to recall, and what to the normalised margins?

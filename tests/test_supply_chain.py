@@ -48,6 +48,13 @@ def test_there_are_no_pickles_in_the_repository():
     assert not [name for name in listed.stdout.split() if re.search(r"\.(pkl|pickle|pt|pth|joblib|npy|npz|bin)$", name)]
 
 
+def test_no_merge_left_its_marks():
+    found = subprocess.run(["git", "grep", "-lE", "^(<{7}|>{7}) "], cwd=ROOT, capture_output=True, text=True)
+    if found.returncode > 1:
+        pytest.skip("not a checkout")
+    assert not found.stdout
+
+
 def test_workflows_have_the_schema_of_github():
     pytest.importorskip("check_jsonschema")
     run = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]

@@ -152,11 +152,14 @@ def docstring(thing) -> str:
 
 def laid(block: str, names: str) -> str:
     """A paragraph as Markdown; one that explains ``names`` of options, "encoder: …", becomes a list of them."""
-    said = re.split(rf"(?:^|(?<=[.;] ))({names}): ", " ".join(block.split())) if names else [block]
+    after = r"(?<=\. )(?=ValueError|A network too|It stores|The same seed)"  # where words on the last option end
+    text, *rest = re.split(after, " ".join(block.split()), maxsplit=1)
+    said = re.split(rf"(?:^|(?<=[.;] ))(?:``)?({names})(?:: |`` is )", text) if names else [block]
     if len(said) > 1 and not block.startswith("- "):
         first, *options = said
         items = [f"- `{name}`: {plain(words.strip())}" for name, words in zip(options[::2], options[1::2])]
-        return "\n".join([plain(first.strip()), "", *items])
+        parts = [plain(first.strip()), "\n".join(items), *map(plain, rest)]
+        return "\n\n".join(part for part in parts if part)
     return f"```text\n{block}\n```" if laid_out(block) else plain(block)
 
 

@@ -4,7 +4,7 @@ import re
 
 from bs4 import BeautifulSoup, Tag
 
-NUMBER = re.compile(r"^[\s\d.,:+\-−±×⁻⁰¹²³⁴-⁹∞–%≤<≥>()\[\]]*( to |$)")
+NUMBER = re.compile(r"^[\s\d.,:+\-−±×⁻⁰¹²³⁴-⁹∞–%≤<≥>()\[\]]*( to |$)|NaN$")
 UP = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -53,6 +53,6 @@ def align(table: Tag) -> None:
     for column in zip(*rows) if len({len(row) for row in rows}) == 1 else ():
         if all(NUMBER.match(cell.get_text(strip=True)) for cell in column):
             continue
-        at = column[0].parent.find_all(["td", "th"]).index(column[0])
+        at = next(k for k, cell in enumerate(column[0].parent.find_all(["td", "th"])) if cell is column[0])
         for cell in [*column, *heads[at : at + 1]]:
             cell["class"] = "words"

@@ -22,6 +22,7 @@ from factbook.claims.judging import (
     without_draws,
 )
 from factbook.claims.paper import published_ntk
+from factbook.claims.transformer import as_published
 from factbook.figures import NAMES
 
 Rule = Callable[[rules.Interval, float], str]
@@ -169,7 +170,7 @@ def in_a_block(tables: Tables, over: str, under: str, rule: Callable[[rules.Inte
 
     `NoTable`, with our ratio in its words, below the dimension that the claim is about: the ratio moves with the size.
     """
-    both = side_by_side(tables("block_published"), over, under)
+    both = side_by_side(as_published(tables("block_published")), over, under)
 
     def means(rows: pd.DataFrame, column: str = "ratio") -> dict[int, fit.Estimate]:
         return fit.mean_ratios(rows.dropna(subset=column), "n_facts", column)

@@ -202,9 +202,9 @@ def test_what_cannot_be_stored_or_asked_is_refused(tmp_path):
         Memory.load(tmp_path / "none.safetensors")
     memory.save(tmp_path / "m.safetensors")
     whole = (tmp_path / "m.safetensors").read_bytes()
-    for part in (whole[:-10], b"PK" + whole):
+    for part, why in ((whole[:-10], "is damaged: "), (b"PK" + whole, "is not a memory: write one")):
         (tmp_path / "cut.safetensors").write_bytes(part)
-        with pytest.raises(ValueError, match="is damaged: |is not a memory: write one"):
+        with pytest.raises(ValueError, match=why):
             Memory.load(tmp_path / "cut.safetensors")
     (tmp_path / "cut.safetensors").write_bytes(whole.replace(b'"gate":"step"', b'"gate":"stop"'))
     with pytest.raises(ValueError, match="damaged"):

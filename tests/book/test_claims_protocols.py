@@ -4,6 +4,12 @@ import numpy as np
 import pytest
 from claim_tables import judged, verdict, write
 
+from factbook.block_published import PUBLISHED
+
+
+def as_published(rows):
+    return [row | PUBLISHED for row in rows]
+
 
 def whitened(params, kept, *, lost=False, steeper=1.5):
     """Raw and whitened values of two sets; with lost, one raw draw of each loses facts and keeps next to nothing."""
@@ -25,7 +31,7 @@ def whitened(params, kept, *, lost=False, steeper=1.5):
 )
 def test_no_trade_off_where_whitening_saves_nothing(tmp_path, params, kept, word):
     for lost in (False, True):  # a memory that loses facts has no capacity to trade
-        write(tmp_path, "whitened_published", whitened(params, kept, lost=lost))
+        write(tmp_path, "whitened_published", as_published(whitened(params, kept, lost=lost)))
         finding = judged("capacity_against_usability", tmp_path).finding
         assert finding.verdict == word
     assert word == "not testable here" or "no test attention solved for" in finding.sensitivity
@@ -33,13 +39,13 @@ def test_no_trade_off_where_whitening_saves_nothing(tmp_path, params, kept, word
 
 def test_no_trade_off_where_nothing_is_lost_and_both_parts_are_asked_for(tmp_path):
     rows = whitened(0.6, 0.8)
-    write(tmp_path, "whitened_published", [row | {"kept": 1.0} for row in rows])
+    write(tmp_path, "whitened_published", as_published([row | {"kept": 1.0} for row in rows]))
     assert verdict("capacity_against_usability", tmp_path) == "not testable here"
     some = [row | ({"kept": 1.0} if row["geometry"] == "clusters 0.1" else {}) for row in rows]
-    write(tmp_path, "whitened_published", some)
+    write(tmp_path, "whitened_published", as_published(some))
     finding = judged("capacity_against_usability", tmp_path).finding
     assert finding.verdict == "reproduced" and "2 sets and layouts, 1 of which lose something" in finding.number
-    write(tmp_path, "whitened_published", whitened(0.6, 0.8, steeper=0.9))
+    write(tmp_path, "whitened_published", as_published(whitened(0.6, 0.8, steeper=0.9)))
     assert verdict("capacity_against_usability", tmp_path) == "differs"
 
 
@@ -90,11 +96,13 @@ def test_within_three_times_must_hold_at_every_size(tmp_path, by_size, word):
         for s in range(3)
     ]
     rows = [row | {"n_params": row["n_params"] * np.exp(0.02 * rng.standard_normal())} for row in rows]
-    write(tmp_path, "block_published", rows)
+    write(tmp_path, "block_published", as_published(rows))
     finding = judged("hebbian_in_a_block", tmp_path).finding
     assert finding.verdict == word and f"times at n = {max(by_size)}" in finding.number
     assert verdict("hebbian_below_the_construction", tmp_path) == "differs"
-    write(tmp_path, "block_published", [row | {"d": 64} for row in rows])  # far below the size of the claim
+    write(
+        tmp_path, "block_published", as_published([row | {"d": 64} for row in rows])
+    )  # far below the size of the claim
     finding = judged("hebbian_in_a_block", tmp_path).finding
     assert finding.verdict == "not testable here" and "at d = 64" in finding.number and "d = 512" in finding.number
 
@@ -227,10 +235,14 @@ def test_a_memory_that_is_not_usable_is_infinitely_dear(tmp_path):
         for n in (64, 128, 256)
         for s in range(3)
     ]
-    write(tmp_path, "block_published", rows)
+    write(tmp_path, "block_published", as_published(rows))
     assert verdict("hebbian_in_a_block", tmp_path) == "reproduced"
     lost = [row["method"] == "data-dependent" and row["n_facts"] == 256 for row in rows]
-    write(tmp_path, "block_published", [row | ({"n_params": np.nan} if gone else {}) for row, gone in zip(rows, lost)])
+    write(
+        tmp_path,
+        "block_published",
+        as_published([row | ({"n_params": np.nan} if gone else {}) for row, gone in zip(rows, lost)]),
+    )
     finding = judged("hebbian_in_a_block", tmp_path).finding
     assert finding.verdict == "undecided" and "data-dependent not usable in 3 runs" in finding.number
 
