@@ -101,7 +101,7 @@ block_facts_shown.prices(table)
 
 # %% [markdown]
 # A ratio can fall below 1, since "usable" asks for 99% and alone means all. Exponents of parameters in the number of facts, with 95%
-# bootstrap intervals (1: in proportion):
+# intervals (1: in proportion):
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
