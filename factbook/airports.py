@@ -13,7 +13,7 @@ import factcore as fc
 from factbook import baselines, figures
 from factbook import noise as us
 from factbook.attended import sharpen
-from factbook.prose import percent
+from factbook.prose import percent, power_of_ten
 from factcore import transformer as tf
 
 SIZES = {"smoke": [64], "laptop": [256, 1024, 7007], "paper": [256, 1024, 7007]}
@@ -121,8 +121,7 @@ def findings(table: pd.DataFrame, training: pd.DataFrame, beside: pd.DataFrame) 
 
 def _tens(x: float) -> str:
     """Two figures and a power of ten: 2.8 × 10⁻⁵, on one line."""
-    digits, power = f"{x:.1e}".split("e")
-    return f"{digits}\u00a0×\u00a010{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    return power_of_ten(x, figures=2).replace(" ", "\u00a0")
 
 
 def proved(table: pd.DataFrame) -> pd.DataFrame:

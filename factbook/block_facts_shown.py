@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from factbook import figures, fit
 from factbook.block_facts import METHODS
+from factbook.prose import span
 
 WHERE = {"n_params_alone": "alone", "n_params_solved": "attention solved for", "n_params": "attention trained"}
 SHOWN = {
@@ -61,8 +62,7 @@ def _times(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _range(column: pd.Series) -> str:
     """From the smallest to the largest, once where both round alike."""
-    ends = (f"{end:.1f}" for end in (column.min(), column.max()))
-    return " to ".join(dict.fromkeys(ends)) if column.notna().any() else "–"
+    return span(f"{column.min():.1f}", f"{column.max():.1f}") if column.notna().any() else "–"
 
 
 def _facts(ratio: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from factbook import figures, store
 from factbook import margins as us
+from factbook.prose import span
 
 Fits = dict[str, tuple[list[float], float]]  # sweep → constants of the form, R²
 SMOKE: dict[str, Any] = {"facts": 32, "features": 64, "spiked": 24, "noisy": 32, "points": 3}
@@ -98,8 +99,7 @@ def findings(rows: pd.DataFrame, wide: pd.DataFrame, cost: pd.DataFrame) -> list
     by = wide.groupby("width")[["q0", "recall", "in_transformer"]].median()
     fits_at, most = by.index[(by.recall == 1)].min(), by.index.max()
     ratio = changes(cost).ratio.groupby("method", sort=False).agg(["min", "max"])
-    ends = {method: dict.fromkeys([f"{least:.2f}", f"{largest:.2f}"]) for method, least, largest in ratio.itertuples()}
-    each = "; ".join(f"{method} {' to '.join(span)}" for method, span in ends.items())
+    each = "; ".join(f"{method} {span(f'{low:.2f}', f'{high:.2f}')}" for method, low, high in ratio.itertuples())
     low, high = (f"{bound:.1f}".replace("-", "−") for bound in (min(bounds), max(bounds)))
     return [
         f"**The bound's form describes isotropic facts**: one set of constants fits both sweeps (R² {r2:.2f}). The "

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import factcore as fc
 from factbook import figures, store
-from factbook.prose import percent
+from factbook.prose import percent, span
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
 from factcore.scoring import recall
@@ -212,16 +212,12 @@ def fewest(rows: pd.DataFrame) -> pd.DataFrame:
     best = by.loc[by.bits.dropna().groupby("method").idxmin()].sort_values("bits")
     found = {
         "bits": best.bits.round(0).astype(int),
-        "of three draws": [_span(f"{low:.0f}", f"{high:.0f}") for low, high in zip(best.low, best.high)],
+        "of three draws": [span(f"{low:.0f}", f"{high:.0f}") for low, high in zip(best.low, best.high)],
         "formats": best.formats,
         "width": [f"{room:g} ×" for room in best.index.get_level_values("room")],
         "parameters": best.each.round(1),
     }
     return pd.DataFrame(found).droplevel("room").rename(index=_label).rename_axis(None)
-
-
-def _span(low: str, high: str) -> str:
-    return low if low == high else f"{low} to {high}"
 
 
 def losses(rows: pd.DataFrame) -> Figure:

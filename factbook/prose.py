@@ -27,11 +27,20 @@ def _written(write: Callable[..., list[str]], tables: tuple[str, ...], before: s
     return Markdown(between.join(before + sentence for sentence in write(*found.values())))
 
 
-def power_of_ten(number: float) -> str:
-    """A positive number as it is written by hand, to one figure: 2 × 10⁻⁵, or 10⁻⁶ alone."""
-    figure, exponent = f"{number:.0e}".split("e")
-    power = f"10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
-    return power if figure == "1" else f"{figure} × {power}"
+def power_of_ten(number: float, figures: int = 1) -> str:
+    """A positive number as it is written by hand, to so many figures: 2 × 10⁻⁵, or 10⁻⁶ alone."""
+    factor, exponent = f"{number:.{figures - 1}e}".split("e")
+    return raised(exponent) if factor == "1" else f"{factor} × {raised(exponent)}"
+
+
+def raised(exponent: str) -> str:
+    """Ten to this power: "-05" as 10⁻⁵."""
+    return f"10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def span(low: str, high: str) -> str:
+    """ "2 to 3", and once what is the same."""
+    return low if low == high else f"{low} to {high}"
 
 
 def percent(share: float) -> str:

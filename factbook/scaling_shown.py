@@ -128,7 +128,7 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame | Markdown:
 
 
 def _with_reach(exponent: float, high: float) -> str:
-    return f"{round(exponent, 2) + 0.0:.2f} ± {high - exponent:.2f}".replace("-", "−")  # no minus at 0.00
+    return f"{exponent:z.2f} ± {high - exponent:.2f}".replace("-", "−")
 
 
 def costs(rows: pd.DataFrame) -> pd.DataFrame:

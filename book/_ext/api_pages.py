@@ -77,9 +77,8 @@ def call(method: str, build: Callable) -> str:
     """How a user calls a method: "fc.construct(facts, "ntk", width=..., seed=..., gate='identity')"."""
     _, *options = inspect.signature(build).parameters.values()
     shown = ["..." if option.default is option.empty else repr(option.default) for option in options]
-    given = "".join(f", {option.name}={value}" for option, value in zip(options, shown))
-    line = f'fc.construct(facts, "{method}"{given})'
-    return line if len(line) <= WIDE else line.replace(", ", ",\n    ").replace("(facts", "(\n    facts")
+    given = [f"{option.name}={value}" for option, value in zip(options, shown)]
+    return fitted("fc.construct", ["facts", f'"{method}"', *given])
 
 
 def first_line(thing) -> str:
@@ -116,6 +115,11 @@ def signature(thing, name: str) -> str:
         parts.append(spelled(parameter))
     result = found.return_annotation
     arrow = "" if result is found.empty or inspect.isclass(thing) else f" -> {type_name(result)}"
+    return fitted(name, parts, arrow)
+
+
+def fitted(name: str, parts: list[str], arrow: str = "") -> str:
+    """A call on one line where it fits, otherwise one part a line."""
     line = f"{name}({', '.join(parts)}){arrow}"
     return line if len(line) <= WIDE else f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){arrow}"
 

@@ -4,8 +4,9 @@ import re
 
 from bs4 import BeautifulSoup, Tag
 
+from factbook.prose import raised
+
 NUMBER = re.compile(r"^[\s\d.,:+\-−±×⁻⁰¹²³⁴-⁹∞–%≤<≥>()\[\]]*( to |$)|NaN$")
-UP = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def tidy(html: str) -> str:
@@ -24,12 +25,8 @@ def tidy(html: str) -> str:
 
 def typeset(text: str) -> str:
     """ "-0.28" with a minus, "5e-06" as 5 × 10⁻⁶; words with a hyphen stay."""
-    text = re.sub(r"(?<![\w.])(\d(?:\.\d+)?)e([+-]\d+)(?!\w)", lambda at: power(*at.groups()), text)
+    text = re.sub(r"(?<![\w.])(\d(?:\.\d+)?)e([+-]\d+)(?!\w)", lambda at: f"{at[1]} × {raised(at[2])}", text)
     return re.sub(r"(?<![\w.–-])-(?=\d)", "−", text)
-
-
-def power(factor: str, exponent: str) -> str:
-    return f"{factor} × 10{str(int(exponent)).translate(UP)}"
 
 
 def one_row_of_heads(table: Tag) -> None:

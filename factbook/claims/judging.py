@@ -127,7 +127,7 @@ def interval(estimate: rules.Interval, unit: str = "") -> str:
 
 
 def signed(x: float) -> str:
-    return "∞" if x == np.inf else f"{round(x, 2) + 0.0:.2f}".replace("-", "−")  # 0.0 turns −0.00 into 0.00
+    return "∞" if x == np.inf else f"{x:z.2f}".replace("-", "−")
 
 
 def about(x: float) -> str:
