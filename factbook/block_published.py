@@ -13,9 +13,9 @@ import torch
 from IPython.display import Markdown
 
 from factbook import block_facts, block_facts_shown, store
+from factbook.attended import PUBLISHED, TO_THE_END
 
 METHODS = ["paper-codes", "encoder-decoder", "data-dependent", "trained", "block-convex"]
-PUBLISHED = {"steps": 16_000, "batch": 1280, "lr": 2e-4}
 SIZES = (256, 128, 64)  # facts, at d = 64
 COLUMNS = {"n_params_alone": "alone", "n_params_solved": "solved", "n_params": "trained"}
 
@@ -32,8 +32,7 @@ def jobs(seeds: int = 3, sizes: tuple[int, ...] = SIZES) -> list[dict[str, Any]]
 
 def measure(method: str, n_facts: int, d: int, seed: int, *, device: str = "cpu", **training: Any) -> dict[str, Any]:
     """`block_facts.cost` behind attention that trains to its last step."""
-    training["target_recall"] = 2.0  # no early end
-    return block_facts.cost(method, n_facts, d, seed, profile="laptop", device=device, training=training)
+    return block_facts.cost(method, n_facts, d, seed, profile="laptop", device=device, training=training | TO_THE_END)
 
 
 def shown() -> pd.DataFrame | Markdown:

@@ -15,11 +15,11 @@ from IPython.display import Markdown
 
 import factcore as fc
 from factbook import noise, store
-from factbook.attended import attended
+from factbook.attended import PUBLISHED, TO_THE_END, attended
 from factcore import transformer as tf
 
 PAPERS = "the paper's codes, "  # how its layouts begin; the others are ours
-SIZE = {"n_facts": 256, "d": 64, "steps": 16_000, "batch": 1280}
+SIZE = {"n_facts": 256, "d": 64, "steps": PUBLISHED["steps"], "batch": PUBLISHED["batch"]}
 LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     PAPERS + "bilinear gates": (
         "encoder-decoder",
@@ -43,7 +43,7 @@ def taught(
     if method == "block-convex":
         options = {"width": -(-4 * n_facts // d)}
     mlp, swapped = (fc.construct(f, method, seed=seed, strict=False, **options) for f in (facts, other))
-    training["target_recall"] = 2.0  # no early end
+    training |= TO_THE_END
     if schedule == "attention-first":
         model = tf.insert(attended("trained", n_facts, d, seed, device, **training), mlp)
     else:

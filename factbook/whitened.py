@@ -14,8 +14,7 @@ import torch
 
 import factcore as fc
 from factbook import geometries, noise, store
-from factbook.attended import attended
-from factbook.block_published import PUBLISHED
+from factbook.attended import PUBLISHED, TO_THE_END, attended
 from factbook.steepness import relative_lipschitz
 
 GEOMETRIES = ("clusters 0.1", "clusters 0.25")
@@ -92,7 +91,7 @@ def main() -> None:
     parser.add_argument("--published", action="store_true", help="train attention as published")
     given = parser.parse_args()
     training: dict[str, Any] = PUBLISHED if given.published else {}
-    end: dict[str, Any] = {"target_recall": 2.0} if given.published else {}  # no early one
+    end: dict[str, Any] = TO_THE_END if given.published else {}
     path = store.results_file("whitened_published" if given.published else "whitened", "laptop")
     print(len(store.resume(path, jobs(**training), partial(use, device="cpu", **end))), "runs")
 

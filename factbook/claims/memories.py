@@ -192,10 +192,6 @@ def in_a_block(tables: Tables, over: str, under: str, rule: Callable[[rules.Inte
     }
     if len(found) > 1:
         variants |= {"the largest n alone": (both[both.n_facts == max(found)],)}
-    try:
-        variants |= {"attention trained for 1,500 steps of 256": (side_by_side(tables("block_facts"), over, under),)}
-    except NoTable:
-        pass
     return Finding(number, f"95%: {ends}", verdict, reach(both), sensitivity(verdict, judge, variants))
 
 

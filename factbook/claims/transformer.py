@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from factbook import fit
-from factbook.block_published import PUBLISHED
+from factbook.attended import PUBLISHED
 from factbook.claims import rules
 from factbook.claims.judging import (
     Finding,

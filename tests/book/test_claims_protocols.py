@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from claim_tables import judged, verdict, write
 
-from factbook.block_published import PUBLISHED
+from factbook.attended import PUBLISHED
 
 
 def as_published(rows):
