@@ -70,7 +70,9 @@ def modules(of: ModuleType) -> Iterator[ModuleType]:
 
 
 def row(module: ModuleType) -> str:
-    return f"| `{module.__name__.partition('.')[2]}` | {first_line(module)} |"
+    """The name, which may be broken after a dot or a dash where the page is narrow, and the line."""
+    name = re.sub(r"(?<=[._])(?=[a-z])", "<wbr>", module.__name__.partition(".")[2])
+    return f'| <code class="docutils literal notranslate">{name}</code> | {first_line(module)} |'
 
 
 def call(method: str, build: Callable) -> str:

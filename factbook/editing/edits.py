@@ -28,10 +28,11 @@ def edit(
 ) -> FactLanguageModel:
     """A model that states ``new_facts``, airport → city (or country), in place of what ``model`` stated.
 
-    ``model`` is left as it is, and shares everything with the result but the fact MLP of the relation. Facts that it
-    states already are no part of the edit; where nothing is left to do, the result equals ``model``. method, each with
-    its options (see the function of that name in `factbook.editing.methods`): 'swap', 'finetune', 'rome', 'memit',
-    'alphaedit', and to compare with 'no_op' and 'chance'.
+    The model given stays as it was, and shares everything with the result but the fact MLP of the relation. Facts that
+    it states already are no part of the edit; where nothing is left to do, the result equals it.
+
+    method: 'swap', 'finetune', 'rome', 'memit', 'alphaedit', and to compare with 'no_op' and 'chance'. options: those
+    of the function of that name in `factbook.editing.methods`.
 
     Warns, naming the airports, when an edit did not take (`not_taken`). ValueError, naming it, for an unknown airport,
     value, relation, method or option.

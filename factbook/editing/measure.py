@@ -13,10 +13,11 @@ from factbook.editing.model import FactLanguageModel, fact_accuracy, perplexity
 
 
 class EditReport(NamedTuple):
-    """How an edit went. Shares lie in [0, 1]; ``peak_mb`` is what it added to resident (CUDA: allocated) memory.
+    """How an edit went. Shares lie in [0, 1].
 
     efficacy: edited facts in training templates. paraphrase: edited facts in unseen templates. specificity: all other
-    facts of the relation, in training templates. score: the harmonic mean of the three, 0 where one is 0.
+    facts of the relation, in training templates. score: the harmonic mean of the three, 0 where one is 0. peak_mb: what
+    the edit added to resident (CUDA: allocated) memory.
     """
 
     efficacy: float

@@ -204,12 +204,12 @@ def test_every_public_name_and_module_is_in_the_api():
         text = f"\n{api_pages.ROOMS[room]()}"
         names = [name for name in package.__all__ if callable(getattr(package, name))]
         assert names and not [name for name in names if f"\n## {name}\n" not in text]
-    text = api_pages.ROOMS["api_modules"]()
+    text = api_pages.ROOMS["api_modules"]().replace("<wbr>", "")  # where a narrow page may break a name
     for package in ("factcore", "factapp", "factbook"):
         part = text.split(f"## {package}\n")[1].split("\n## ")[0]
         for path in (ROOT / package).rglob("*.py"):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-            assert module == package or f"| `{module.removeprefix(package + '.')}` |" in part
+            assert module == package or f">{module.removeprefix(package + '.')}</code> |" in part
 
 
 def test_every_method_has_its_signature_and_docstring_in_the_api():
