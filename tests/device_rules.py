@@ -1,0 +1,114 @@
+"""What may be on the CPU although a CUDA device was asked for, and who takes a device: for the tests of the device."""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from pretend_cuda import PretendCuda, pretend_cuda
+
+import factapp
+import factbook
+import factcore as fc
+from factapp import memory, sketch
+from factbook import challenge, geometries, margins, paraphrase
+from factbook.challenge import study
+from factbook.editing import text
+from factcore import data
+from factcore import transformer as tf
+from factcore.constructions import decoder, pairs
+from factcore.support import files
+
+ROOT = Path(__file__).resolve().parent.parent
+# Of the numbers made. On the CPU are matrices drawn there, indices and what is read out: they grow more slowly than
+# the work, which is small in these tests, too.
+MOST = 0.1
+DATA = "read from a file or drawn from a seed, the same for every device; it takes none"
+FILES = "files are written from the CPU's memory and read into it"
+SYSTEMS = "sparse systems, for which scipy has a solver"
+ABOUT = "what a memory file tells about its keys is the same on every device"
+APART = {  # functions whose work is on the CPU whatever is asked for, with all that they call
+    fc.FactSet.load: FILES,
+    files.read_safetensors: FILES,
+    files.write_safetensors: FILES,
+    fc.airport_facts: DATA,
+    fc.pair_facts: DATA,
+    fc.spherical_facts: DATA,
+    data.drawn_pairs: DATA,
+    tf.recall_batch: "drawn on the device of its generator",
+    tf.rope_turns: "a table of few angles, made once",
+    geometries.layer_facts: DATA,
+    geometries.value_geometry: DATA,
+    margins.spiked_facts: DATA,
+    decoder.projection_basis: DATA,
+    text.airport_corpus: DATA,
+    paraphrase.airport_questions: DATA,
+    paraphrase.airport_trial: DATA,
+    paraphrase.unrelated_sentences: DATA,
+    paraphrase.angles: "of stored questions, by which the answers of any device are sorted",
+    pairs.pairs_of: SYSTEMS,
+    pairs.refined_tables: SYSTEMS,
+    pairs.network_of: SYSTEMS,
+    challenge.pair_tables: SYSTEMS,
+    study.precision: "rounds the networks of these systems, and takes no device",
+    sketch.sketch_of: ABOUT,
+    sketch.similarity: ABOUT,
+    memory._held_out: ABOUT,
+}
+
+
+def pretended() -> AbstractContextManager[PretendCuda]:
+    """The pretended device, with `APART` out of the account."""
+    return pretend_cuda(APART)
+
+
+def check_share(device: PretendCuda, since: Counter[str] | None = None) -> None:
+    """AssertionError where more than `MOST` of the numbers made (``since`` then) are on the CPU."""
+    share = device.cpu_share(since)
+    assert share <= MOST, f"{share:.0%} of the numbers are made on the CPU, most by {device.blamed.most_common(4)}"
+
+
+def taking_a_device() -> dict[str, Callable[..., Any]]:
+    """Public functions of app, book and benchmarks that are told a device, by module and name."""
+    found: dict[str, Callable[..., Any]] = {}
+    names = [name for package in (factapp, factbook) for _, name, _ in _modules(package)]
+    for name in [*names, *(f"benchmarks.{path.stem}" for path in sorted((ROOT / "benchmarks").glob("*.py")))]:
+        module = importlib.import_module(name)
+        for function in vars(module).values():
+            if callable(function) and not inspect.isclass(function) and getattr(function, "__module__", "") == name:
+                if "device" in inspect.signature(function).parameters and not function.__name__.startswith("_"):
+                    found[f"{name}.{function.__name__}"] = function
+    return found
+
+
+def _modules(package: Any) -> Any:
+    return pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+
+
+def watched(monkeypatch: Any) -> set[str]:
+    """Names of `taking_a_device`, filled in as these functions are called for CUDA."""
+    called: set[str] = set()
+    functions = taking_a_device()
+    modules = [module for name, module in [*sys.modules.items()] if name.split(".")[0] in ("factbook", "benchmarks")]
+    for name, function in functions.items():
+        seen = _noting(function, name, called)
+        for module in modules:
+            for attribute in [attribute for attribute, value in vars(module).items() if value is function]:
+                monkeypatch.setattr(module, attribute, seen)
+    return called
+
+
+def _noting(function: Callable[..., Any], name: str, called: set[str]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        if any(isinstance(part, str) and part == "cuda" for part in (*args, *kwargs.values())):
+            called.add(name)
+        return function(*args, **kwargs)
+
+    return seen
