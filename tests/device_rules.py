@@ -17,7 +17,7 @@ import factapp
 import factbook
 import factcore as fc
 from factapp import memory, sketch
-from factbook import challenge, geometries, margins, paraphrase
+from factbook import challenge, geometries, margins, own_facts, paraphrase, real_facts
 from factbook.challenge import study
 from factbook.editing import text
 from factcore import data
@@ -32,6 +32,7 @@ MOST = 0.1
 DATA = "read from a file or drawn from a seed, the same for every device; it takes none"
 FILES = "files are written from the CPU's memory and read into it"
 SYSTEMS = "sparse systems, for which scipy has a solver"
+JUDGED = "answers that were read out, one a question, are judged where the questions are stored"
 ABOUT = "what a memory file tells about its keys is the same on every device"
 APART = {  # functions whose work is on the CPU whatever is asked for, with all that they call
     fc.FactSet.load: FILES,
@@ -46,12 +47,16 @@ APART = {  # functions whose work is on the CPU whatever is asked for, with all 
     geometries.layer_facts: DATA,
     geometries.value_geometry: DATA,
     margins.spiked_facts: DATA,
+    real_facts.fact_set: DATA,
     decoder.projection_basis: DATA,
     text.airport_corpus: DATA,
     paraphrase.airport_questions: DATA,
     paraphrase.airport_trial: DATA,
     paraphrase.unrelated_sentences: DATA,
-    paraphrase.angles: "of stored questions, by which the answers of any device are sorted",
+    paraphrase.angles: JUDGED,
+    paraphrase.auc: JUDGED,
+    paraphrase.roc: JUDGED,
+    own_facts.by_angle: JUDGED,
     pairs.pairs_of: SYSTEMS,
     pairs.refined_tables: SYSTEMS,
     pairs.network_of: SYSTEMS,
