@@ -218,6 +218,17 @@ def test_the_list_of_make_paper_is_on_its_pages():
     assert set(beside.schedule[beside["where"] == "left_only"]) == {"insert-first"}  # "which usable_published lacks"
 
 
+def test_what_the_map_of_figures_says_of_sizes_is_so():
+    said = (ROOT / "book" / "figures.md").read_text()
+    most = max(d for _, d in block_facts.SIZES["paper"])
+    assert (
+        re.search(rf"facts in a block go\s+to d = {most}, theirs to 1,024", said)
+        and "1,024" in PAGES["block_facts"].papers
+    )
+    assert "those of editing not at all" in said and not PAGES["editing"].figure and not PAGES["editing_time"].figure
+    assert all(word in said for word in ("`PROFILE=paper DEVICE=cuda`", "`make paper DEVICE=cuda BUDGET=25m`"))
+
+
 def test_the_commands_are_those_of_the_makefile():
     makefile = (ROOT / "Makefile").read_text()
     seen = [line for page, scale in PAGES.items() for line in scales.commands(page, scale)]
