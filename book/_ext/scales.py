@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,15 +66,20 @@ def noted(document: str, text: str, results: Path = ROOT / "results") -> str:
     if not text.startswith("# ") or document == name or name not in (known := pages()):
         return text
     scale = known[name]
-    lines = [f"**The papers**: {scale.papers}.", ""]
+    adds = commands(name, scale) or ["**On a GPU**: nothing larger, the paper profile has the same sizes."]
+    lines = "\n\n".join([f"**The papers**: {scale.papers}.", *here(scale, results), *adds])
+    lines = re.sub(r"(?<=\b[nvd]) = (?=\d)", "\u00a0=\u00a0", lines)  # a symbol and its size stay on a line
+    return "\n".join([text.rstrip(), "", "```{margin} Scale", lines, "```", ""])
+
+
+def here(scale: Scale, results: Path) -> list[str]:
+    """What the tables hold, a line for all of which the same is to be said."""
+    told: dict[str, list[str]] = {}
     for table in scale.tables:
         for profile, also in (("laptop", ""), ("paper", " (paper profile)")):
             path = results / profile / f"{table}.csv"
             if path.is_file() or profile == "laptop":
-                told = extent(read_table(path), scale.fixed) if path.is_file() else "not run yet"
-                lines += [f"**Here**, [{table}.csv]({TABLES}/{profile}/{table}.csv){also}: {told}.", ""]
-    if not scale.tables:
-        lines += [f"**Here**: {', '.join(' = '.join(size) for size in scale.fixed.items())}.", ""]
-    for line in commands(name, scale) or ["**On a GPU**: nothing larger, the paper profile has the same sizes."]:
-        lines += [line, ""]
-    return "\n".join([text.rstrip(), "", "```{margin} Scale", *lines[:-1], "```", ""])
+                size = extent(read_table(path), scale.fixed) if path.is_file() else "not run yet"
+                told.setdefault(size, []).append(f"[{table}.csv]({TABLES}/{profile}/{table}.csv){also}")
+    fixed = ", ".join(" = ".join(size) for size in scale.fixed.items())
+    return [f"**Here**, {', '.join(names)}: {size}." for size, names in told.items()] or [f"**Here**: {fixed}."]

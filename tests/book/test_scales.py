@@ -144,14 +144,19 @@ def test_the_note_gives_sizes_draws_and_commits_of_the_table(tmp_path):
     other = row | {"n_facts": 2048, "seed": 1, "commit": "1e10000"}
     pd.DataFrame([row, other]).to_csv(laptop / "capacity.csv", index=False)
     pd.DataFrame([row | {"n_facts": 16384}]).to_csv(gpu / "capacity.csv", index=False)
-    text = scales.noted("notebooks/capacity", "# Title\n\nWords.", tmp_path)
+    for name in ("ntk_gates", "streams"):
+        pd.DataFrame([other]).to_csv(laptop / f"{name}.csv", index=False)
+    text = scales.noted("notebooks/capacity", "# Title\n\nWords.", tmp_path).replace("\u00a0", " ")
+    assert re.search(r"\[ntk_gates.csv\]\(\S+\), \[streams.csv\]\(\S+\): n = 2,048, d = 32, 1 draw, at 1e10000\.", text)
     assert "/laptop/capacity.csv): n = 64 to 2,048, d = 32, 2 draws, at abc1234, 1e10000." in text
     assert "/paper/capacity.csv) (paper profile): n = 16,384, d = 32, 1 draw, at abc1234." in text
     assert text.startswith("# Title\n\nWords.\n\n```{margin} Scale\n") and text.count("```") == 2
     assert "not run yet" in scales.noted("notebooks/solves", "# Title", tmp_path)
     pd.DataFrame([row]).drop(columns=["n_facts", "d"]).to_csv(laptop / "editing.csv", index=False)
-    assert "editing.csv): n = 256, d = 64, 1 draw, at abc1234" in scales.noted("notebooks/editing", "# Title", tmp_path)
-    assert "**Here**: n = 256, d = 64.\n" in scales.noted("notebooks/edit_yourself", "# Title", tmp_path)
+    editing = scales.noted("notebooks/editing", "# Title", tmp_path)
+    assert "editing.csv): n\u00a0=\u00a0256, d\u00a0=\u00a064, 1 draw, at abc1234" in editing
+    yourself = scales.noted("notebooks/edit_yourself", "# Title", tmp_path)
+    assert "**Here**: n\u00a0=\u00a0256, d\u00a0=\u00a064.\n" in yourself
 
 
 def test_sizes_that_no_column_holds_are_those_of_the_study():
@@ -191,6 +196,15 @@ def test_the_note_names_the_sizes_of_the_paper_profile(page):
     named = spans(PAGES[page].figure)
     assert grown <= named <= known
     assert named or not grown
+
+
+def test_what_the_paper_profile_has_stored_is_said():
+    folder = ROOT / "results" / "paper"
+    computed = {page: [jobs_of(run, "paper")[0] for run in runs] for page, runs in STUDIES.items()}
+    stored = {page for page, names in computed.items() if any((folder / f"{name}.csv").is_file() for name in names)}
+    assert stored == {page for page, scale in PAGES.items() if "stored already" in scale.figure}
+    measured = store.read_table(ROOT / "results" / "laptop" / "decodability_benchmark.csv")
+    assert ((measured.v == 65_536) & (measured.d == 128) & measured.device.str.startswith("cpu")).any()  # "on a CPU"
 
 
 @pytest.mark.parametrize("page", [page for page in STUDIES if not PAGES[page].figure])
