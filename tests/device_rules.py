@@ -67,6 +67,48 @@ APART = {  # functions whose work is on the CPU whatever is asked for, with all 
     memory._held_out: ABOUT,
 }
 
+# Public functions of the book that are told a device, by who calls them for CUDA: a page in its smoke profile
+# (test_device_pages.py) or a study of `make paper` (book/test_paper.py); both see that they do. The others are called
+# in test_device_studies.py, which asks for each.
+CALLED_BY = {
+    "airports_block": "airports.unit_facts airports.placed airports.trained",
+    "block_facts": "attended.attended block_facts.cost block_facts.smallest_built block_facts.table",
+    "build_cost": "build_times.built build_times.table cost.build_cost",
+    "capacity": "ladder.cost ladder.ntk_gates ladder.table origin.device_name",
+    "challenge": "challenge.study.attempt",
+    "code_dimension": "code_dimension.lengths code_dimension.table",
+    "decoder": "decoder.decode_share decoder.table",
+    "edit_yourself": "editing.training.load_language_model",
+    "editing": "editing.crowded.edit_row editing.study.base_model editing.study.edit_row editing.tables.crowds "
+    "editing.tables.edits",
+    "editing_time": "editing.study.sequence_row editing.study.time_row editing.tables.sequences editing.tables.times",
+    "encoder": "buckets.both buckets.errors",
+    "facts": "baselines.airports_row",
+    "frontier": "frontier.placed frontier.table",
+    "geometry": "geometry_cost.by_decoder geometry_cost.measure geometry_cost.measure_optimised "
+    "geometry_cost.optimised geometry_cost.table",
+    "margins": "margins.cost margins.smallest_margin margins.trained_margins margins_shown.costs margins_shown.table "
+    "margins_shown.widths",
+    "noise_floor": "noise_floor.floors noise_floor.junk noise_floor.left_over noise_floor.table",
+    "own_facts": "own_facts.refusals own_facts.tables own_facts.trial paraphrase.many",
+    "precision": "precision.rounded_recall precision.table",
+    "real": "real_facts.cost real_facts.table real_facts.uncut",
+    "scaling": "scaling.cost scaling_shown.table",
+    "solver": "solver_time.solve_time solver_time.table",
+    "solves": "solves.cost solves.table",
+    "usable": "usable.ablated usable.ablation usable.curves usable.fairness usable.inserted usable.learned "
+    "usable.left_of_keys usable.maps usable.table",
+    "make paper: stored": "paper.stored paper.work store.resume",
+    "make paper: built": "paper.built",
+    "make paper: taught": "usable_published.taught",
+    "make paper: edited": "paper.edited paper.language_model editing.training.train_language_model",
+}
+
+
+def called_by(who: str) -> set[str]:
+    """The functions that a page or a study of `CALLED_BY` calls, by module and name."""
+    return {f"factbook.{name}" for name in CALLED_BY.get(who, "").split()}
+
 
 def pretended() -> AbstractContextManager[PretendCuda]:
     """The pretended device, with `APART` out of the account."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import jupytext
 import pandas as pd
 import pytest
-from device_rules import check_share, pretended, watched
+from device_rules import called_by, check_share, pretended, watched
 from matplotlib import pyplot as plt
 from pretend_cuda import NAME
 
@@ -38,7 +38,6 @@ def test_notebook_on_a_pretended_gpu(name, monkeypatch):
             before = there.made.copy()
             there.blamed.clear()
             row = run(**job)
-            print("ROWSHARE", name, there.cpu_share(before), job, there.made - before)
             if job.get("rung") not in SOLVED:
                 check_share(there, before)
             return row
@@ -60,6 +59,6 @@ def test_notebook_on_a_pretended_gpu(name, monkeypatch):
             if "parameters" in cell.metadata.get("tags", []):
                 space |= {"profile": "smoke", "device": "cuda", "seed": 0}
     rows = [row for table in tables for row in table.to_dict("records") if row.get("rung") not in SOLVED]
-    print("SHARE", name, there.cpu_share(), dict(there.made), there.blamed.most_common(12), "CALLED", sorted(called))
     assert {row["device"] for row in rows} <= {NAME}
     check_share(there)
+    assert called_by(name) <= called
