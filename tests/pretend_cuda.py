@@ -2,14 +2,12 @@
 
 Tensors asked for on "cuda" live in the CPU's memory and carry a mark; what torch would refuse on a GPU is refused with
 its words: two devices in one call, a generator of the other device, numpy on a CUDA tensor, a CPU tensor indexed by a
-CUDA one, a factorisation that CUDA has not, a second device. Numbers of no dimension mix as torch allows. What makes
-tensors (arange, zeros, ...) makes them on the CPU unless device= says otherwise.
+CUDA one, a factorisation that CUDA has not, a second device. Numbers of no dimension mix as torch allows; arange, zeros
+and their like make tensors on the CPU unless device= says otherwise.
 
-Code that takes the device and works on the CPU is found by what was made where: `device.made` counts the numbers that
-calls wrote on "cuda" and on "cpu", where those count, too, that were brought back from the device, whatever for.
-Numbers that are moved to the device count for neither, nor do views. Random numbers of a CPU generator are counted as
-"drawn": streams are drawn on the CPU, so that they are the same on every device. `device.calls` says which calls wrote
-on the CPU.
+Code that takes the device and works on the CPU is found by what was made where: `device.made` counts numbers written on
+"cuda" and on "cpu", to which those count, too, that were brought back from the device. Numbers moved to the device
+count for neither, nor do views. Random numbers of a CPU generator are "drawn": the same streams serve every device.
 
 The mark is on the storage, so that views share it. The mode sees what Python calls: autograd's own work is marked where
 it comes back, and tensors inside torch.func are looked up beneath their wrappers. What C++ alone does is not seen.
@@ -20,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from inspect import unwrap
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -28,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
 
-HERE = f"{Path(__file__).resolve().parent.parent}/"
+HERE = __file__.rsplit("tests", 1)[0]
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
 NAME = "Pretended CUDA device"
 # Every tensor, of whatever dimension, has to be on one device.
@@ -44,14 +41,14 @@ MEET = frozenset(
 READ = frozenset(("tensor", "as_tensor", "asarray"))  # tensors are read as numbers, and say where the result is
 # They read tensors as numbers and make new ones on the CPU, unless they are told where.
 MAKERS = frozenset(
-    "arange range linspace logspace eye zeros ones empty full rand randn randint randperm tril_indices "
-    "triu_indices empty_strided hann_window hamming_window".split()
+    "arange linspace logspace eye zeros ones empty full rand randn randint randperm tril_indices triu_indices".split()
 )
-INDEXED = frozenset(("__getitem__", "__setitem__", "index_put", "index_put_"))
+INDEXED = frozenset("__getitem__ __setitem__ index_put index_put_".split())
+NO_MIXTURE = MEET | READ | MAKERS
 BRING = READ | {"copy_"}  # numbers of the CPU to CUDA, as MOVES do
-OF_FIRST = frozenset(("__deepcopy__", "copy_", "set_", "fill_", "new_tensor"))  # results are where the first one is
-MOVES = frozenset(("to", "cpu", "cuda", "type_as"))
-LEAVE = frozenset(("numpy", "__array__", "__dlpack__", "tolist", "__setitem__"))  # no tensor comes back
+OF_FIRST = frozenset("__deepcopy__ copy_ set_ fill_ new_tensor".split())  # results are where the first one is
+MOVES = frozenset("to cpu cuda type_as".split())
+LEAVE = frozenset("numpy __array__ __dlpack__ tolist __setitem__".split())  # no tensor comes back
 NOT_ON_CUDA = frozenset(("histogram", "histogramdd"))
 # Calls for which it is not enough that all tensors are on one device.
 SPECIAL = READ | MAKERS | MOVES | NOT_ON_CUDA | LEAVE | {"__get__", "__deepcopy__", "linalg_lstsq", "copy_"}
@@ -75,9 +72,9 @@ class Generator(REAL_GENERATOR):
 
 
 class PretendCuda(TorchFunctionMode):
-    """The mode itself; `made` counts the numbers written by where, `blamed` those on the CPU by the line that did.
+    """The mode; `made` counts numbers by where they were written, `blamed` those on the CPU by the line that did.
 
-    What the functions of ``apart`` write on the CPU, and all that they call, counts for neither side.
+    What functions of ``apart`` and all that they call write on the CPU counts for neither side.
     """
 
     def __init__(self, apart: Iterable[Callable[..., Any]]) -> None:
@@ -121,8 +118,8 @@ class PretendCuda(TorchFunctionMode):
         """The result of a call on its device: other memory than the arguments' where they are on another."""
         if isinstance(out, Tensor):
             before = _mark_of(out)
-            if before is not None and before != cuda:
-                out = out.clone() if any(_same_memory(out, tensor) for tensor in given) else out
+            if before is not None and before != cuda and any(_same_memory(out, tensor) for tensor in given):
+                out = out.clone()
             if before != cuda:
                 _mark(out, cuda)
             if not moved and (before != cuda or (name.endswith("_") and not name.startswith("_"))):
@@ -136,8 +133,7 @@ class PretendCuda(TorchFunctionMode):
         if cuda or name == "drawn":
             self.made["cuda" if cuda else name] += numbers
             return
-        frame: Any = sys._getframe(1)
-        line = ""
+        frame, line = sys._getframe(1), ""
         while frame and id(frame.f_code) not in self.apart:
             where = frame.f_code.co_filename.removeprefix(HERE)
             if not line and where.startswith(("fact", "benchmarks", "notebooks")):
@@ -229,10 +225,8 @@ def _is_cuda(device: Any) -> bool:
 
 def _property(func: Any, tensor: Tensor) -> Any:
     """Attributes that tell the device; None for all others."""
-    asked = getattr(getattr(func, "__self__", None), "__name__", "")
-    if asked == "device":
-        return CUDA if on_cuda(tensor) else CPU
-    return {"is_cuda": on_cuda(tensor), "is_cpu": not on_cuda(tensor)}.get(asked)
+    asked, cuda = getattr(getattr(func, "__self__", None), "__name__", ""), on_cuda(tensor)
+    return {"device": CUDA if cuda else CPU, "is_cuda": cuda, "is_cpu": not cuda}.get(asked)
 
 
 def _moved(func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> tuple[Tensor, bool]:
@@ -281,7 +275,7 @@ def _refuse(name: str, args: Any, kwargs: dict[str, Any], tensors: list[Tensor],
         raise RuntimeError(f"Expected a {made_on!r} device type for generator but found {generator.device.type!r}")
     if name in INDEXED:
         _refuse_indices(args)
-    elif name not in MEET | READ | MAKERS and cuda:
+    elif cuda and name not in NO_MIXTURE:
         _refuse_mixture(name, args, tensors, here)
 
 
@@ -290,8 +284,8 @@ def _refuse_indices(args: Any) -> None:
     tensor, index = args[0], _tensors(args[1:2])
     if not on_cuda(tensor) and any(on_cuda(part) for part in index):
         raise RuntimeError("indices should be either on cpu or on the same device as the indexed tensor (cpu)")
-    gathered = isinstance(args[1], list) or any(isinstance(part, list) for part in args[1:2]) or bool(index)
-    if gathered and any(part.ndim and on_cuda(part) != on_cuda(tensor) for part in _tensors(args[2:])):
+    put = [part for part in _tensors(args[2:]) if part.ndim and on_cuda(part) != on_cuda(tensor)]
+    if put and (index or isinstance(args[1], list)):
         raise RuntimeError("Expected all tensors to be on the same device, but found at least two (put by an index)")
 
 
@@ -302,7 +296,5 @@ def _refuse_mixture(name: str, args: Any, tensors: list[Tensor], here: list[bool
     free = [tensor.ndim == 0 and name not in NO_SCALARS for tensor in tensors]
     if written or not all(cuda or loose for cuda, loose in zip(here, free)):
         shapes = [(tuple(tensor.shape), "cuda" if cuda else "cpu") for tensor, cuda in zip(tensors, here)]
-        raise RuntimeError(
-            "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
-            f"({name} of {shapes})"
-        )
+        both = f"cuda:0 and cpu! ({name} of {shapes})"
+        raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {both}")
