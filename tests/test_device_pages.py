@@ -14,6 +14,7 @@ from factbook import store
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.py"))
 WHOLE = ("decoder", "geometry", "scaling")  # what they compute from their rows needs rows that differ, of one n
+FEW = 5000  # numbers that a picture or a small table of a cell takes
 SOLVED = ("one", "several")  # rungs of the challenge: sparse systems, solved on the CPU
 RESUME = store.resume
 
@@ -21,7 +22,7 @@ RESUME = store.resume
 @pytest.mark.filterwarnings("ignore")  # as in a kernel
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebook_on_a_pretended_gpu(name, monkeypatch):
-    """It runs, no row of its tables comes from the CPU, and of what the page and each run made little is there.
+    """It runs, no row of its tables comes from the CPU, and of what the page, each cell and each run made little is there.
 
     Of jobs that differ in numbers alone the first is run and the others take its row: every page together takes
     minutes otherwise.
@@ -55,7 +56,10 @@ def test_notebook_on_a_pretended_gpu(name, monkeypatch):
     with pretended() as there:
         for cell in jupytext.read(ROOT / "notebooks" / f"{name}.py").cells:
             if cell.cell_type == "code" and not cell.source.startswith("import importlib.util\n"):
+                before = there.made.copy()
+                there.blamed.clear()
                 exec(compile(cell.source, name, "exec"), space)
+                check_share(there, before, few=FEW)
             if "parameters" in cell.metadata.get("tags", []):
                 space |= {"profile": "smoke", "device": "cuda", "seed": 0}
     rows = [row for table in tables for row in table.to_dict("records") if row.get("rung") not in SOLVED]
