@@ -22,7 +22,7 @@ RESUME = store.resume
 @pytest.mark.filterwarnings("ignore")  # as in a kernel
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebook_on_a_pretended_gpu(name, monkeypatch):
-    """It runs, no row of its tables comes from the CPU, and of what the page, each cell and each run made little is there.
+    """It runs, no row of its tables comes from the CPU, and of what page, cells and runs make little is there.
 
     Of jobs that differ in numbers alone the first is run and the others take its row: every page together takes
     minutes otherwise.
