@@ -16,7 +16,7 @@ from pretend_cuda import PretendCuda, pretend_cuda
 import factapp
 import factbook
 import factcore as fc
-from factapp import memory, sketch
+from factapp import cli, memory, sketch
 from factbook import challenge, geometries, margins, own_facts, paraphrase, real_facts
 from factbook.challenge import study
 from factbook.editing import text
@@ -50,6 +50,7 @@ APART = {  # functions whose work is on the CPU whatever is asked for, with all 
     real_facts.fact_set: DATA,
     decoder.projection_basis: DATA,
     text.airport_corpus: DATA,
+    own_facts.kinds: DATA,
     paraphrase.airport_questions: DATA,
     paraphrase.airport_trial: DATA,
     paraphrase.unrelated_sentences: DATA,
@@ -66,6 +67,7 @@ APART = {  # functions whose work is on the CPU whatever is asked for, with all 
     sketch.sketch_of: ABOUT,
     sketch.similarity: ABOUT,
     memory._held_out: ABOUT,
+    cli.main: "the command has no option for a device: it makes files and reads them",
 }
 
 # Public functions of the book that are told a device, by who calls them for CUDA: a page in its smoke profile

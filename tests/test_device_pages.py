@@ -59,7 +59,8 @@ def test_notebook_on_a_pretended_gpu(name, monkeypatch):
                 before = there.made.copy()
                 there.blamed.clear()
                 exec(compile(cell.source, name, "exec"), space)
-                check_share(there, before, few=FEW)
+                if "safe_open" not in cell.source:  # a cell that shows how another program reads a file
+                    check_share(there, before, few=FEW)
             if "parameters" in cell.metadata.get("tags", []):
                 space |= {"profile": "smoke", "device": "cuda", "seed": 0}
     rows = [row for table in tables for row in table.to_dict("records") if row.get("rung") not in SOLVED]
