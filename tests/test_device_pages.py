@@ -14,7 +14,7 @@ from factbook import store
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.py"))
 WHOLE = ("decoder", "geometry", "scaling")  # what they compute from their rows needs rows that differ, of one n
-FEW = 5000  # numbers that a picture or a small table of a cell takes
+FEW = 10_000  # numbers that a picture or a small table of a cell takes
 SOLVED = ("one", "several")  # rungs of the challenge: sparse systems, solved on the CPU
 RESUME = store.resume
 
