@@ -33,6 +33,7 @@ LADDER: dict[str, tuple[str, dict[str, Any]]] = {
     "ntk": ("ntk", {}),
     "hebbian": ("hebbian", {}),
     "data-dependent": ("hebbian", {"variant": "data-dependent"}),
+    "paper-codes": ("encoder-decoder", {"codes": "projected"}),
     "encoder-decoder": ("encoder-decoder", {}),
     "block-convex": ("block-convex", {}),
     "trained": ("trained", {"steps": 2000}),

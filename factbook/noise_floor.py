@@ -112,14 +112,14 @@ def left_over(
 
 
 def junk(profile: str, seed: int, device: str) -> pd.DataFrame:
-    """What attention leaves against the length of the junk: solved for at all sizes, trained at the smallest."""
+    """What attention leaves against the length of the junk at every size, solved for or trained."""
     smoke, scales = profile == "smoke", JUNK.get(profile, PUBLISHED)
-    lengths = {"solved": [2, 4] if smoke else [2**k for k in range(1, 8)], "trained": [2] if smoke else [2, 8, 32]}
+    lengths = [2, 4] if smoke else [2**k for k in range(1, 8)]
     jobs = [
         {"attention": how, "n_facts": n, "d": d, "run": length, "seed": s}
-        for how, sizes in (("solved", scales), ("trained", scales[:1]))
-        for n, d in sizes
-        for length in lengths[how]
+        for how in ("solved", "trained")
+        for n, d in scales
+        for length in lengths
         for s in store.draws(profile, seed)
     ]
     training = {"steps": 20, "batch": 32} if smoke else {"steps": 500, "batch": 256}
