@@ -47,10 +47,11 @@ def capture(folder: str | Path, layer: int, text: str | Path, *, most: int = MOS
     folder: a causal or masked language model as `transformers` saves it (safetensors weights), read without a network.
     Each line of the file ``text`` (UTF-8) is a sequence, cut at 512 tokens or at what the model takes. The first
     ``most`` positions are read, special tokens left out; of positions with the same input, as the first words of equal
-    sentences have, the first is kept. Names: the token and the number of its position, "city @17".
+    sentences have, the first is kept. Names: the token and the number of its position, "city @17". At the peak twice
+    the memory of these keys and values is needed, beside the model's.
 
     ValueError, in a line, without `transformers`, for a folder without a model or with one whose blocks have another
-    form, a layer out of range, weights that are missing, and a text without a token.
+    form, a layer out of range, weights that are missing, a text without a token, and more positions than fit in memory.
     """
     check_integer("most", most)
     transformers = _transformers()
