@@ -152,7 +152,7 @@ def cheaper(cost: pd.DataFrame) -> list[str]:
             apart = span(f"{without['min']:.0f}", f"{without['max']:.0f}")
             now = f"from {without['median']:.0f} to {spiked['median']:.0f} units"
             found.append(f"{LABELS[method]} at {n} facts {now} (draws without a spike: {apart})")
-    return [f"A ratio below 1 is less than draws differ by themselves: {'; '.join(found)}."] if found else []
+    return [f"What a ratio below 1 saves is less than draws differ by themselves: {'; '.join(found)}."] if found else []
 
 
 def by_width(wide: pd.DataFrame) -> pd.DataFrame:
