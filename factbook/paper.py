@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import factcore as fc
-from factbook import store, usable_published
+from factbook import both, store, usable_published
+from factbook.attended import PUBLISHED
 from factbook.cost import build_cost
-from factbook.editing.edits import draw_edits
+from factbook.editing.edits import permute_edits
 from factbook.editing.measure import evaluate_edit
 from factbook.editing.model import FactLanguageModel, fact_mlp, insert
 from factbook.editing.text import airport_corpus
@@ -38,8 +39,11 @@ class Chunk(NamedTuple):
     minutes: float = LONGEST
 
     def left(self) -> list[dict[str, Any]]:
-        """The jobs that have no row yet."""
-        return store.missing(self.path(), self.jobs)
+        """The jobs that have no row yet, in a table of `both.JOBS` on the laptop neither."""
+        left = store.missing(self.path(), self.jobs)
+        return (
+            store.missing(store.results_file(self.table, "laptop"), left) if left and self.table in both.JOBS else left
+        )
 
     def path(self) -> Path:
         return store.results_file(self.table, "paper")
@@ -54,11 +58,13 @@ def work(
 ) -> list[tuple[str, str]]:
     """Run what fits into ``budget`` seconds, in order; returns the names of the chunks that are left, and why.
 
-    A chunk begins only where its minutes are still there, and ends when they are over, so the budget is kept. One that
-    fails (a GPU too small) is told and does not stop the others.
+    A chunk begins only where its minutes are still there, and ends when they are over (once the call into torch that is
+    under way returns), so the budget is kept. One that fails (a GPU too small) is told and does not stop the others.
+    One that was given up is named in results/paper/given_up.txt, and comes after all others from then on.
     """
-    end, left = time.monotonic() + budget, []
-    for chunk in chunks:
+    end, left, note = time.monotonic() + budget, [], store.results_file("given_up", "paper").with_suffix(".txt")
+    before = note.read_text().splitlines() if note.is_file() else []
+    for chunk in sorted(chunks, key=lambda chunk: before.count(chunk.name)):
         if not (jobs := chunk.left()):
             say(f"{chunk.name}: done before")
             continue
@@ -70,6 +76,9 @@ def work(
             with limited(60 * chunk.minutes):
                 store.resume(chunk.path(), jobs, partial(chunk.run, device=device), device=device)
         except OutOfTime:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            with note.open("a") as file:
+                file.write(f"{chunk.name}\n")
             left.append((chunk.name, f"{len(chunk.left())} runs did not end within {chunk.minutes:g} minutes"))
         except (RuntimeError, ValueError, MemoryError) as error:  # torch's out of memory is a RuntimeError
             left.append((chunk.name, f"failed: {str(error).splitlines()[0]}"))
@@ -119,10 +128,13 @@ def language_model(n_facts: int, d: int, seed: int, steps: int, device: str) -> 
 
 
 def edited(method: str, n_facts: int, d: int, steps: int, seed: int, *, device: str) -> dict[str, Any]:
-    """A tenth of the cities edited at the editor's defaults, every fourth template looked at."""
+    """A tenth of the cities permuted and one sentence told, as published, at the editor's defaults (the best settings
+    for 256 facts); every fourth template looked at.
+    """
     model = language_model(n_facts, d, seed, steps, device)
-    new_facts = draw_edits(model, max(1, n_facts // 10), seed=100 + seed)
-    options: dict[str, Any] = {"width": _units(n_facts, d), "strict": False} if method == "swap" else {}
+    new_facts = permute_edits(model, max(2, n_facts // 10), seed=100 + seed)
+    told = {"swap": {"width": _units(n_facts, d), "strict": False}, "no_op": {}}
+    options: dict[str, Any] = told.get(method, {"sentences": 1})
     report = evaluate_edit(model, new_facts, method=method, seed=seed, quick=True, **options)._asdict()
     report["edit_seconds"] = report.pop("seconds")
     del report["perplexity_ratio"]
@@ -161,13 +173,13 @@ def chunks() -> list[Chunk]:
     for n in (100_000, 1_000_000):
         size = {"method": "encoder-decoder", "n": n, "n_values": min(n, 10**5), "d": 128, "seed": 0}
         found.append(_chunk(f"{n:,} facts", "build_cost_large", built, LONGEST, **size))
-    runs = usable_published.jobs()
+    runs = usable_published.jobs(lrs=(PUBLISHED["lr"],))
     for schedule, seed in product(("attention-first", "insert-first"), range(3)):
         some = [job for job in runs if (job["schedule"], job["seed"]) == (schedule, seed)]
         name = f"transformer, 16,000 steps, {schedule}, draw {seed}"
         found.append(Chunk(name, "usable_published", some, usable_published.taught))
     size = {"n_facts": 16_384, "d": 256, "steps": 1200}
-    for method in ("no_op", "swap", "memit", "alphaedit", "finetune"):
+    for method in ("no_op", "swap", "rome", "memit", "alphaedit", "finetune"):
         name = f"editing 16,384 facts, {method}"
         found.append(_chunk(name, "editing_large", edited, LONGEST, method=method, **size, seed=0))
     for v in (16_384, 65_536):

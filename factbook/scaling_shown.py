@@ -9,7 +9,7 @@ from IPython.display import Markdown
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from factbook import figures, scaling, store
+from factbook import both, figures, scaling, store
 from factbook.claims.judging import share
 
 DRAWN = ("paper-codes", "encoder-decoder", "ntk", "hebbian", "block-convex", "trained")
@@ -18,10 +18,11 @@ EQUAL = 0.1  # exponents are called equal within this
 
 
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:
-    """The stored runs; in the smoke profile a few of its own."""
+    """The stored runs, those of ``make paper`` among them; in the smoke profile a few of its own."""
     path = store.results_file("scaling", profile)
     if profile != "smoke":
-        return store.read_table(path)
+        rows = both.read("scaling")
+        return store.read_table(path) if rows is None else rows
     methods = ["paper-codes", "encoder-decoder", "hebbian"]
     jobs = scaling.jobs(methods, seeds=1, dimensions=(8, 12, 16), alphas=(1 / 4, 1 / 2))
     return store.resume(path, jobs, partial(scaling.cost, device=device), device=device)
@@ -65,6 +66,26 @@ def untied(rows: pd.DataFrame) -> pd.Series:
     both = rows[~is_tied].merge(rows[is_tied], on=["method", "alpha", "d", "seed"], suffixes=("", "_tied"))
     both = both[np.isfinite(both.n_params) & np.isfinite(both.n_params_tied)]
     return (both.n_params / both.n_params_tied).groupby(both.method).mean()
+
+
+def reached(rows: pd.DataFrame) -> pd.DataFrame:
+    """How many facts each method was run to, and how many were asked for (`scaling.METHODS_HERE`)."""
+    most = rows.groupby("method").n_facts.max()
+    names = [name for name in scaling.METHODS_HERE if name in most]
+    asked = pd.Series({name: scaling.METHODS_HERE[name][2] for name in names})
+    found = pd.DataFrame({"run to": most[names], "asked for": asked}).map("{:,}".format)
+    return found.rename(index=NAMES).rename_axis(index=None, columns="facts")
+
+
+def given_widths() -> pd.DataFrame | Markdown:
+    """Beyond the searches: networks of given sizes (`factbook.paper.stored`), and the share of facts stored."""
+    rows = store.stored("scaling_widths")
+    if rows is None:
+        return Markdown("None has been run yet: `make paper DEVICE=cuda` begins with them.")
+    rows = rows.sort_values(["method", "n_facts", "per_fact"])
+    columns = {"facts": rows.n_facts.map("{:,}".format), "d": rows.d, "units": rows.width}
+    columns |= {"per fact": rows.n_params / rows.n_facts, "stored [%]": 100 * rows.recall}
+    return pd.DataFrame(columns).round(2).set_axis(rows.method.map(NAMES).rename(None))
 
 
 def findings(rows: pd.DataFrame) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import Markdown
 from matplotlib import pyplot as plt
 from matplotlib import ticker
 from matplotlib.figure import Figure
@@ -61,6 +62,16 @@ def table(profile: str, seed: int, device: str) -> pd.DataFrame:
     run = partial(solve_time, device=device)
     run(64, 8, seed)  # the first call loads libraries
     return store.resume(store.results_file("solver", profile), jobs, run, device=device)
+
+
+def larger() -> pd.DataFrame | Markdown:
+    """What ``make paper`` has run: more values than this page solves for, with seconds and device."""
+    if (rows := store.stored("solver")) is None:
+        return Markdown("More values, on a GPU: not run yet (`make paper DEVICE=cuda`).")
+    rows = rows.sort_values(["v", "d", "seed"])
+    found = {"values": rows.v.map("{:,}".format), "d": rows.d, "wall time": rows.solve.map(_seconds)}
+    found |= {"ρ": rows.rho.map("{:.4f}".format), "largest gap": rows.gap.map(power_of_ten), "device": rows.device}
+    return pd.DataFrame(found).set_index("values").rename_axis(None)
 
 
 def growth(rows: pd.DataFrame, profile: str, axis: str) -> tuple[pd.DataFrame, fit.PowerLaw]:

@@ -14,7 +14,7 @@ import torch
 from IPython.display import Markdown
 
 import factcore as fc
-from factbook import noise, store
+from factbook import both, noise, store
 from factbook.attended import PUBLISHED, TO_THE_END, attended
 from factcore import transformer as tf
 
@@ -74,8 +74,7 @@ def jobs(seeds: int = 3, lrs: tuple[float, ...] = (3e-3,)) -> list[dict[str, Any
 
 def table() -> pd.DataFrame | None:
     """What is stored of it, on the CPU and by ``make paper``; None where neither is there."""
-    found = [rows for profile in ("laptop", "paper") if (rows := store.stored("usable_published", profile)) is not None]
-    return pd.concat(found, ignore_index=True) if found else None
+    return both.read("usable_published")
 
 
 def said() -> Markdown:

@@ -60,8 +60,9 @@ prose.findings(scaling_shown.findings, "scaling")
 #
 # Embeddings are drawn on the sphere, and one table of them serves as keys and as values (*tied*, as published); the facts are a random
 # permutation of it. For each method, $\alpha$, $d$ and draw, as far as the table goes: the fewest parameters at which everything is stored,
-# widths bisected to 4% or one unit, whichever is coarser. What stores nothing at any width tried (6,000 parameters a fact for the NTK memory,
-# $d(d+1)$ units for Hebbian ones from $\alpha = 1/2$ on) is infinitely dear: it has a place in an order, none on a line. One run:
+# widths bisected to 4% or one unit, whichever is coarser. What stores nothing at any width tried (6,000 parameters a fact or 65,536 units, whichever
+# is less, for the NTK memory, $d(d+1)$ units for Hebbian ones from $\alpha = 1/2$ on) is infinitely dear: it has a place in an order, none on a line.
+# One run:
 
 # %%
 d, alpha = 32, 1 / 16
@@ -72,13 +73,19 @@ for method in ("paper-codes", "encoder-decoder", "hebbian"):
     print(f"{name}: {run['n_facts']} facts, {each:.0f} parameters per fact")
 
 # %% [markdown]
-# All runs take hours: beyond the smoke profile this page reads their table and computes nothing. *How
-# this was run*: [`factbook/scaling.py`](https://github.com/factcore/factcore/blob/main/factbook/scaling.py).
-#
+# All runs take hours: beyond the smoke profile this page reads their table and computes nothing. *How this was run*:
+# [`factbook/scaling.py`](https://github.com/factcore/factcore/blob/main/factbook/scaling.py). How many facts each method was run to, and how
+# many a complete table would have; what takes many minutes a run ends earlier (`python -m factbook.scaling` goes on):
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+table = scaling_shown.table(profile, seed, device)
+scaling_shown.reached(table)
+
+# %% [markdown]
 # ## The exponents
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: exponent of each method's parameters over those of trained networks against alpha, with intervals and a grey band around zero. Right: parameters per fact against the dimension at one alpha, on logarithmic axes, one line per method: trained and block-convex networks lowest, NTK memories highest."}}
-table = scaling_shown.table(profile, seed, device)
 figure = scaling_shown.figure(table)
 
 # %% [markdown]
@@ -106,6 +113,13 @@ scaling_shown.exponents(scaling_shown.later(table))
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
 scaling_shown.costs(table)
+
+# %% [markdown]
+# Trained and block-convex networks of given widths, where a whole search takes too long for a computer:
+
+# %% tags=["hide-input"]
+# NBVAL_IGNORE_OUTPUT
+scaling_shown.given_widths()
 
 # %% [markdown]
 # ## Tied or not

@@ -127,6 +127,7 @@ print(f"most others within 10⁻⁶: {((inner - checked) < 1e-6).sum(0).max()} o
 table = solver_time.table(profile, seed, device)
 figure = solver_time.drawn_growth(table, profile)
 plt.show()
+solver_time.larger()
 
 # %% [markdown]
 # **Time grows with a power of $v$ between one and two, and nearly in proportion to $d$.** Points are medians over three draws of the values, bars
@@ -146,12 +147,11 @@ plt.show()
 solver_time.peers()
 
 # %% [markdown]
-# The gap is the largest difference of the upper and the lower bound over all values; bounds of the peers are computed from their own solutions by the
-# same two formulas. *ρ alone* leaves loose bounds on values that cannot be the worst, which is why its gap is large; its $\rho$ is the same. Other
-# geometries bind differently, and a peer tuned for one of them may do better there than here.
-#
-# In memory, the differences of all pairs are $v \times v \times d$ numbers; a batch of 256 values holds $256 \times v \times d$. The solver keeps,
-# for a block of values, their inner products with all values: the block is chosen so that this takes about 16 MB.
+# The gap is the largest difference of the upper and the lower bound over all values; bounds of the peers are computed from their own solutions by
+# the same two formulas. *ρ alone* leaves loose bounds on values that cannot be the worst, which is why its gap is large; its $\rho$ is the same.
+# Other geometries bind differently, and a peer tuned for one of them may do better there than here. In memory, the differences of all pairs are $v
+# \times v \times d$ numbers; a batch of 256 values holds $256 \times v \times d$. The solver keeps, for a block of values, their inner products
+# with all values: the block is chosen so that this takes about 16 MB.
 #
 # ## On your own embeddings
 #

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from factbook import both
 from factbook.claims import rules
 from factbook.fit import TooLittle
 from factbook.provenance import caption
@@ -73,7 +74,8 @@ def claim(source: str, says: str, *, rule: str, page: str, protocol: str = "", n
 def evaluate(row: Claim, results: Path = ROOT / "results") -> Judged:
     """The finding of a row: from the paper profile where its tables allow a test, from the laptop profile otherwise.
 
-    A table that holds too little for an interval (`NoTable`, `TooLittle` of a fit) is no test, and says why.
+    Tables of `both.JOBS` are read with the laptop's rows as well. A table that holds too little for an interval
+    (`NoTable`, `TooLittle` of a fit) is no test, and says why.
     """
     reason = ""
     for profile in ("paper", "laptop"):
@@ -83,12 +85,14 @@ def evaluate(row: Claim, results: Path = ROOT / "results") -> Judged:
             path = folder / f"{name}.csv"
             if not path.is_file():
                 raise NoTable(f"no table {name}.csv yet")
-            table = read_table(path)
+            table = both.read(name, results) if name in both.JOBS else read_table(path)
             read[name] = caption(table, name)
             return table
 
         try:
-            return Judged(row.find(tables), profile, tuple(read.values()))
+            found = row.find(tables)
+            beside = "laptop and " if profile == "paper" and set(read) & set(both.JOBS) else ""
+            return Judged(found, beside + profile, tuple(read.values()))
         except (NoTable, TooLittle) as none:
             reason = str(none) or reason
     needs = f"; a test: {row.needs}" if row.needs else ""

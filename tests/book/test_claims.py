@@ -165,13 +165,27 @@ def test_bits_that_drift_are_not_about_two(tmp_path):
 
 
 def test_the_paper_profile_goes_first_and_too_little_of_it_falls_back(tmp_path):
+    def block(sizes, profile="laptop"):
+        row = {"method": "encoder-decoder", "d": 64, "n_params_solved": 9.0}
+        rows = [row | {"n_facts": n, "seed": s, "n_params": 30.0 * n} for n in sizes for s in range(3)]
+        write(tmp_path, "block_facts", rows, profile)
+
+    block((64, 128, 256))
+    block((512, 1024), "paper")
+    assert judged("our_facts_in_a_block", tmp_path).profile == "laptop"
+    block((512, 1024, 2048), "paper")
+    found = judged("our_facts_in_a_block", tmp_path)
+    assert (found.profile, found.tables) == ("paper", ("block_facts.csv at abc1234",))
+
+
+def test_rows_on_the_papers_axis_from_a_gpu_join_those_of_the_laptop(tmp_path):
     laws = {"paper_codes": lambda n: 80.0 * n, "trained": lambda n: 4.0 * n}
-    axis(tmp_path, **laws)
-    axis(tmp_path, profile="paper", sizes=(64, 128), **laws)
-    assert judged("scales_as_training", tmp_path).profile == "laptop"
-    axis(tmp_path, profile="paper", sizes=(64, 128, 256), **laws)
+    axis(tmp_path, sizes=(32, 64), **laws)
+    assert verdict("scales_as_training", tmp_path) == "not testable here"
+    axis(tmp_path, sizes=(64, 128), profile="paper", **laws)
     found = judged("scales_as_training", tmp_path)
-    assert (found.profile, found.tables) == ("paper", ("scaling.csv at abc1234",))
+    assert found.finding.verdict == "reproduced" and "d = 32 to 128" in found.finding.scale
+    assert found.profile == "laptop and paper"
 
 
 def test_one_share_alone_decides_nothing(tmp_path):

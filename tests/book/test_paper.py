@@ -14,7 +14,8 @@ import torch
 from pretend_cuda import NAME, pretend_cuda
 
 import factcore as fc
-from factbook import paper, scaling, solver_time, store, usable_published
+from factbook import both, paper, scaling, solver_time, store, usable_published
+from factbook.attended import PUBLISHED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TASK = {"n_facts": 16, "d": 16, "steps": 20, "batch": 16, "lr": 3e-3}
@@ -62,6 +63,23 @@ def test_a_chunk_that_takes_too_long_is_given_up_and_its_rows_stay(results):
     left = paper.work([chunk("slow", run=slow), chunk("next", jobs=(4,))], 20, device="cpu", say=lambda text: None)
     assert left == [("slow", "1 runs did not end within 0.0166667 minutes")] and time.monotonic() - begun < 15
     assert store.read_table(results / "squares.csv").k.tolist() == [1, 4]
+    said = []  # from now on it comes last
+    paper.work([chunk("slow", run=slow), chunk("third", jobs=(5,))], 20, device="cpu", say=said.append)
+    assert [line.split(":")[0] for line in said] == ["third", "slow"]
+
+
+def test_what_the_laptop_has_is_not_run_again_and_both_are_read_as_one_table(results):
+    job = {"method": "ntk", "alpha": 0.25, "d": 8, "tied": True}
+    run = lambda device, **job: {"n_params": 10 * job["seed"] + (device == "cpu"), "device": device}  # noqa: E731
+    table = store.results_file("scaling", "laptop")
+    assert both.read("scaling") is None
+    store.resume(table, [job | {"seed": 0}], lambda **job: {"n_params": 7})
+    one = paper.Chunk("axis", "scaling", [job | {"seed": seed} for seed in (0, 1)], run, 1)
+    assert [left["seed"] for left in one.left()] == [1]
+    assert paper.work([one], 100, device="cpu", say=print) == [] and one.left() == []
+    assert both.read("scaling").n_params.tolist() == both.read("scaling", results.parent).n_params.tolist() == [7, 11]
+    store.resume(results / "scaling.csv", [job | {"seed": 0}], lambda **job: {"n_params": 8})
+    assert both.read("scaling").n_params.tolist() == [7, 11]  # the run has one row
 
 
 def test_a_chunk_that_fails_does_not_stop_the_others(results):
@@ -79,6 +97,9 @@ def test_the_list_keeps_its_promises():
     assert len({each.table for each in found}) <= 8 and len({each.name for each in found}) == len(found)
     for each in found:
         assert store.missing(each.path(), each.jobs) == each.jobs  # none asks for what a table cannot hold
+        columns = both.JOBS.get(each.table)
+        assert columns is None or columns == list(each.jobs[0])
+    assert {job["lr"] for each in found for job in each.jobs if "lr" in job} == {PUBLISHED["lr"]}
     largest = {
         each.table: max(job.get("n", job.get("n_facts", job.get("v", 0))) for job in each.jobs) for each in found
     }

@@ -52,6 +52,24 @@ def test_costs_and_findings_are_at_the_largest_alpha_with_most_methods():
     assert "At α = 1/32 and 1/16 trained networks have 4 to 32 units" in first
 
 
+def test_how_far_each_method_went_and_networks_of_given_widths(tmp_path, monkeypatch):
+    table = shown.reached(made_up())
+    assert table["run to"].unique().tolist() == ["65,536"] and table.loc["trained", "asked for"] == "4,096"
+    assert list(table.index) == ["NTK", shown.NAMES["hebbian"], "trained"]
+    monkeypatch.setenv("FACTCORE_RESULTS", str(tmp_path))
+    assert "None has been run yet" in shown.given_widths().data
+    job = {"method": "trained", "per_fact": 4.0, "alpha": 0.25, "d": 128, "seed": 0}
+    run = {"n_facts": 4096, "width": 43, "n_params": 16512, "recall": 0.9875}
+    store.resume(store.results_file("scaling_widths", "paper"), [job], lambda **job: run)
+    assert shown.given_widths().to_dict("list") == {
+        "facts": ["4,096"],
+        "d": [128],
+        "units": [43],
+        "per fact": [4.03],
+        "stored [%]": [98.75],
+    }
+
+
 def test_the_table_has_the_alpha_that_the_findings_speak_of():
     rows = made_up()
     for largest in (1 / 16, 1 / 8, 1 / 2, 1.0):

@@ -48,3 +48,14 @@ def test_the_jobs_are_those_of_the_committed_rows(monkeypatch):
     monkeypatch.setattr(store, "resume", lambda path, jobs, run, device: asked.extend(jobs))
     solver_time.table("laptop", 0, "cpu")
     assert {tuple(job.values()) for job in asked} == set(rows[["v", "d", "seed"]].itertuples(index=False, name=None))
+
+
+def test_more_values_are_shown_once_they_are_stored(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACTCORE_RESULTS", str(tmp_path))
+    assert "not run yet" in solver_time.larger().data
+    jobs = [{"v": v, "d": 128, "seed": 0} for v in (65536, 16384)]
+    run = lambda v, **job: {"rho": 0.25, "gap": 1e-6, "solve": 1.4e-4 * v}  # noqa: E731
+    store.resume(store.results_file("solver", "paper"), jobs, run)
+    table = solver_time.larger()
+    assert list(table.index) == ["16,384", "65,536"] and list(table["wall time"]) == ["2.3 s", "9.2 s"]
+    assert set(table["largest gap"]) == {"10⁻⁶"} and set(table["ρ"]) == {"0.2500"}
