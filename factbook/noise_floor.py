@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 import factcore as fc
 from factbook import figures, fit, store
 from factbook import noise as us
-from factbook.prose import span
 from factcore import transformer
 from factcore.support.streams import stream
 
@@ -149,8 +148,8 @@ def findings(rows: pd.DataFrame, left: pd.DataFrame) -> list[str]:
     at = _meeting(rows).groupby(["memory", "width"])[["random", "per_fact"]].median()
     solved, trained = (left[left.attention == how] for how in ("solved", "trained"))
     shortest, longest = trained.run.min(), trained.run.max()
-    means = trained.groupby(["run", "d"])["mean"].median().groupby("run").agg(["min", "max"])
-    sizes = {run: span(f"{low:.2f}", f"{high:.2f}") for run, low, high in means.itertuples()}
+    means = trained.groupby(["n_facts", "run"])["mean"].median().unstack()[[shortest, longest]]
+    each = "; ".join(f"{short:.3f} and {long:.3f} (n = {n:,})" for n, short, long in means.itertuples())
     return [
         "**The claimed form is no law of the noise floor.** With widths that grow as storing needs (4 times the "
         "smallest), the floor hardly depends on the number of facts: its exponent in d / (n ln n) is "
@@ -165,9 +164,9 @@ def findings(rows: pd.DataFrame, left: pd.DataFrame) -> list[str]:
         f"a max-margin network {at.random['max-margin', '4 ×']:.2f} with {at.per_fact['max-margin', '4 ×']:.0f}; hard "
         f"buckets never take more than {at.random['buckets'].max():.2f} (all at {_size(rows)}).",
         "**Attention that is solved for leaves no noise to speak of, however long the junk**: at most "
-        f"{solved.worst.max():.5f} key lengths in the worst sequence. Trained briefly it leaves "
-        f"{sizes[shortest]} on average with runs of {shortest} tokens and {sizes[longest]} with {longest} (medians at "
-        f"{trained.d.nunique()} sizes), and in its worst sequences {trained.worst.max():.1f}, another key's place.",
+        f"{solved.worst.max():.5f} key lengths in the worst sequence. Trained briefly it leaves on average, with runs "
+        f"of {shortest} and of {longest} tokens, {each}, and in its worst sequences {trained.worst.max():.1f}, another "
+        "key's place.",
     ]
 
 

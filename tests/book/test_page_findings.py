@@ -128,7 +128,8 @@ def test_noise_floor_says_what_its_tables_hold():
     level = solved.groupby(["d", "run"]).worst.median().unstack()
     assert (level.max(axis=1) < 3 * level.min(axis=1)).all()  # "level at every length"
     middle = trained.groupby(["d", "run"])[["mean", "worst"]].median()
-    assert (middle["mean"].xs(128, level="run") > 1.2 * middle["mean"].xs(2, level="run")).all()  # "gets noisier"
+    rise = middle["mean"].xs(128, level="run") / middle["mean"].xs(2, level="run")
+    assert rise[64] > 2 > rise[90] > 1.2 and rise[128] <= 1  # "rises at 512 facts, less at 1,012 and not at 2,048"
     assert middle["mean"].between(0.01, 0.1).all()  # "a few hundredths"
     assert (middle.worst.unstack().loc[:, 8:] > 1).all(axis=None)  # "another key": random keys lie √2 apart
 
