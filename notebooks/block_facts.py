@@ -85,7 +85,7 @@ print(f"smallest usable width: {width} units, {per_fact:.1f} parameters per fact
 #
 # ## What facts cost
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Parameters per fact against the number of facts, dashed alone and solid behind trained attention, two panels. Left the encoder-decoder and max-margin lie at tens of parameters per fact, block-convex networks lowest. Right data-dependent Hebbian memories begin far above their cost alone and come down to it, trained MLPs stay above theirs."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Parameters per fact against the number of facts, dashed alone and solid behind trained attention, two panels. Left the encoder-decoder and max-margin lie at tens of parameters per fact, block-convex networks lowest. Right data-dependent Hebbian memories begin far above their cost alone and come down to it, in one draw of 128 facts not yet; trained MLPs stay above theirs."}}
 table = block_facts.table(profile, seed, device)
 figure = block_facts_shown.costs(table)
 
@@ -109,7 +109,8 @@ block_facts_shown.exponents(table)
 
 # %% [markdown]
 # Only encoder-decoders have exponents above 1, since their codes grow too; behind trained attention that is open for both.
-# Exponents well below 1 come from networks of a few units and cannot last.
+# Exponents well below 1 come from networks of a few units and cannot last, that of the data-dependent memory behind trained attention from
+# its price at the fewest facts.
 #
 # ## The ceiling that attention sets
 
@@ -144,9 +145,10 @@ block_facts_shown.beside(table)
 
 # %% [markdown]
 # **Behind trained attention the factor between the two shrinks beyond few facts**: the data-dependent memory comes down to about its size
-# alone, and trained MLPs must be larger than alone, since training stops as soon as all facts are stored and leaves keys little room. At
-# few facts, as many as dimensions, and behind attention that is solved for it stays large. We do not see the factor of 63 over our
-# encoder-decoder, which has short codes and the layout that takes most noise; the paper's codes have a row in [the claims](../book/claims.md).
+# alone (in every draw from 256 facts on; of 128 in two draws of three, while the third takes eight times its size alone), and trained MLPs
+# must be larger than alone, since training stops as soon as all facts are stored and leaves keys little room. At few facts, as many as
+# dimensions, and behind attention that is solved for it stays large. We do not see the factor of 63 over our encoder-decoder, which has
+# short codes and the layout that takes most noise; the paper's codes have a row in [the claims](../book/claims.md).
 #
 # ## Behind attention trained as published
 #
@@ -170,7 +172,7 @@ block_published.shown()
 #
 # ## Exercises
 #
-# **1.** Why does the largest price behind trained attention fall on the data-dependent memory of the fewest facts?
+# **1.** Why does the largest price of the table, behind trained attention, fall on the data-dependent memory of the fewest facts?
 #
 # :::{dropdown} Solution
 # It is built by one ridge solve over as many features as it has units. Just above the number of facts the solution that meets all facts is

@@ -98,8 +98,8 @@ build_times.written(table)
 # is lost. So beyond 256 buckets they are filled to 95%, and each cut takes the widest of five gaps.
 #
 # The table below was made by `python benchmarks/build_large.py`, one run a size; up to 100,000 facts while the machine
-# did other work, so that processor seconds count there, not the clock. The million facts share ten thousand values; `construct` verifies each of them, and they
-# are not counted a second time.
+# did other work, so that processor seconds count there, not the clock. The million facts share ten thousand values (on the list of
+# `make paper`, for a GPU, a hundred thousand); `construct` verifies each of them, and they are not counted a second time.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT

@@ -11,6 +11,7 @@ from pathlib import Path
 import api_pages
 import ask_pages
 import claim_pages
+import effort
 import figure_pages
 import findings
 import openers
@@ -25,6 +26,7 @@ GENERATED = api_pages.ROOMS | {
     "ask": ask_pages.markdown,
     "explore": lambda: (PARTS / "explore.md").read_text(),
     "claims": claims,
+    "effort": effort.markdown,
     "gallery": figure_pages.gallery,
     "hero": lambda: hero(),
     "scaling": scaling.markdown,

@@ -149,7 +149,7 @@ def times(notebook: nbformat.NotebookNode, name: str, results: Path = ROOT / "re
     if table.is_file():
         measured = {row["profile"]: row for row in rows_of(table) if row["notebook"] == name}
     names = tables_named(notebook, "results_file", ", profile") + tables_named(notebook, "_resumed", ", ")
-    names += scales.pages().get(name, ("", []))[1]
+    names += scales.pages()[name].tables if name in scales.pages() else []
     words = []
     for profile in PROFILES:
         tables = [results / profile / f"{table}.csv" for table in dict.fromkeys(names)]

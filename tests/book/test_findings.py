@@ -91,10 +91,11 @@ def readme() -> dict:
 
 def test_the_readme_says_three_of_them_with_the_same_numbers(readme):
     text = (ROOT / "README.md").read_text()
-    wanted = readme["findings"]((ROOT / "book" / "intro.md").read_text(), findings.numbers())
-    assert readme["shown"](text) == wanted, "README.md is stale: python scripts/readme.py"
-    assert wanted.count("\n- ") == 2 and "notebooks/challenge.py" in wanted
-    assert text.index(readme["END"]) < 4000  # the first screen
+    wanted = readme["parts"]()
+    for part in ("findings", "figures"):
+        assert readme["shown"](text, part) == wanted[part], "README.md is stale: python scripts/readme.py"
+    assert wanted["findings"].count("\n- ") == 2 and "notebooks/challenge.py" in wanted["findings"]
+    assert text.index(readme["MARKS"]["findings"][1]) < 4000  # the first screen
     assert all((ROOT / link).is_file() for link in re.findall(r"\]\(((?!http)[^)#]+)\)", text))
 
 
@@ -108,7 +109,32 @@ def test_the_readme_takes_what_the_introduction_says(readme):
     with pytest.raises(ValueError, match=r"no findings \[3, 5\]"):
         readme["findings"](f"{words}## Next\n", numbers)
     with pytest.raises(ValueError, match="needs the lines"):
-        readme["shown"]("no marks")
+        readme["shown"]("no marks", "findings")
+
+
+def test_the_readme_has_the_map_of_figures_with_commands_that_are_there(readme):
+    """Every figure of the book's page, none twice; a command runs the page beside it; it is folded."""
+    lines = readme["parts"]()["figures"].strip().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if not line.startswith("| ***")][2:]
+    book = re.findall(r"^\| (?!Figure)(.+?) \| ", (ROOT / "book" / "figures.md").read_text(), flags=re.M)
+    assert [figure for figure, *_ in rows] == book and len(set(book)) == len(book) > 20
+    assert len(lines) == 2 + len(rows) + 2  # heads, and a line for either paper
+    makefile, titles = (ROOT / "Makefile").read_text(), readme["titles"]()
+    for _, page, command in rows:
+        if page == "not here":
+            assert command == "–"
+            continue
+        title, name = re.match(r"\[(.+?)\]\(notebooks/(\w+)\.py\)", page).groups()
+        assert title == titles[name] and command == f"`make figure FIG={name}`"
+    assert re.search(r"^figure: .*##.*FIG=", makefile, flags=re.M)
+    text = (ROOT / "README.md").read_text()
+    folded = (
+        text.index("<details>"),
+        text.index("<!-- figures"),
+        text.index("<!-- end of figures"),
+        text.index("</details>"),
+    )
+    assert folded == tuple(sorted(folded)) and text.index("## Where things are") < folded[0] < text.index("## Cite")
 
 
 def test_the_built_introduction_shows_them():

@@ -175,6 +175,12 @@ def test_block_facts_says_what_its_table_holds():
         and (many.loc[256, "attention trained"] < many.loc[256, "alone"]).all()
     )
     assert many["attention solved for"].min() > 3  # "stays large"
+    alone = wide[wide.method == "data-dependent"].set_index(["n_facts", "seed"])
+    price = (alone.n_params / alone.n_params_alone).unstack()
+    assert (
+        price.loc[256:].max().max() < 1.1 and (price.loc[128] < 1.25).sum() == 2
+    )  # "in every draw", "in two of three"
+    assert 8 <= price.loc[128].max() < 9 and price.loc[64].min() > 5  # "eight times its size alone"
     few = block_facts_shown.ratios(rows, "data-dependent", "trained").query("n_facts == 64")
     assert few["attention trained"].min() > 3
     assert block_facts_shown.ratios(rows, "encoder-decoder", "data-dependent").max().max() < 63
