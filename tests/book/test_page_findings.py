@@ -129,7 +129,7 @@ def test_noise_floor_says_what_its_tables_hold():
     assert (level.max(axis=1) < 3 * level.min(axis=1)).all()  # "level at every length"
     middle = trained.groupby(["d", "run"])[["mean", "worst"]].median()
     rise = middle["mean"].xs(128, level="run") / middle["mean"].xs(2, level="run")
-    assert rise[64] > 2 > rise[90] > 1.2 and rise[128] <= 1  # "rises at 512 facts, less at 1,012 and not at 2,048"
+    assert rise[64] > 2 > rise[90] > 1.2 > 1.1 > rise[128]  # "rises at 512 facts, less at 1,012 and not at 2,048"
     assert middle["mean"].between(0.01, 0.1).all()  # "a few hundredths"
     assert (middle.worst.unstack().loc[:, 8:] > 1).all(axis=None)  # "another key": random keys lie √2 apart
 
