@@ -56,7 +56,7 @@ def cost(setting: str, n_facts: int, d: int, seed: int, device: str) -> dict:
     found = fc.smallest_width(facts, "trained", seed=seed, tries=1, **CHOSEN | CHANGES[setting])
     below = max((trial["recall"] for trial in found.trials if trial["width"] == found.width - 1), default=0.0)
     result = {"width": found.width, "n_params": found.n_params, "recall": found.recall, "recall_below": below}
-    result["device"] = facts.keys.device
+    result["device"] = found.trials[-1]["device"]
     return CHOSEN | CHANGES[setting] | SAME | result
 
 

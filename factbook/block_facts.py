@@ -110,10 +110,11 @@ def cost(
     """Parameters that n facts cost behind either attention (NaN: more than the limit a fact) and alone."""
     training = TRAINING[profile] if training is None else training
     facts, largest = fc.spherical_facts(n_facts, d, seed=seed).to(device), _largest(method, profile)
-    row: dict[str, Any] = {"device": facts.keys.device}
+    row: dict[str, Any] = {}
     least = alone(facts, method, seed)
     for kind, end in (("trained", ""), ("solved", "_solved")):
         arrived = _handed(kind, n_facts, d, seed, device, tuple(sorted(training.items())))
+        row["device"] = arrived.inputs.device  # the searches take networks and these together
         row[f"through{end}"] = float(arrived.through.double().mean())
         if method in CODES:
             row[f"n_params{end}"] = smallest_encoder_decoder(facts, CODES[method], arrived, seed, largest)

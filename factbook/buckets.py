@@ -70,9 +70,9 @@ def both(n_facts: int, d: int, seed: int, *, device: str = "cpu") -> dict[str, A
     closed = fc.smallest_width(facts, seed=seed, tries=1)
     m = closed.width // -(-n_facts // d)
     found: dict[str, Any] = {"code_dim": m, "closed": closed.n_params, "gradient": float("nan"), "fill": float("nan")}
-    found["device"] = facts.keys.device
     for fill in (1.0, 0.8, 0.65, 0.5):
         mlp = gradient_encoder_decoder(facts, m, fill=fill, seed=seed)
+        found["device"] = mlp.down.device
         if len(mlp.lost) == 0:
             return found | {"gradient": mlp.n_params, "fill": fill}
     return found

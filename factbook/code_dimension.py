@@ -45,7 +45,7 @@ def lengths(geometry: str, v: int, d: int, seed: int, *, device: str = "cpu") ->
         "projected": projected.codes.shape[1],
         **{kind: projection.shape[1] for kind, projection in found.items()},
         "rho_optimised": rho_left,
-        "device": values.device,
+        "device": projected.codes.device,
     }
 
 

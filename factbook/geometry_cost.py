@@ -41,8 +41,8 @@ KEY = ["geometry", "values", "n", "d", "seed"]
 # --- the runs ---------------------------------------------------------------------------------------------------------
 
 
-def trained_cost(facts: fc.FactSet, seed: int, steps: int) -> float:
-    """Parameters of the narrowest MLP that Adam makes store the facts; NaN if 64 n/d units are too few.
+def trained_cost(facts: fc.FactSet, seed: int, steps: int) -> tuple[float, torch.device]:
+    """Parameters of the narrowest MLP that Adam makes store the facts, NaN if 64 n/d units are too few; its device.
 
     Every width gets one training of the same number of steps, so that geometries alone differ.
     """
@@ -50,16 +50,18 @@ def trained_cost(facts: fc.FactSet, seed: int, steps: int) -> float:
     start = 4 * len(facts) // facts.d
     widest = fc.construct(facts, "trained", width=16 * start, strict=False, **options)
     if len(widest.lost):
-        return math.nan
-    return fc.smallest_width(facts, "trained", start=start, tries=1, resolution=0.05, **options).n_params
+        return math.nan, widest.down.device
+    found = fc.smallest_width(facts, "trained", start=start, tries=1, resolution=0.05, **options)
+    return found.n_params, found.trials[-1]["device"]
 
 
-def constructed_cost(facts: fc.FactSet, seed: int, projection: str) -> float:
-    """Parameters of the encoder-decoder; NaN where it cannot keep margins of 0.001."""
+def constructed_cost(facts: fc.FactSet, seed: int, projection: str) -> tuple[float, torch.device]:
+    """Parameters of the encoder-decoder and its device; NaN where it cannot keep margins of 0.001."""
     try:
-        return fc.construct(facts, seed=seed, projection=projection).n_params
+        mlp = fc.construct(facts, seed=seed, projection=projection)
     except ValueError:
-        return math.nan
+        return math.nan, facts.keys.device
+    return mlp.n_params, mlp.down.device
 
 
 def measure(
@@ -71,8 +73,8 @@ def measure(
     if row["rho"] == 0:
         return row | {"outcome": "rho = 0"}
     facts = facts_about(chosen, seed).to(device)
-    row["encoder_decoder"] = constructed_cost(facts, seed, "random")
-    row["trained"] = trained_cost(facts.to(dtype=torch.float32), seed, steps)
+    row["encoder_decoder"], _ = constructed_cost(facts, seed, "random")
+    row["trained"], row["device"] = trained_cost(facts.to(dtype=torch.float32), seed, steps)
     if math.isnan(row["encoder_decoder"]):
         return row | {"outcome": "construction fell short"}
     return row | {"outcome": "stored" if row["trained"] > 0 else "training fell short"}
@@ -81,7 +83,8 @@ def measure(
 def measure_optimised(geometry: str, values: str, n: int, d: int, seed: int, *, device: str = "cpu") -> dict[str, Any]:
     """Cost of the encoder-decoder whose D is optimised for the values."""
     facts = facts_about(embed(geometry, values, n, d, seed).to(device), seed)
-    return {"optimised": constructed_cost(facts, seed, "optimised"), "device": facts.keys.device}
+    cost, worked = constructed_cost(facts, seed, "optimised")
+    return {"optimised": cost, "device": worked}
 
 
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:

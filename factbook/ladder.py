@@ -75,17 +75,17 @@ def cost(rung: str, n_facts: int, d: int, seed: int, *, profile: str, device: st
     try:
         if method == "encoder-decoder":
             found: Any = fc.construct(facts, seed=seed, **options)
-            share = fc.recall(found, facts)
+            share, worked = fc.recall(found, facts), found.down.device
         else:
             products = d * (d + 1) // 2
             if rung == "trained" and n_facts > 2 * products:
                 fc.construct(facts, method, width=products, seed=seed, **options)
             options = {"tries": 1, "resolution": 0.04} | options
             found = fc.smallest_width(facts, method, seed=seed, **options)
-            share = found.recall
+            share, worked = found.recall, found.trials[-1]["device"]
     except ValueError:
         return {"width": 0, "n_params": np.nan, "recall": np.nan, "device": facts.keys.device}
-    return {"width": found.width, "n_params": found.n_params, "recall": share, "device": facts.keys.device}
+    return {"width": found.width, "n_params": found.n_params, "recall": share, "device": worked}
 
 
 def left_out(rung: str, n: int, d: int, profile: str) -> bool:
@@ -123,7 +123,7 @@ def ntk_gates(profile: str, seed: int, device: str) -> pd.DataFrame:
     def units(gate: str, n_facts: int, d: int, seed: int) -> dict[str, Any]:
         facts = fc.spherical_facts(n_facts, d, seed=seed).to(device)
         found = fc.smallest_width(facts, "ntk", seed=seed, gate=gate, tries=1, resolution=0.04)
-        return {"width": found.width, "recall": found.recall, "device": facts.keys.device}
+        return {"width": found.width, "recall": found.recall, "device": found.trials[-1]["device"]}
 
     jobs = [
         {"gate": gate, "n_facts": n, "d": d, "seed": s}

@@ -151,10 +151,11 @@ def cost(method: str, strength: float, n_facts: int, d: int, seed: int, device: 
     facts = spiked_facts(n_facts, d, strength, "both", seed=seed, dtype=torch.float32).to(device)
     name, options = LADDER[method]
     if name == "encoder-decoder":  # it finds its own shortest code
-        found: Any = fc.construct(facts, name, seed=seed, **options)
-    else:
-        found = fc.smallest_width(facts, name, seed=seed, tries=1, resolution=0.04, **options)
-    return {"width": found.width, "per_fact": found.n_params / n_facts, "device": facts.keys.device}
+        mlp = fc.construct(facts, name, seed=seed, **options)
+        return {"width": mlp.width, "per_fact": mlp.n_params / n_facts, "device": mlp.down.device}
+    found = fc.smallest_width(facts, name, seed=seed, tries=1, resolution=0.04, **options)
+    worked = found.trials[-1]["device"]
+    return {"width": found.width, "per_fact": found.n_params / n_facts, "device": worked}
 
 
 def sweeps(facts: int, features: int, spiked: int, noisy: int, points: int) -> list[dict[str, int | float | str]]:

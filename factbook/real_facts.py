@@ -95,18 +95,19 @@ def cost(
     if name == "trained":
         options = {"steps": STEPS[profile]} | ({"descent": "adam"} if profile == "smoke" else {})
     row: dict[str, Any] = {"n_values": facts.n_values, "width": math.nan, "per_fact": math.nan, "recall": math.nan}
-    row["device"] = facts.keys.device
+    row["device"] = facts.keys.device  # where no network comes out
     most = {"hebbian": min(d * (d + 1), 2 * n), "ntk": 64 * n}.get(name)
     try:
         if most is not None:
             widest = fc.construct(facts, name, width=most, seed=seed, strict=False, **options)
-            row["recall"] = 1 - len(widest.lost) / n
+            row |= {"recall": 1 - len(widest.lost) / n, "device": widest.down.device}
             if row["recall"] < 1:
                 return row
         found = fc.smallest_width(facts, name, seed=seed, **SEARCH, **options)
     except ValueError:  # no width reaches it, or the method refuses these facts
         return row
-    return row | {"width": found.width, "per_fact": found.n_params / n, "recall": found.recall}
+    row |= {"width": found.width, "per_fact": found.n_params / n, "recall": found.recall}
+    return row | {"device": found.trials[-1]["device"]}
 
 
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:

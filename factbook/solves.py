@@ -48,7 +48,7 @@ def cost(
     found = fc.smallest_width(facts, method, seed=seed, tries=1, form=form, **options)
     spent = time.process_time() - begun
     row = {"width": found.width, "n_params": found.n_params, "recall": found.recall, "cpu_s": round(spent, 1)}
-    return row | {"device": facts.keys.device}
+    return row | {"device": found.trials[-1]["device"]}
 
 
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:

@@ -36,7 +36,7 @@ def memory(
     the whitened values, followed by Σ^(-1/2), decodes with the values as they are. That factor is what makes it steep.
     """
     family, _, strength = geometry.partition(" ")
-    chosen = geometries.value_geometry(family, n, d, seed=1000 + seed, strength=float(strength))
+    chosen = geometries.value_geometry(family, n, d, seed=1000 + seed, strength=float(strength)).to(device)
     centred = chosen - chosen.mean(0)
     scaled = centred / centred.square().sum(1).mean().sqrt()
     random = fc.spherical_facts(n, d, seed=seed).to(device)

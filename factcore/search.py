@@ -21,7 +21,7 @@ class SmallestWidth(NamedTuple):
     width: int
     n_params: int
     recall: float
-    trials: list[dict[str, Any]]  # in order: width, seed, n_params, recall and seconds of each
+    trials: list[dict[str, Any]]  # in order: width, seed, n_params, device, recall and seconds of each
 
 
 def smallest_width(
@@ -70,7 +70,7 @@ def _run(
     mlp = build_verified(record, facts, width, seed, options)
     if target == 1.0 and len(mlp.lost):
         check_storable(facts, mlp)
-    trial = {"width": width or mlp.width, "seed": seed, "n_params": mlp.n_params}
+    trial = {"width": width or mlp.width, "seed": seed, "n_params": mlp.n_params, "device": mlp.down.device}
     return trial | {"recall": 1 - len(mlp.lost) / len(facts), "seconds": time.perf_counter() - begun}
 
 

@@ -78,7 +78,7 @@ prose.findings(ladder.findings, "capacity")
 # | trained | descent on all three to 100% recall | the bar |
 
 # %%
-facts = fc.spherical_facts(64, 32, seed=seed)
+facts = fc.spherical_facts(64, 32, seed=seed).to(device)
 for method in ("ntk", "hebbian", "encoder-decoder"):
     found = fc.smallest_width(facts, method, seed=seed, tries=1, resolution=0.04)
     per_fact = found.n_params / len(facts)

@@ -71,7 +71,7 @@ tokens, labels = drawn_pairs(int(1.5 * d * d), d)
 one = challenge.pairs_network(tokens, labels, d)
 right = challenge.count_right((t.float() for t in one), tokens, labels)
 print("one linear system:", right, "of", len(labels), "facts in float32")
-facts = fc.pair_facts(int(2.5 * d * d), d)  # the same, a key has a 1 for each token
+facts = fc.pair_facts(int(2.5 * d * d), d).to(device)  # a key has a 1 for each token
 mlp = fc.construct(facts, "pairs", width=d)
 right = round(fc.recall(mlp, facts) * len(facts))
 print("several:", right, "of", len(facts), "facts with", mlp.n_params, "weights")
@@ -136,7 +136,7 @@ challenge.laws(table)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Histograms of the entries of the first embedding table: one linear system has a spike of shut gates far below zero and the rest near or above zero; several systems and training have one broad hump around zero."}}
 epochs = {"smoke": 50}.get(profile, 1000)
-trained = challenge.train(tokens, labels, d, epochs=epochs)
+trained = challenge.train(tokens.to(device), labels.to(device), d, epochs=epochs)
 several = challenge.pairs_network(tokens, labels, d, systems=60)
 drawing.weights({"one linear system": one, "several ridge systems": several, "trained": trained}, tokens)
 plt.show()

@@ -69,7 +69,8 @@ prose.findings(geometry_cost.findings, "geometry", "geometry_optimised")
 # as it comes (*raw*) and *whitened*, $(V - \text{mean})\,\Sigma^{-1/2}$. Here is one of them, spiked: its values share a direction.
 
 # %%
-found = {k: predictors(embed("spiked 4", k, 128, 32, seed)) for k in ("raw", "whitened")}
+spiked = {k: embed("spiked 4", k, 128, 32, seed).to(device) for k in ("raw", "whitened")}
+found = {k: predictors(values) for k, values in spiked.items()}
 shown = pd.DataFrame(found).loc[["rho", "median_rho", "effective_rank"]]
 shown.rename(index=geometry_cost.PREDICTORS).map("{:.3g}".format)
 

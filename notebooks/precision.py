@@ -64,7 +64,7 @@ prose.findings(precision.findings, "precision")
 # %%
 import factcore as fc
 
-facts = fc.spherical_facts(64, 16, seed=seed)
+facts = fc.spherical_facts(64, 16, seed=seed).to(device)
 for method, width in (("hebbian", 128), ("encoder-decoder", None)):
     mlp = fc.construct(facts, method, width=width, seed=seed)
     for scheme in ("fp32", "int8", "int4", "int2"):

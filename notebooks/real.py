@@ -87,11 +87,11 @@ for data in real_facts.DATA:
 # principle*. Where a method's cost differs between them, the method depends on the coordinates.
 
 # %%
-raw = real_facts.fact_set("MLP layer", "raw", **size, seed=seed).to(dtype=torch.float64)
+raw = real_facts.fact_set("MLP layer", "raw", **size, seed=seed).to(device, torch.float64)
 whitened, back = geometries.whiten(raw.values)
 mlp = fc.construct(fc.FactSet(raw.keys, whitened, raw.targets), seed=seed)
 print(f"built for whitened values, the original head: recall {fc.recall(mlp, raw):.0%}")
-root = back(torch.eye(raw.d).double()) - back(torch.zeros(1, raw.d).double())  # Σ^(1/2)
+root = back(torch.eye(raw.d).to(raw.keys)) - back(raw.keys.new_zeros(1, raw.d))  # Σ^(1/2)
 mlp.down.data = torch.linalg.solve(root, mlp.down)
 print(f"with the whitening folded in: recall {fc.recall(mlp, raw):.0%}")
 

@@ -160,8 +160,8 @@ solver_time.peers()
 # %%
 airports = fc.airport_facts()
 count = {"smoke": 100}.get(profile, 600)
-cities, names = airports.values[:count], airports.value_names[:count]
-own = fc.decodability(cities.to(device))
+cities, names = airports.values[:count].to(device), airports.value_names[:count]
+own = fc.decodability(cities)
 for pair in most_confusable(cities, 4, result=own, names=names):
     print(f"{pair.margin:.4f}  {pair.names[0]} / {pair.names[1]}")
 
@@ -172,7 +172,7 @@ for pair in most_confusable(cities, 4, result=own, names=names):
 # %%
 print(f"no whitening: ρ = {own.rho:.4f}, median ρ_i = {own.lower.median():.4f}")
 for ridge in (1e-1, 1e-2, 1e-3):
-    after = fc.decodability(geometries.whiten(cities, ridge=ridge)[0].to(device))
+    after = fc.decodability(geometries.whiten(cities, ridge=ridge)[0])
     print(f"ridge {ridge:<6g} ρ = {after.rho:.4f}, median ρ_i = {after.lower.median():.4f}")
 
 # %% [markdown]

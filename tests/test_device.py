@@ -1,23 +1,17 @@
-"""The package on a CUDA device that is pretended (pretend_cuda.py), and that the pretence refuses what CUDA refuses."""
+"""The CUDA device that is pretended (pretend_cuda.py): it refuses what CUDA refuses, and tells what was made where."""
 
 import copy
 import dataclasses
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from device_rules import check_share, pretended
 from matplotlib import pyplot as plt
 from pretend_cuda import CPU, CUDA, NAME, pretend_cuda
 
 import factcore as fc
-from factapp.confusable import most_confusable
-from factbook import geometries, store
-from factcore import transformer as tf
-from factcore.methods import METHODS
-
-# --- the device itself -------------------------------------------------------------------------------------------
+from factbook import store
 
 
 def on_both() -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,6 +49,18 @@ MISTAKES = {
         lambda here, there: torch.func.vmap(lambda row: row * here[0])(there),
         "two devices",
     ),
+    "numbers counted up to a CUDA number": (
+        lambda here, there: there[:, 0] + torch.arange(there.max() - 2),
+        "two devices",
+    ),
+    "numbers between CUDA ones": (
+        lambda here, there: there + torch.linspace(there.min(), there.max(), 2),
+        "two devices",
+    ),
+    "made on the CPU": (lambda here, there: there @ torch.eye(2), "two devices"),
+    "filled with a CUDA number": (lambda here, there: there + torch.full((3, 2), there.sum()), "two devices"),
+    "another array library": (lambda here, there: np.from_dlpack(there), "Unsupported device"),
+    "a histogram": (lambda here, there: torch.histogram(there, bins=2), "Could not run 'aten::histogram'"),
     "a driver that CUDA has not": (
         lambda here, there: torch.linalg.lstsq(there, there, driver="gelsd"),
         "`driver` other than `gels`",
@@ -66,7 +72,7 @@ MISTAKES = {
 def test_a_planted_mistake_fails_there_and_nowhere_else(mistake):
     plant, message = MISTAKES[mistake]
     with pretend_cuda():
-        with pytest.raises((RuntimeError, TypeError), match=message):
+        with pytest.raises((RuntimeError, TypeError, BufferError), match=message):
             plant(*on_both())
     here = on_both()[0] if torch.cuda.is_available() else torch.arange(6.0).reshape(3, 2)
     if "generator" not in mistake:
@@ -88,10 +94,16 @@ def test_what_torch_allows_is_allowed():
             torch.where(there > 2, there, 0.0),
             copy.deepcopy(torch.nn.Linear(2, 1).to("cuda")).weight,
             torch.zeros_like(there).double().new_zeros(2),
+            torch.arange(there.max(), device="cuda"),
             torch.func.jacrev(lambda x: (x**2).sum())(there),
         ):
             assert made.device == CUDA
-        for made in (there.cpu(), there.to("cpu").double(), torch.tensor([there[0, 0], there[0, 1]]), here * 2):
+        for made in (
+            there.cpu(),
+            there.to("cpu").double(),
+            torch.tensor([there[0, 0], there[0, 1]]),
+            torch.arange(there.max()),
+        ):
             assert made.device == CPU
         assert here.to("cuda") is not here and there.to("cuda") is there and there.cpu().numpy().sum() == 15
         assert torch.as_tensor(here, device="cuda").device == CUDA and here.device == CPU
@@ -102,147 +114,75 @@ def test_what_torch_allows_is_allowed():
     assert type(here.sum().device) is torch.device and not hasattr(torch.Generator, "pretended")
 
 
-# --- the package -------------------------------------------------------------------------------------------------
-
-OPTIONS = {  # beside the defaults
-    "encoder-decoder": [
-        {"encoder": "random-gates", "gate": "identity", "fill": 0.5},
-        {"gate": "relu"},
-        {"codes": "projected"},
-        {"code_dim": 8},
-        {"projection": "optimised"},
-        {"projection": "random"},
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda here: here.to("cuda:1"),
+        lambda here: here.cuda(1),
+        lambda here: torch.zeros(2, device="cuda:1"),
+        lambda here: torch.Generator("cuda:1"),
     ],
-    "hebbian": [{"variant": "data-dependent", "ridge": 1e-4}, {"variant": "raw"}, {"targets": "separators"}],
-    "max-margin": [{"gate": "identity", "ridge": 1e-2, "tol": 0.1}],
-    "block-convex": [{"gate": "relu", "solves": 2, "tol": 0.1}, {"form": "plain"}],
-    "trained": [{"gate": "silu", "descent": "adam", "lr": 0.02}, {"form": "plain"}, {"descent": "l-bfgs"}],
-}
-QUICK = {"trained": {"steps": 200}}
-BUILDS = [(method, options) for method in METHODS for options in [{}, *OPTIONS.get(method, [])]]
+)
+def test_there_is_one_device(ask):
+    with pretend_cuda(), pytest.raises(RuntimeError, match="invalid device ordinal"):
+        ask(on_both()[0])
 
 
-def memory(facts: fc.FactSet) -> fc.GatedMLP:
-    return fc.construct(facts, "block-convex", width=20)
+# --- what was made where -----------------------------------------------------------------------------------------
 
 
-def model_of(facts: fc.FactSet) -> tf.FactTransformer:
-    model = tf.FactTransformer(facts)
-    tf.solve_attention(model, most_iterations=20)
-    return tf.insert(model, memory(facts))
+def numbers(call):
+    """Numbers made on the CPU, on the pretended device and by CPU generators while ``call`` works on both tensors."""
+    with pretend_cuda() as device:
+        given = on_both()
+        device.made.clear()
+        call(*given)
+    return tuple(device.made[where] for where in ("cpu", "cuda", "drawn"))
 
 
-def drawn(facts: fc.FactSet, device: str = "cuda") -> torch.Tensor:
-    return tf.recall_batch(len(facts), 4, torch.Generator(device).manual_seed(0), device)
+def test_numbers_count_where_they_are_written_or_brought_back_to():
+    assert numbers(lambda here, there: there * 2) == (0, 6, 0) and numbers(lambda here, there: here + 1) == (6, 0, 0)
+    assert numbers(lambda here, there: there.add_(1)) == (0, 6, 0)
+    assert numbers(lambda here, there: there.__setitem__(0, there[1])) == (0, 2, 0)
+    for back in (
+        lambda here, there: there.cpu(),
+        lambda here, there: there.tolist(),
+        lambda here, there: here.copy_(there),
+    ):
+        assert numbers(back) == (6, 0, 0)
+    for moved in (
+        lambda here, there: here.to("cuda"),
+        lambda here, there: here.to(there),
+        lambda here, there: there.copy_(here),
+        lambda here, there: torch.as_tensor(here, device="cuda"),
+        lambda here, there: torch.tensor([1.0, 2.0], device="cuda"),
+        lambda here, there: (here.T[0], there.view(6), here[1:].numpy(), there.detach()),
+    ):
+        assert numbers(moved) == (0, 0, 0)
+    assert numbers(lambda here, there: torch.rand(5, generator=torch.Generator())) == (0, 0, 5)
+    assert numbers(lambda here, there: torch.linalg.svd(there, full_matrices=False)) == (0, 6 + 2 + 4, 0)
 
 
-def saved(facts: fc.FactSet) -> fc.FactSet:
-    with tempfile.TemporaryDirectory() as folder:
-        facts.save(Path(folder, "facts"))
-        return fc.FactSet.load(Path(folder, "facts")).to("cuda")
-
-
-CALLS = {
-    "FactSet": lambda facts: [saved(facts), facts.to(dtype=torch.float64), facts.subset(torch.arange(5))],
-    "airport_facts": lambda facts: fc.airport_facts(32).to("cuda"),
-    "layer_facts": lambda facts: geometries.layer_facts(32).to("cuda"),
-    "pair_facts": lambda facts: fc.pair_facts(20, 4).to("cuda"),
-    "spherical_facts": lambda facts: fc.spherical_facts(8, 4, n_values=3).to("cuda"),
-    "value_geometry": lambda facts: geometries.value_geometry("clusters", 16, 4).to("cuda"),
-    "cut_to_leading": lambda facts: geometries.cut_to_leading(facts, 8),
-    "Decodability": lambda facts: fc.decodability(facts.values, which=torch.arange(3), enough=0.1),
-    "decodability": lambda facts: [fc.decodability(facts.values.repeat(2, 1)), fc.decodability(facts.values, tol=1e-9)],
-    "most_confusable": lambda facts: most_confusable(facts.values, 3),
-    "whiten": lambda facts: geometries.whiten(facts.values)[1](geometries.whiten(facts.values)[0]),
-    "GatedMLP": lambda facts: memory(facts)(facts.keys),
-    "construct": lambda facts: fc.construct(facts.to(dtype=torch.bfloat16), "block-convex", strict=False),
-    "smallest_width": lambda facts: fc.smallest_width(facts, tries=1),
-    "SmallestWidth": lambda facts: fc.smallest_width(facts, "trained", tries=1, steps=60, start=16, resolution=1.0),
-    "decode": lambda facts: fc.decode(memory(facts), facts.keys, facts.values),
-    "lipschitz": lambda facts: fc.lipschitz(memory(facts), facts),
-    "margins": lambda facts: [fc.margins(memory(facts), facts), fc.margins(memory(facts), facts, normalised=True)],
-    "recall": lambda facts: fc.recall(memory(facts), facts),
-    "FactTransformer": lambda facts: tf.FactTransformer(facts, residuals=True)(drawn(facts)),
-    "insert": lambda facts: tf.insert(tf.FactTransformer(facts), memory(facts.to("cpu"))),
-    "rms_norm": lambda facts: tf.rms_norm(facts.keys),
-    "rope_turns": lambda facts: tf.rope_turns(tf.LENGTH, facts.d).to("cuda"),
-    "rotate": lambda facts: tf.rotate(facts.keys[:2].repeat(2, 1, 1), tf.rope_turns(2, facts.d).to("cuda")),
-    "asked": lambda facts: tf.asked(drawn(facts), len(facts)),
-    "recall_batch": lambda facts: tf.recall_batch(len(facts), 4, torch.Generator().manual_seed(0), "cuda"),
-    "transformer_recall": lambda facts: tf.transformer_recall(model_of(facts), facts.targets, samples=64),
-    "adaptive_recall": lambda facts: tf.adaptive_recall(model_of(facts), memory(facts), facts.targets, samples=64),
-    "train_recall": lambda facts: tf.train_recall(model_of(facts), facts.targets, steps=3, batch=8),
-    "RecallTraining": lambda facts: tf.train_recall(  # the MLP learns, too
-        tf.insert(tf.FactTransformer(facts), memory(facts), trainable=True),
-        facts.targets,
-        schedule="insert-first",
-        steps=3,
-    ),
-    "solve_attention": lambda facts: model_of(facts),
-    "AttentionSolve": lambda facts: tf.solve_attention(tf.FactTransformer(facts), most_iterations=20),
-    "certified_noise": lambda facts: tf.certified_noise(model_of(facts)),
-    "worst_weights": lambda facts: tf.worst_weights(model_of(facts)),
-    "check_plain": lambda facts: tf.check_plain(model_of(facts)),
-    "certified_recall": lambda facts: tf.certified_recall(model_of(facts), facts.targets),
-    "certified_tolerance": lambda facts: tf.certified_tolerance(memory(facts), facts),
+PLANTED = {
+    "returns a float": lambda facts: fc.recall(lambda keys: keys, facts.to("cpu")),
+    "moves its tensors back": lambda facts: moved(fc.decodability(facts.values.cpu())),
+    "asks another library": lambda facts: torch.tensor(np.linalg.svd(facts.keys.cpu().numpy())[1], device="cuda"),
+    "never moves": lambda facts: fc.construct(fc.spherical_facts(24, 12), "hebbian"),
+    "in a function that works elsewhere": lambda facts: facts.keys.cpu() @ fc.spherical_facts(24, 12).keys.T,
 }
 
 
-def tensors_in(thing: object) -> list[torch.Tensor]:
-    """All tensors of a result, in modules, tuples, lists and dataclasses."""
-    if isinstance(thing, torch.Tensor):
-        return [thing]
-    if isinstance(thing, torch.nn.Module):
-        extra = [thing.lost] if isinstance(thing, fc.GatedMLP) and thing.lost is not None else []
-        return [*thing.parameters(), *thing.buffers(), *extra]
-    if dataclasses.is_dataclass(thing):
-        thing = [getattr(thing, field.name) for field in dataclasses.fields(thing)]
-    return [t for part in thing for t in tensors_in(part)] if isinstance(thing, (list, tuple)) else []
+def moved(found: fc.Decodability) -> fc.Decodability:
+    return dataclasses.replace(found, **{k: getattr(found, k).to("cuda") for k in ("lower", "upper", "separators")})
 
 
-def test_every_public_name_is_called():
-    public = {*fc.__all__, *tf.__all__} - {"JUNK", "LENGTH", "RUN"}
-    elsewhere = {
-        "layer_facts",
-        "value_geometry",
-        "cut_to_leading",
-        "most_confusable",
-        "whiten",
-    }  # of the app and the book
-    assert public == {*CALLS} - elsewhere
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_public_function_stays_on_the_device(name):
-    with pretend_cuda():
-        result = CALLS[name](fc.spherical_facts(24, 12).to("cuda"))
-        found = tensors_in(result)
-        assert {t.device for t in found} <= {CUDA}
-        assert found or isinstance(result, (float, list, tuple, type(None)))
-        numbers = [t.detach().cpu().double() for t in found] if name in COMPARED else []
-    if name in COMPARED:
-        on_cpu = [t.double() for t in tensors_in(CALLS[name](fc.spherical_facts(24, 12)))]
-        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(numbers, on_cpu, strict=True)) and on_cpu
-
-
-# Whose numbers are those of the same call on the CPU.
-COMPARED = ("decodability", "whiten", "decode", "margins", "certified_noise", "certified_tolerance", "worst_weights")
-
-
-def facts_of(method: str) -> fc.FactSet:
-    """Few facts of the kind that the method takes."""
-    if method == "pairs":
-        return fc.pair_facts(40, 8)
-    return fc.spherical_facts(*((6, 16) if method == "ntk" else (24, 12)), seed=1)
-
-
-@pytest.mark.parametrize("method, options", BUILDS, ids=str)
-def test_construction_stays_on_the_device(method, options):
-    options = QUICK.get(method, {}) | options
-    with pretend_cuda():
-        facts = facts_of(method).to("cuda")
-        mlp = fc.construct(facts, method, strict=False, **options)
-        assert {t.device for t in tensors_in(mlp)} == {CUDA}
-        lost, there = mlp.lost.tolist(), fc.margins(mlp, facts).cpu()
-    on_cpu = fc.construct(facts_of(method), method, strict=False, **options)
-    assert lost == on_cpu.lost.tolist() and mlp.width == on_cpu.width and bool(there.isfinite().all())
+@pytest.mark.parametrize("plant", PLANTED)
+def test_work_on_the_cpu_is_found(plant):
+    with pretended() as device:
+        facts = fc.spherical_facts(24, 12).to("cuda")
+        moved(fc.decodability(facts.values))
+        check_share(device)
+    with pretended() as device:
+        PLANTED[plant](facts)
+        with pytest.raises(AssertionError, match="of the numbers are made on the CPU, most by"):
+            check_share(device)

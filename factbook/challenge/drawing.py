@@ -89,8 +89,8 @@ def weights(nets: dict[str, tuple[Tensor, ...]], tokens: Tensor) -> Figure:
     """Entries of E₁ of several networks, and the share of units that are open over the facts."""
     figure, axes = plt.subplots(1, len(nets), figsize=(9, 2.8))
     for ax, (name, net) in zip(axes, nets.items()):
-        ax.hist(net[0][:, :-1].flatten().numpy(), bins=40, color=LOOKS["one"][0])
-        hidden = net[0][tokens[:, 0]] + net[1][tokens[:, 1]]
+        ax.hist(net[0][:, :-1].flatten().cpu().numpy(), bins=40, color=LOOKS["one"][0])
+        hidden = net[0][tokens[:, 0]] + net[1][tokens[:, 1]]  # tokens of the CPU index on any device
         ax.set(title=f"{name}\n{float((hidden > 0).double().mean()):.0%} open", xlabel="entry of E₁")
     axes[0].set(ylabel="count of entries")
     return figure

@@ -38,7 +38,7 @@ def hebbian(
     wanted = aims[facts.targets[rows]]  # (n', e)
     factors = torch.randn(2, width, facts.d, generator=stream(seed, "weights"), dtype=torch.float64)
     # Of keys of one norm ⟨a, k⟩ is then a standard normal.
-    first, second = (factors / keys.norm(dim=1).mean().cpu()).to(keys)
+    first, second = factors.to(keys) / keys.norm(dim=1).mean()
     readout = wanted.T @ features(keys, first, second) / len(keys)
     if variant == "data-dependent":
         second = refit_factor(keys, first, readout, values, facts.targets[rows], ridge)

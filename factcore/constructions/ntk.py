@@ -20,7 +20,7 @@ def ntk(facts: FactSet, width: int, seed: int, *, gate: str = "identity") -> Gat
     directions = torch.randn(facts.e, width, generator=generator, dtype=torch.float64)
     directions = torch.nn.functional.normalize(directions, dim=0).to(facts.keys)
     # A key of norm r has gate arguments of spread r: rescale so that φ meets a standard normal.
-    gates = (gates / facts.keys.double().norm(dim=1).mean().cpu()).to(facts.keys)
+    gates = (gates.to(facts.keys.device) / facts.keys.double().norm(dim=1).mean()).to(facts.keys)
     up = torch.zeros_like(gates)
     for rows in row_blocks(n, width, facts.keys.device):
         keys, values = facts.keys[rows], facts.values[facts.targets[rows]]

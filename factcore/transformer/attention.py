@@ -74,7 +74,7 @@ def solve_attention(
 
 def check_plain(model: FactTransformer) -> None:
     """ValueError unless attention mixes plain rows: no residuals, value and output projections the identity."""
-    eye = torch.eye(model.value.shape[0]).to(model.value)
+    eye = torch.eye(len(model.value), dtype=model.value.dtype, device=model.value.device)
     if model.residuals or not (torch.equal(model.value, eye) and torch.equal(model.output, eye)):
         raise ValueError("this needs a model without residuals, with the identity as value and output projection")
 

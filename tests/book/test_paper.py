@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretend_cuda import NAME, pretend_cuda
+from device_rules import called_by, check_share, pretended, watched
+from pretend_cuda import NAME
 
 import factcore as fc
 from factbook import both, paper, scaling, solver_time, store, usable_published
@@ -110,12 +111,15 @@ def test_the_list_keeps_its_promises():
 @pytest.mark.parametrize("study", TINY)
 def test_a_study_works_on_the_device_it_is_asked_to_use(study, results, monkeypatch):
     run, job = TINY[study]
+    called = watched(monkeypatch)
     monkeypatch.setattr(
         paper, "build_cost", lambda *given, **more: build_cost(*given, fresh=False, **more)
     )  # the pretence is of here
-    with pretend_cuda():
+    with pretended() as device:
         one = paper.Chunk(study, study, [{**job, "seed": 0}], run)
         assert paper.work([one], 600, device="cuda", say=print) == []
+        check_share(device)
+    assert called_by(f"make paper: {study}") <= called | {f"{run.__module__}.{run.__name__}"}
     on_cpu = paper.Chunk(study, f"{study}_cpu", [{**job, "seed": 0}], run)
     assert paper.work([on_cpu], 600, device="cpu", say=print) == []
     (there,), (here,) = (store.stored(name).to_dict("records") for name in (study, f"{study}_cpu"))

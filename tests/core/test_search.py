@@ -88,7 +88,7 @@ def test_what_it_finds_can_be_built_again(method, options):
     facts = fc.spherical_facts(48, 16)
     found = fc.smallest_width(facts, method, **options)
     best = next(t for t in found.trials if t["width"] == found.width and t["recall"] == 1.0)
-    assert set(best) == {"width", "seed", "n_params", "recall", "seconds"}
+    assert set(best) == {"width", "seed", "n_params", "device", "recall", "seconds"}
     again = fc.construct(facts, method, width=found.width, seed=best["seed"], **options)
     assert fc.recall(again, facts) == 1.0 and again.n_params == found.n_params
     worst = [t for t in found.trials if t["recall"] < 1]
