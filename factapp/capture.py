@@ -11,28 +11,30 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from factcore.facts import FactSet
+from factcore.support import check_integer
 from factcore.support.files import MissingFileError
 from factcore.support.progress import progress_bar
 
 MOST = 16_384  # positions that are read unless told otherwise: 128 MB of rows at d = 1,024
 CONTEXT = 512  # tokens of a sequence, or fewer where the model takes fewer
 PIECE = 2**16  # characters tokenised at a time
-TWINS = (
-    1e-5  # relative distance below which two inputs are one: the rounding of sums that other lengths order otherwise
-)
+TWINS = 1e-5  # relative distance within which two inputs are one: sums of another length round otherwise
+SHADOWS = 8  # projections in which pairs are compared first
+BLOCK = 4096  # rows compared or moved at a time
 # Where the MLP of a block begins and ends, by the names of its parts: Llama, Qwen, GPT-2, GPT-NeoX and their kin; BERT
 # and RoBERTa; DistilBERT; OPT.
 PARTS = (("mlp", "mlp"), ("intermediate", "output.dense"), ("ffn", "ffn"), ("fc1", "fc2"))
 
 
-class Position(NamedTuple):
-    """A row of a capture: the token that stands there, as text, and what goes into and comes out of the MLP."""
+class Positions(NamedTuple):
+    """Of one sequence the tokens (n), as text, and what goes into (n, d) and comes out of the MLP (n, e)."""
 
-    token: str
-    key: Tensor
-    value: Tensor
+    tokens: list[str]
+    keys: Tensor
+    values: Tensor
 
 
 class _Reached(Exception):
@@ -45,30 +47,44 @@ def capture(folder: str | Path, layer: int, text: str | Path, *, most: int = MOS
     folder: a causal or masked language model as `transformers` saves it (safetensors weights), read without a network.
     Each line of the file ``text`` (UTF-8) is a sequence, cut at 512 tokens or at what the model takes. The first
     ``most`` positions are read, special tokens left out; of positions with the same input, as the first words of equal
-    sentences have, the first is kept. Names: the token and the number of its position, "city @17".
+    sentences have, the first is kept. Names: the token and the number of its position, "city @17". At the peak twice
+    the memory of these keys and values is needed, beside the model's.
 
     ValueError, in a line, without `transformers`, for a folder without a model or with one whose blocks have another
-    form, a layer out of range, weights that are missing, and a text without a token.
+    form, a layer out of range, weights that are missing, a text without a token, and more positions than fit in memory.
     """
-    read = _transformers()
-    tokenizer, model = _loaded(read, Path(folder), layer)
+    check_integer("most", most)
+    transformers = _transformers()
+    tokenizer, model = _loaded(transformers, Path(folder), layer)
     config = model.config.get_text_config()
     longest = min(CONTEXT, getattr(config, "max_position_embeddings", CONTEXT), tokenizer.model_max_length)
-    first, last = mlp_parts(model, layer)
-    found: list[Position] = []
+    parts = mlp_parts(model, layer)
+    words: list[str] = []
+    rows: list[Tensor] = []  # keys and values, room for ``most``: memory is taken as they are filled
     with progress_bar(None, "positions", total=most) as bar:
         for tokens, special in sequences(tokenizer, Path(text), longest):
-            for position in _rows(tokenizer, model, (first, last), tokens, special)[: most - len(found)]:
-                found.append(position)
-                bar.update()
-            if len(found) >= most:
+            read = _positions(tokenizer, model, parts, tokens, special)
+            rows = rows or _room(most, read.keys.shape[1], read.values.shape[1])
+            before, after = len(words), min(most, len(words) + len(read.tokens))
+            for held, new in zip(rows, (read.keys, read.values)):
+                held[before:after] = new[: after - before]
+            words += read.tokens[: after - before]
+            bar.update(after - before)
+            if after == most:
                 break
-    if not found:
+    if not words:
         raise ValueError(f"{text} holds no text: there is no token to capture")
-    keys, values = (torch.stack([getattr(position, part) for position in found]) for part in ("key", "value"))
-    kept = first_of_twins(keys)
-    names = [f"{found[row].token} @{row}" for row in kept.tolist()]
-    return FactSet(keys[kept], values[kept], torch.arange(len(kept)), tuple(names), tuple(names))
+    kept = first_of_twins(rows[0][: len(words)])
+    names = [f"{words[row]} @{row}" for row in kept.tolist()]
+    keys, values = (to_front(held, kept) for held in rows)
+    return FactSet(keys, values, torch.arange(len(kept)), tuple(names), tuple(names))
+
+
+def to_front(rows: Tensor, kept: Tensor) -> Tensor:
+    """The rows ``kept``, ascending, moved in place to the head of ``rows``: no second copy of them is made."""
+    for part in torch.arange(len(kept)).split(BLOCK):
+        rows[part] = rows[kept[part]]
+    return rows[: len(kept)]
 
 
 def mlp_parts(model: Any, layer: int) -> tuple[nn.Module, nn.Module]:
@@ -107,24 +123,29 @@ def sequences(tokenizer: Any, path: Path, longest: int) -> Iterator[tuple[list[i
 def first_of_twins(keys: Tensor) -> Tensor:
     """Rows of ``keys`` (n, d) but for those that repeat an earlier one up to rounding: (k,) int64, in order.
 
-    Equal rows are neighbours in the order of any projection, so each is compared with the next few along a random one.
+    Twins lie side by side in the order of any projection, but for rows that only happen to be near there. Pairs that
+    are 1, 2, … places apart are compared until none is near even there; of twins the later row goes, and as its place
+    goes with it, the search begins anew. No two rows that stay are twins, and each that went has an earlier one.
     """
-    direction = torch.randn(keys.shape[1], generator=torch.Generator().manual_seed(0), dtype=keys.dtype)
-    order = (keys @ direction).argsort(stable=True)
-    first = torch.arange(len(keys))
-    for _ in range(2):  # the second time through a run that was met out of order
-        for apart in (1, 2, 3):
-            one, other = order[:-apart], order[apart:]
-            near = (keys[one] - keys[other]).norm(dim=1) <= TWINS * keys[one].norm(dim=1)
-            for a, b in zip(one[near].tolist(), other[near].tolist()):
-                first[a] = first[b] = min(int(first[a]), int(first[b]))
-    return (first == torch.arange(len(keys))).nonzero().flatten()
+    directions = torch.randn(keys.shape[1], SHADOWS, generator=torch.Generator().manual_seed(0), dtype=keys.dtype)
+    shadows, reach = keys @ normalize(directions, dim=0), TWINS * keys.norm(dim=1)
+    left, apart = shadows[:, 0].argsort(stable=True), 1
+    while apart < len(left):
+        one, other = left[:-apart], left[apart:]
+        near = (shadows[other] - shadows[one]).abs() <= reach[one, None]  # shadows are no further apart than their rows
+        if not near[:, 0].any():
+            break
+        one, other = (rows[near.all(dim=1)].split(BLOCK) for rows in (one, other))
+        twins = [(keys[a] - keys[b]).norm(dim=1) <= reach[a] for a, b in zip(one, other)]
+        later = torch.cat([a.maximum(b)[same] for a, b, same in zip(one, other, twins)])
+        left, apart = (left[~torch.isin(left, later)], 1) if len(later) else (left, apart + 1)
+    return left.sort().values
 
 
 @torch.inference_mode()
-def _rows(
+def _positions(
     tokenizer: Any, model: nn.Module, parts: tuple[nn.Module, nn.Module], tokens: list[int], special: list[bool]
-) -> list[Position]:
+) -> Positions:
     """The positions of one sequence, special tokens left out. One sequence at a time: no padding enters a row."""
     met: dict[str, Any] = {}
 
@@ -143,9 +164,16 @@ def _rows(
             hook.remove()
     if not all(isinstance(rows, Tensor) for rows in met.values()):
         raise ValueError(f"the MLP of a {type(model).__name__} gives no single tensor: a mixture of experts is no MLP")
-    keys, values = (met[part].reshape(len(tokens), -1).clone() for part in ("key", "value"))
+    keys, values = (met[part].reshape(len(tokens), -1) for part in ("key", "value"))
     places = [place for place, mark in enumerate(special) if not mark]
-    return [Position(tokenizer.decode([tokens[at]]).strip(), keys[at], values[at]) for at in places]
+    return Positions([tokenizer.decode([tokens[at]]).strip() for at in places], keys[places], values[places])
+
+
+def _room(most: int, *sizes: int) -> list[Tensor]:
+    try:
+        return [torch.empty(most, size) for size in sizes]
+    except RuntimeError as error:
+        raise ValueError(f"no memory for {most:,} positions of {sum(sizes):,} numbers: read fewer") from error
 
 
 def _loaded(read: Any, folder: Path, layer: int) -> tuple[Any, Any]:

@@ -24,8 +24,8 @@ def _wide(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.d == rows.d.max()]
 
 
-def findings(rows: pd.DataFrame) -> list[str]:
-    """The page's sentences, from the table block_facts."""
+def findings(rows: pd.DataFrame, published: pd.DataFrame) -> list[str]:
+    """The page's sentences, from the tables block_facts and block_published."""
     wide, d = _wide(rows), rows.d.max()
     solved, trained = (_times(rows, column) for column in ("n_params_solved", "n_params"))
     whole = wide.groupby("n_facts").through_solved.min() == 1
@@ -35,11 +35,17 @@ def findings(rows: pd.DataFrame) -> list[str]:
     beside_training, beside_codes = (ratios(rows, *pair) for pair in PAIRS)
     draws = (wide.n_params_solved / wide.n_params_alone)[wide.n_facts.isin(whole[whole].index)]
     draws = draws[wide.method != "max-margin"]
+    theirs = published[published.method == "paper-codes"].dropna(subset="n_params")
+    each = (theirs.n_params / theirs.n_facts).groupby(theirs.n_facts).median()
+    law = fit.line(theirs, "n_facts", "n_params")
     return [
         "**Behind attention that is solved for, usability costs next to nothing while every sequence gets through**: "
         f"up to {whole[whole].index.max()} facts at d = {d} a memory costs {_range(free)} times what its facts cost "
         f"alone in the median (single draws {_range(draws)}; max-margin more, for its larger ridge).",
         f"**Behind trained attention usability has a price**: {_range(trained.stack())} times the cost alone (median).",
+        f"**The paper's codes behind attention trained as published** take {_range(each)} parameters a fact, "
+        f"{theirs.n_facts.min()} to {theirs.n_facts.max()} facts at d = {theirs.d.max()}: their parameters grow with "
+        f"exponent {_interval(law)}, where 1 is in proportion.",
         f"**Attention has a ceiling of its own**: of {last.n_facts.iloc[0]} facts at d = {d} trained "
         f"attention lets {last.through.median():.1%} of the sequences through, solved-for attention "
         f"{last.through_solved.median():.1%}; of {small.n_facts.iloc[0]} at d = {rows.d.min()} "
@@ -131,9 +137,12 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame:
         for column, where in WHERE.items():
             usable = part.dropna(subset=column)
             law = fit.line(usable, "n_facts", column) if usable.n_facts.nunique() > 2 else None
-            words = f"{law.value:z.2f} ({law.low:z.2f} to {law.high:z.2f})".replace("-", "−") if law else "–"
-            found.setdefault(SHOWN_AS[str(method)], {})[where] = words
+            found.setdefault(SHOWN_AS[str(method)], {})[where] = _interval(law) if law else "–"
     return pd.DataFrame(found).T
+
+
+def _interval(law: fit.Estimate) -> str:
+    return f"{law.value:z.2f} ({law.low:z.2f} to {law.high:z.2f})".replace("-", "−")
 
 
 def costs(rows: pd.DataFrame) -> Figure:

@@ -40,6 +40,7 @@ def shown() -> pd.DataFrame | Markdown:
     rows = store.stored("block_published", "laptop")
     if rows is None:
         return Markdown("As published, 16,000 steps of 1,280 sequences at rate 0.0002: not run yet.")
+    rows = rows.sort_values("n_facts", kind="stable")
     each = {name: rows[column].fillna(float("inf")) / rows.n_facts for column, name in COLUMNS.items()}
     by = rows.assign(**each).groupby(["n_facts", "method"], sort=False)
     found = by[list(each)].median().map(lambda x: f"{x:.1f}" if x < float("inf") else "–")

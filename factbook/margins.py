@@ -33,6 +33,7 @@ LADDER: dict[str, tuple[str, dict[str, Any]]] = {
     "ntk": ("ntk", {}),
     "hebbian": ("hebbian", {}),
     "data-dependent": ("hebbian", {"variant": "data-dependent"}),
+    "paper-codes": ("encoder-decoder", {"codes": "projected"}),
     "encoder-decoder": ("encoder-decoder", {}),
     "block-convex": ("block-convex", {}),
     "trained": ("trained", {"steps": 2000}),
@@ -149,6 +150,9 @@ def cost(method: str, strength: float, n_facts: int, d: int, seed: int, device: 
     """Fewest parameters per fact that store facts with a spike of that strength on keys and values (float32)."""
     facts = spiked_facts(n_facts, d, strength, "both", seed=seed, dtype=torch.float32).to(device)
     name, options = LADDER[method]
+    if name == "encoder-decoder":  # it finds its own shortest code
+        mlp = fc.construct(facts, name, seed=seed, **options)
+        return {"width": mlp.width, "per_fact": mlp.n_params / n_facts, "device": mlp.down.device}
     found = fc.smallest_width(facts, name, seed=seed, tries=1, resolution=0.04, **options)
     worked = found.trials[-1]["device"]
     return {"width": found.width, "per_fact": found.n_params / n_facts, "device": worked}

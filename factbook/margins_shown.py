@@ -19,6 +19,7 @@ WIDE = {"smoke": (16, 16), "laptop": (512, 64), "paper": (2048, 128)}  # n, d of
 WIDTHS = (2, 3, 4, 8, 16, 32)  # sixteenths of d
 STEPS = {"smoke": 50, "laptop": 500, "paper": 4000}  # of the attention's training
 SPIKE = 1.5  # strength where costs are compared
+LEAST = 2.0  # C = 2 / δ of the proof, δ a probability
 LABELS = {name: figures.LABELS[name].split(",")[0] for name in ("block-convex", "trained")}
 LABELS = figures.LABELS | LABELS
 
@@ -83,15 +84,22 @@ def fits(rows: pd.DataFrame) -> Fits:
 
 
 def constants(rows: pd.DataFrame) -> pd.DataFrame:
-    """The fitted constants of the clean sweeps."""
+    """The fitted constants of the clean sweeps, and to both with the least C that the proof allows."""
     lines = {name: fit for name, fit in fits(rows).items() if name != "noise"}
-    shown = {name: {"Cₛ": found[0], "Cₓ": found[2], "R²": r2} for name, (found, r2) in lines.items()}
-    return pd.DataFrame(shown).T.round(2).rename_axis("fitted to")
+    (signal, crosstalk), r2 = us.fitted(
+        rows[rows.study.isin(["features", "facts"])], lambda part, s, x: us.clean_form(part, s, LEAST, x), [1, 1]
+    )
+    lines["together, C held"] = [signal, LEAST, crosstalk], r2
+    shown = {
+        name: {"Cₛ": f"{s:.2f}", "Cₓ": f"{x:.2f}", "C": f"{c:.2g}", "R²": f"{r2:.3f}"}
+        for name, ((s, c, x), r2) in lines.items()
+    }
+    return pd.DataFrame(shown).T.rename_axis("fitted to")
 
 
 def findings(rows: pd.DataFrame, wide: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
     """The page's sentences, from the tables margins, margins_width and margins_cost."""
-    (*_, (_, r2), _), clean = fits(rows).values(), rows[rows.study.isin(["features", "facts"])]
+    (*_, ((_, inside, _), r2), _), clean = fits(rows).values(), rows[rows.study.isin(["features", "facts"])]
     bounds = [us.stated_bound(row.n_facts, row.d, row.features) for row in clean.itertuples()]
     turned = us.spike_summary(_of(rows, "spike")).negative_from
     noise = us.averaged(_of(rows, "noise"), ["noise"])
@@ -102,8 +110,9 @@ def findings(rows: pd.DataFrame, wide: pd.DataFrame, cost: pd.DataFrame) -> list
     each = "; ".join(f"{method} {span(f'{low:.2f}', f'{high:.2f}')}" for method, low, high in ratio.itertuples())
     low, high = (f"{bound:.1f}".replace("-", "−") for bound in (min(bounds), max(bounds)))
     return [
-        f"**The bound's form describes isotropic facts**: one set of constants fits both sweeps (R² {r2:.2f}). The "
-        f"bound itself, with the constants of its proof, lies between {low} and {high} at these sizes: "
+        f"**The bound's form describes isotropic facts**: one set of constants fits both sweeps (R² {r2:.2f}), with "
+        f"C = {inside:.2g} far below the proof's, which is at least {LEAST:.0f}. The bound itself, with the constants "
+        f"of its proof, lies between {low} and {high} at these sizes: "
         f"{'below zero everywhere,' if max(bounds) < 0 else 'where below zero'} it promises nothing.",
         "**A spike costs little at first, then everything**: the mean smallest margin is negative from β = "
         f"{turned['both']:.1f} on with a spike on both, {turned['keys']:.1f} on keys and {turned['values']:.1f} on "
@@ -131,6 +140,19 @@ def spike_costs(cost: pd.DataFrame) -> pd.DataFrame:
     """`changes` as the page shows it: parameters to one decimal, their ratio to two."""
     by = changes(cost)
     return by.round(1).assign(ratio=by.ratio.round(2))
+
+
+def cheaper(cost: pd.DataFrame) -> list[str]:
+    """The ratios below 1 in hidden units, beside how far the draws without a spike lie apart."""
+    units = cost.groupby(["method", "n_facts", "strength"], sort=False).width.agg(["min", "median", "max"])
+    found = []
+    for (method, n), by in units.groupby(["method", "n_facts"], sort=False):
+        without, spiked = (by.xs(strength, level="strength").iloc[0] for strength in (0.0, SPIKE))
+        if spiked["median"] < without["median"]:
+            apart = span(f"{without['min']:.0f}", f"{without['max']:.0f}")
+            now = f"from {without['median']:.0f} to {spiked['median']:.0f} units"
+            found.append(f"{LABELS[method]} at {n} facts {now} (draws without a spike: {apart})")
+    return [f"What a ratio below 1 saves is less than draws differ by themselves: {'; '.join(found)}."] if found else []
 
 
 def by_width(wide: pd.DataFrame) -> pd.DataFrame:
@@ -194,4 +216,27 @@ def against_width(wide: pd.DataFrame) -> Figure:
     panels[0].set(ylabel="margin of a key (outputs of norm 1)", title=size)
     us.plot_recall(panels[1], wide)
     panels[1].set_title("recall of the same MLPs")
+    return figure
+
+
+def spiked(cost: pd.DataFrame) -> Figure:
+    """Fewest parameters per fact with the spike against those without, a mark per method and a panel per size."""
+    sizes = sorted(cost.n_facts.unique())
+    figure, panels = plt.subplots(1, len(sizes), figsize=(8.8, 5.2), squeeze=False, sharex=True, sharey=True)
+    ends = cost.per_fact.min() / 1.3, cost.per_fact.max() * 1.3
+    ticks = [t for t in (5, 10, 30, 100, 300, 1000) if ends[0] < t < ends[1]]
+    for axes, n in zip(panels[0], sizes):
+        part = cost[cost.n_facts == n]
+        for method, rows in part.groupby("method", sort=False):
+            by = rows.groupby("strength").per_fact.agg(["min", "median", "max"])
+            x, y = ([[row["median"] - row["min"]], [row["max"] - row["median"]]] for _, row in by.iterrows())
+            look = {"color": figures.COLOURS[method], "marker": figures.MARKERS[method], "label": LABELS[method]}
+            axes.errorbar(*by["median"], xerr=x, yerr=y, linestyle="none", capsize=3, **look)
+        axes.axline(*zip(ends, ends), color="grey", linestyle=":", label="as much as without", zorder=0)
+        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, title=f"n = {n}, d = {part.d.iloc[0]}")
+        axes.set(xlabel="parameters per fact, isotropic", ylabel=f"parameters per fact, spike of β = {SPIKE}")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_ticks(ticks, [f"{t:,}" for t in ticks])
+            axis.set_ticks([], minor=True)
+    figures.legend_below(figure, panels[0, 0])
     return figure

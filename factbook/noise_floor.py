@@ -112,14 +112,14 @@ def left_over(
 
 
 def junk(profile: str, seed: int, device: str) -> pd.DataFrame:
-    """What attention leaves against the length of the junk: solved for at all sizes, trained at the smallest."""
+    """What attention leaves against the length of the junk at every size, solved for or trained."""
     smoke, scales = profile == "smoke", JUNK.get(profile, PUBLISHED)
-    lengths = {"solved": [2, 4] if smoke else [2**k for k in range(1, 8)], "trained": [2] if smoke else [2, 8, 32]}
+    lengths = [2, 4] if smoke else [2**k for k in range(1, 8)]
     jobs = [
         {"attention": how, "n_facts": n, "d": d, "run": length, "seed": s}
-        for how, sizes in (("solved", scales), ("trained", scales[:1]))
-        for n, d in sizes
-        for length in lengths[how]
+        for how in ("solved", "trained")
+        for n, d in scales
+        for length in lengths
         for s in store.draws(profile, seed)
     ]
     training = {"steps": 20, "batch": 32} if smoke else {"steps": 500, "batch": 256}
@@ -147,6 +147,9 @@ def findings(rows: pd.DataFrame, left: pd.DataFrame) -> list[str]:
     fixed, usual = laws.loc[FIXED], laws.loc[USUAL]
     at = _meeting(rows).groupby(["memory", "width"])[["random", "per_fact"]].median()
     solved, trained = (left[left.attention == how] for how in ("solved", "trained"))
+    shortest, longest = trained.run.min(), trained.run.max()
+    means = trained.groupby(["n_facts", "run"])["mean"].median().unstack()[[shortest, longest]]
+    each = "; ".join(f"{short:.3f} and {long:.3f} (n = {n:,})" for n, short, long in means.itertuples())
     return [
         "**The claimed form is no law of the noise floor.** With widths that grow as storing needs (4 times the "
         "smallest), the floor hardly depends on the number of facts: its exponent in d / (n ln n) is "
@@ -161,9 +164,9 @@ def findings(rows: pd.DataFrame, left: pd.DataFrame) -> list[str]:
         f"a max-margin network {at.random['max-margin', '4 ×']:.2f} with {at.per_fact['max-margin', '4 ×']:.0f}; hard "
         f"buckets never take more than {at.random['buckets'].max():.2f} (all at {_size(rows)}).",
         "**Attention that is solved for leaves no noise to speak of, however long the junk**: at most "
-        f"{solved.worst.max():.5f} key lengths in the worst sequence. Trained briefly it leaves "
-        f"{trained['mean'].median():.2f} on average, and in its worst sequences {trained.worst.max():.1f}, "
-        "another key's place.",
+        f"{solved.worst.max():.5f} key lengths in the worst sequence. Trained briefly it leaves on average, with runs "
+        f"of {shortest} and of {longest} tokens, {each}, and in its worst sequences {trained.worst.max():.1f}, another "
+        "key's place.",
     ]
 
 
@@ -270,23 +273,20 @@ def by_parameters(rows: pd.DataFrame) -> Figure:
 
 
 def by_junk(left: pd.DataFrame) -> Figure:
-    """What attention leaves against the length of the junk: trained on average and at worst, solved for at worst."""
-    figure, axes = plt.subplots(figsize=(8.4, 4.2))
-    trained, solved = (left[left.attention == how] for how in ("trained", "solved"))
-    drawn = [
-        (trained, column, "trained", f"trained, {column}", {"linestyle": dash})
-        for column, dash in (("worst", ":"), ("mean", "-"))
-    ]
-    looks = zip((0.93, 1, 1.07), "osD", ("#56A0D3", figures.COLOURS["encoder-decoder"], "#003F63"))
-    for (d, rows), (aside, marker, colour) in zip(solved.groupby("d"), looks):  # aside: bars would lie on each other
-        style = {"marker": marker, "color": colour}
-        drawn.append((rows.assign(run=aside * rows.run), "worst", "encoder-decoder", f"solved for, d = {d}", style))
-    for rows, column, look, _, style in drawn:
-        figures.plot_spread(axes, rows, "run", column, look, **style)
-    axes.set_xscale("log", base=2)
-    axes.set(yscale="log", xlabel="tokens in each run of junk", ylabel="error of the query / key length")
-    axes.set_xticks(runs := sorted(left.run.unique()), list(map(str, runs)))
-    last = [(rows.run.max(), rows[rows.run == rows.run.max()][column].median()) for rows, column, *_ in drawn]
-    colours = [style.get("color", figures.COLOURS[look]) for _, _, look, _, style in drawn]
-    figures.label_ends(axes, [(*end, name, colour) for end, (*_, name, _), colour in zip(last, drawn, colours)])
+    """What attention leaves against the length of the junk, trained or solved for: mean and worst of the sequences."""
+    figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.9), sharey=True)
+    looks = zip((0.93, 1, 1.07), "os^", ("#B87800", "#0072B2", "#772211"))  # a factor aside: bars would meet
+    for ((n, d), rows), (aside, marker, colour) in zip(left.groupby(["n_facts", "d"]), looks):
+        for axes, how in zip(panels, ("trained", "solved")):
+            part = rows[rows.attention == how]
+            for column, dash, filled in (("mean", "-", "full"), ("worst", "--", "none")):
+                style = {"color": colour, "marker": marker, "fillstyle": filled, "linestyle": dash}
+                style["label"] = f"n = {n:,}, d = {d}, {column}"
+                figures.plot_spread(axes, part.assign(run=aside * part.run), "run", column, "trained", **style)
+    for axes, title in zip(panels, ("attention trained briefly", "attention solved for")):
+        axes.set_xscale("log", base=2)
+        axes.set(yscale="log", xlabel="tokens in each run of junk", title=title)
+        axes.set_xticks(runs := sorted(left.run.unique()), list(map(str, runs)))
+    panels[0].set_ylabel("error of the query / key length")
+    figures.legend_below(figure, panels[0])
     return figure

@@ -41,6 +41,8 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 LABELS = figures.LABELS | {SEPARATORS: "Hebbian, separator targets", "hebbian": "Hebbian, ridge regression"}
 SMOKE = ("hebbian", SEPARATORS, "encoder-decoder", "trained")
+# In all dimensions: not one-hot, which costs at least d + e + 1 a fact whatever the values are, not NTK, which loses
+# facts of real samples even when they are cut, and not max-margin, too slow there.
 UNCUT = ("hebbian", SEPARATORS, "data-dependent", "encoder-decoder", "block-convex", "trained")
 
 

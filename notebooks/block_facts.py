@@ -53,7 +53,7 @@ from factbook import block_facts, block_facts_shown, block_published, figures, n
 from factbook.attended import attended
 
 figures.use_style()
-prose.findings(block_facts_shown.findings, "block_facts")
+prose.findings(block_facts_shown.findings, "block_facts", "block_published")
 
 # %% [markdown]
 # ## What is measured

@@ -87,7 +87,7 @@ table = noise_floor.table(profile, seed, device)
 figure = noise_floor.by_form(table)
 
 # %% [markdown]
-# **At a fixed width the floor stays above the claimed form; with widths that grow as storing needs it does not depend on the number of
+# **At a fixed width the floor stays above the claimed form; with widths that grow as storing needs it hardly depends on the number of
 # facts.** Whitened Hebbian memories, medians of three draws, bars from the smallest to the largest. The exponents in $d / (n \ln n)$ with
 # their 95% bootstrap intervals (the form has 0.5), and the floors as multiples of the form:
 
@@ -96,8 +96,8 @@ figure = noise_floor.by_form(table)
 noise_floor.exponents(table)
 
 # %% [markdown]
-# At $16\,d$ units the floor falls with $n$ more slowly than the form, so large memories take several times the claimed noise. At 4 times the
-# smallest width small fact sets lose recall below the form in their worst directions. At the smallest width no bound holds.
+# At $16\,d$ units the floor falls with $n$ more slowly than the form, so large memories take several times the claimed noise in random directions.
+# At 4 times the smallest width fact sets that are small beside $d$ lose recall below the form in their worst directions, at the smallest all do.
 #
 # ## Other memories
 
@@ -141,16 +141,17 @@ noise_floor.by_width(table)
 # ## What attention leaves, against the length of the junk
 #
 # The other half of the claim: how noisy is the query that attention hands on? {cite:t}`garcia2026hebbians` train attention alone, with runs
-# of junk of 2 to 128 tokens around the key. Here attention is [solved for](usable.ipynb) at their three sizes, and trained (500 steps of
-# 256 sequences, with the identity in the MLP's place) at the smallest one.
+# of junk of 2 to 128 tokens around the key. Here, at their three sizes and for the same lengths, attention is [solved for](usable.ipynb), and trained
+# (500 steps of 256 sequences, with the identity in the MLP's place); each is asked with the length that it was made for.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Error of the query against the length of the junk, on logarithmic axes. Trained attention leaves a few hundredths on average, rising with the length, and the worst sequences more than one; attention that is solved for leaves less than a ten-thousandth in the worst sequences at every length and size."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Error of the query against the length of the junk, on logarithmic axes, three sizes. Left, trained attention: a few hundredths of a key length on average, at the smallest size more for longer junk, at the largest not, and more than one in most of the worst sequences. Right, attention that is solved for: less than a ten-thousandth in the worst sequences, level at every length and size."}}
 figure = noise_floor.by_junk(noise_floor.junk(profile, seed, device))
 
 # %% [markdown]
-# **Solved-for attention stays exact however long the junk is; briefly trained attention gets noisier, and in its worst sequences returns
-# another key.** Mean or worst of 4,096 sequences (solved for: the worst), 512 facts at $d = 64$, 1,012 at 90 and 2,048 at 128: medians of three
-# draws, bars from the smallest to the largest. Attention was trained with runs of at most 32 tokens.
+# **Solved-for attention stays exact however long the junk is; briefly trained attention leaves hundredths of a key length, and in its worst
+# sequences returns another key.** On average the noise of the trained one rises with the length of the junk at 512 facts, less at 1,012 and not at
+# 2,048; the worst sequences are as bad at any length but the shortest. Mean and worst of 4,096 sequences: medians of three draws, bars from the
+# smallest to the largest.
 #
 # *How this was run*: [`factbook/noise_floor.py`](https://github.com/factcore/factcore/blob/main/factbook/noise_floor.py).
 #
@@ -158,7 +159,7 @@ figure = noise_floor.by_junk(noise_floor.junk(profile, seed, device))
 #
 # - A noise floor belongs to a memory *of some width*: say how wide, and in which directions, before comparing it with a law.
 # - The published form is a bound that wide memories keep; it is not how the floor of memories of useful size grows.
-# - Worst directions cost a factor of two or more; attention that is solved for never goes there.
+# - Worst directions cost a factor of about two or more, most where a memory is narrow; attention that is solved for never goes there.
 #
 # ## Exercises
 #
@@ -166,7 +167,7 @@ figure = noise_floor.by_junk(noise_floor.junk(profile, seed, device))
 #
 # :::{dropdown} Solution
 # $\sqrt{64 / (1000 \ln 1000)} \approx 0.10$ key lengths, about 6 degrees. At this width the floors measured lie above the form, in random
-# directions by a factor of about four at $n = 8\,d$: expect to do better.
+# directions by a factor of about four at $n = 512$: expect to do better.
 # :::
 #
 # **2.** Double the width in the code above. Which of the two floors gains more, and does the formula for $s$ say why?

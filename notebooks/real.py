@@ -137,7 +137,9 @@ for values in real_facts.VALUES:
 #
 # ## The layer at its full dimension
 #
-# The same layer uncut, $d = 384$ (one-hot, NTK and max-margin are left out): parameters per fact, medians of three samples.
+# The same layer uncut, $d = 384$: parameters per fact, medians of three samples. Three methods are left out. A one-hot memory takes one or two units a
+# fact, so at least $d + e + 1 = 769$ parameters, whatever the values are. An NTK memory loses facts of every real sample at the cut $d$ already. And
+# max-margin would take too long: at each width it weighs every fact against every other value in one convex problem.
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -149,9 +151,17 @@ real_facts.written(full)
 # The plain Hebbian memory stores one raw sample of three. Where it loses facts here, it was asked at $2 n$ units, where it puts out the values
 # themselves: it then loses those that do not decode themselves. Narrower ones were not searched.
 #
-# The layer of another model becomes facts by `factcore capture`, such as layer 14 of Qwen3-0.6B from a folder on your disk: `factcore capture --model
-# Qwen3-0.6B-Base --layer 14 --text text.txt --out layer.safetensors` (each line of the text a sequence), and then
-# `fc.FactSet.load("layer.safetensors")`.
+# The layer of another model becomes facts by `factcore capture`. At home, with the folder of Qwen3-0.6B at hand and a text of which each line is a
+# sequence, its layer 14:
+#
+# ```bash
+# pip install "factcore[capture] @ git+https://github.com/factcore/factcore"
+# factcore capture --model Qwen3-0.6B-Base --layer 14 --text text.txt \
+#     --out layer.safetensors --most 500000
+# ```
+#
+# and in Python `facts = fc.FactSet.load("layer.safetensors")`. `--most` is how many positions are read, 16,384 unless told. Half a million at
+# $d = 1{,}024$ are a file of 4.1 GB; at its peak the command holds them twice, beside the model.
 #
 # **What limits this page**: the laptop profile cuts the embeddings of the ladder to $d = 32$, which keeps how uneven they are, not their full
 # dimension. Whitened airports are whitened by their own sample, whose covariance is noisy. And the facts of the layer are *samples* of a smooth

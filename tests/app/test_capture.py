@@ -1,12 +1,19 @@
 """Layers of small, randomly initialised language models of three families, read as facts."""
 
 import sys
+import weakref
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
 
 import factcore as fc
-from factapp.capture import capture, first_of_twins
+from factapp.capture import TWINS, capture, first_of_twins
 from factapp.cli import main
 
 transformers = pytest.importorskip("transformers")
@@ -107,20 +114,95 @@ def test_the_facts_are_facts(folders, family, tmp_path, capsys):
     assert costs["block-convex"] <= costs["hebbian"]
 
 
-def test_memory_is_bounded_by_the_positions_read(folders):
+class Live(TorchDispatchMode):
+    """Bytes of the tensors that are alive at a time, of all that operations return inside, and the most of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.peak = 0
+        self.known = WeakIdKeyDictionary()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        returned = function(*args, **(kwargs or {}))
+        for tensor in (leaf for leaf in tree_leaves(returned) if isinstance(leaf, torch.Tensor)):
+            storage = tensor.untyped_storage()
+            if storage not in self.known:
+                self.known[storage] = True
+                self.now += storage.nbytes()
+                weakref.finalize(storage, self.freed, storage.nbytes())
+        self.peak = max(self.peak, self.now)
+        return returned
+
+    def freed(self, size):
+        self.now -= size
+
+
+def test_a_capture_needs_less_than_twice_its_rows(folders, tmp_path, monkeypatch):
+    """Keys and values of the positions read, and what `FactSet` compares them by: nothing grows with the text."""
+    sizes = {"n_embd": 128, "n_inner": 16, "n_layer": 1, "n_head": 2, "n_positions": 32}
+    transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, **SIZES)).save_pretrained(tmp_path)
+    tokenizer(special=False).save_pretrained(tmp_path)
+    monkeypatch.setattr("factapp.capture.BLOCK", 256)
+    words = np.random.default_rng(0).choice(WORDS[3:], (600, 20))
+    peaks = []
+    for lines in (250, 600):
+        (tmp_path / "many.txt").write_text("\n".join(" ".join(line) for line in words[:lines]))
+        with Live() as live:
+            facts = capture(tmp_path, 0, tmp_path / "many.txt", most=5000)
+        assert 4000 < len(facts) < 5000 and facts.key_names[-1].endswith("@4999")
+        peaks.append(live.peak)
+    rows = 5000 * 2 * 128 * 4  # bytes
+    assert rows < peaks[0] < 2 * rows and peaks[1] == pytest.approx(peaks[0], rel=0.02)
+
+
+def test_no_more_positions_than_asked_for(folders):
     facts = capture(folders / "gpt2", 0, folders / "text.txt", most=9)
     assert facts.key_names[-1] == "dog @8"
     long = folders / "long.txt"
     long.write_text("the cat sat on the mat . then " * 20)  # 160 tokens, five times the 32 that the model takes
     assert len(capture(folders / "gpt2", 0, long)) == 32, "every piece repeats the first"
+    for most, message in ((0, "most must be a positive integer"), (10**15, "no memory for 1,000,000,000,000,000")):
+        with pytest.raises(ValueError, match=message):
+            capture(folders / "gpt2", 0, long, most=most)
 
 
-def test_twins_are_found_in_any_order():
-    rows = torch.randn(300, 12, generator=torch.Generator().manual_seed(1))
-    twins = rows[[5, 5, 7, 299, 0]] * (1 + 1e-6)
-    assert first_of_twins(torch.cat([rows, twins])).tolist() == list(range(300))
-    apart = torch.cat([rows, rows[:10] * 1.001])
-    assert len(first_of_twins(apart)) == 310
+def by_brute_force(rows):
+    """Rows with no earlier one within the distance of twins: every pair measured in float64."""
+    near = torch.cdist(rows.double(), rows.double()) <= TWINS * rows.double().norm(dim=1)
+    return (near.int().argmax(dim=1) == torch.arange(len(rows))).nonzero().flatten()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    d=st.sampled_from([2, 12, 64]),
+    groups=st.integers(1, 60),
+    runs=st.lists(st.integers(0, 120), max_size=4),
+    rounding=st.sampled_from([0.0, 1e-7, 1e-6]),
+    seed=st.integers(0, 10**6),
+)
+def test_of_twins_the_first_stays_and_no_other(d, groups, runs, rounding, seed):
+    """Rows of several lengths, some only near each other, and runs of one and the same up to rounding, in any order."""
+    draw = torch.Generator().manual_seed(seed)
+    rows = torch.randn(groups, d, generator=draw) * 10 ** torch.randn(groups, 1, generator=draw)
+    rows = torch.cat([rows, rows[:5] * 1.001, rows[5:10] + 1e-3 * rows[5:10].norm(dim=1, keepdim=True)])
+    group = torch.cat([torch.arange(len(rows))] + [torch.full((run,), at) for at, run in enumerate(runs[:groups])])
+    group = group[torch.randperm(len(group), generator=draw)]
+    copies = rows[group] * (1 + rounding * torch.rand(len(group), d, generator=draw))
+    expected = torch.tensor(sorted({int(row): at for at, row in reversed(list(enumerate(group)))}.values()))
+    assert torch.equal(expected, by_brute_force(copies)), "the truth by construction is that of all pairs"
+    assert torch.equal(first_of_twins(copies), expected)
+
+
+@pytest.mark.parametrize("copies", [200, 2000])
+def test_a_long_run_of_twins_is_one_row(copies):
+    draw = torch.Generator().manual_seed(1)
+    rows = torch.randn(1000, 32, generator=draw)
+    again = rows[7] * (1 + 1e-7 * torch.randn(copies, 32, generator=draw))
+    order = torch.cat([torch.arange(8), 8 + torch.randperm(992 + copies, generator=draw)])
+    mixed = torch.cat([rows, again])[order]
+    assert len(first_of_twins(mixed)) == 1000 and torch.equal(first_of_twins(mixed), by_brute_force(mixed))
+    runs = rows[:20].repeat(copies, 1) * (1 + 1e-7 * torch.rand(20 * copies, 1, generator=draw))  # twenty of them
+    assert first_of_twins(runs).tolist() == list(range(20))
 
 
 def test_what_is_wrong_is_told_in_a_line(folders, tmp_path, capsys, monkeypatch):

@@ -92,7 +92,14 @@ def test_noise_floor_says_what_its_tables_hold():
     assert (fixed[["random", "worst"]].min(axis=1) >= fixed.claimed).all()
     middle = usual.groupby(["n_facts", "d"])[["random", "claimed"]].median()  # what the figure draws
     assert (middle.random >= middle.claimed).all()
-    assert (usual.worst < usual.claimed).any() and (white[white.width == "1 ×"].worst < white.claimed.min()).any()
+    worst = usual.groupby(["n_facts", "d"])[["worst", "claimed"]].median().reset_index()
+    assert (worst.worst < worst.claimed)[worst.n_facts <= 2 * worst.d].all()  # "small beside d"
+    assert (worst.worst > worst.claimed)[worst.n_facts >= 8 * worst.d].all()
+    assert (white.worst < white.claimed)[white.width == "1 ×"].all()  # "at the smallest all do"
+    times = fixed.groupby(["n_facts", "d"])[["random", "claimed"]].median().loc[(512, 64)]
+    assert times.random == pytest.approx(4 * times.claimed, rel=0.1)  # exercise 1
+    narrow = (white.random / white.worst).groupby(white.width).median()
+    assert narrow.min() > 1.9 and narrow.idxmax() == "1 ×"  # "about two or more"
     slopes = noise_floor.exponents(rows).exponent.str.replace("−", "-").str.split().str[0].astype(float)
     assert slopes[noise_floor.USUAL].abs().max() < 0.1 < 0.2 < slopes[noise_floor.FIXED].min()
     assert slopes[noise_floor.FIXED].max() < 0.5  # "more slowly than the form"
@@ -113,7 +120,18 @@ def test_noise_floor_says_what_its_tables_hold():
         within, beyond = (named[name][side].per_fact for side in (named[name].random < 0.3, named[name].random > 0.3))
         assert within.max() < price < beyond.min()
     assert stalled["4 ×"] < 1.3 * stalled["1 ×"] < stalled["8 ×"] / 2
-    assert left[left.attention == "solved"].worst.max() < 1e-4 and left[left.attention == "trained"].worst.max() > 1
+    solved, trained = (left[left.attention == how] for how in ("solved", "trained"))
+    assert set(map(tuple, trained[["n_facts", "d", "run"]].to_numpy())) == {
+        (n, d, 2**k) for n, d in noise_floor.PUBLISHED for k in range(1, 8)
+    }
+    assert solved.worst.max() < 1e-4
+    level = solved.groupby(["d", "run"]).worst.median().unstack()
+    assert (level.max(axis=1) < 3 * level.min(axis=1)).all()  # "level at every length"
+    middle = trained.groupby(["d", "run"])[["mean", "worst"]].median()
+    rise = middle["mean"].xs(128, level="run") / middle["mean"].xs(2, level="run")
+    assert rise[64] > 2 > rise[90] > 1.2 > 1.1 > rise[128]  # "rises at 512 facts, less at 1,012 and not at 2,048"
+    assert middle["mean"].between(0.01, 0.1).all()  # "a few hundredths"
+    assert (middle.worst.unstack().loc[:, 8:] > 1).all(axis=None)  # "another key": random keys lie √2 apart
 
 
 @pytest.mark.parametrize("n", [64, 256])

@@ -37,7 +37,7 @@ WRITERS = {
     "build_cost": (build_times.findings, ["build_cost", "build_cost_large"]),
     "challenge": (challenge.findings, ["challenge", "challenge_precision"]),
     "capacity": (ladder.findings, ["capacity"]),
-    "block_facts": (block_facts_shown.findings, ["block_facts"]),
+    "block_facts": (block_facts_shown.findings, ["block_facts", "block_published"]),
     "frontier": (frontier.findings, ["frontier", "usable"]),
     "code_dimension": (code_dimension.findings, ["code_dimension"]),
     "editing": (words.editing, ["editing_crowded", "editing"]),
