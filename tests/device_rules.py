@@ -50,6 +50,7 @@ APART = {  # functions whose work is on the CPU whatever is asked for, with all 
     real_facts.fact_set: DATA,
     decoder.projection_basis: DATA,
     text.airport_corpus: DATA,
+    text.Corpus.sentences: "words as numbers; the model that reads them takes them to its device",
     own_facts.write_example: FILES,
     own_facts.kinds: DATA,
     paraphrase.airport_questions: DATA,
