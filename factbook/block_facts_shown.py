@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from factbook import figures, fit
 from factbook.block_facts import METHODS
-from factbook.prose import span
+from factbook.prose import span, with_ends
 
 WHERE = {"n_params_alone": "alone", "n_params_solved": "attention solved for", "n_params": "attention trained"}
 SHOWN = {
@@ -45,7 +45,7 @@ def findings(rows: pd.DataFrame, published: pd.DataFrame) -> list[str]:
         f"**Behind trained attention usability has a price**: {_range(trained.stack())} times the cost alone (median).",
         f"**The paper's codes behind attention trained as published** take {_range(each)} parameters a fact, "
         f"{theirs.n_facts.min()} to {theirs.n_facts.max()} facts at d = {theirs.d.max()}: their parameters grow with "
-        f"exponent {_interval(law)}, where 1 is in proportion.",
+        f"exponent {with_ends(*law)}, where 1 is in proportion.",
         f"**Attention has a ceiling of its own**: of {last.n_facts.iloc[0]} facts at d = {d} trained "
         f"attention lets {last.through.median():.1%} of the sequences through, solved-for attention "
         f"{last.through_solved.median():.1%}; of {small.n_facts.iloc[0]} at d = {rows.d.min()} "
@@ -137,12 +137,8 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame:
         for column, where in WHERE.items():
             usable = part.dropna(subset=column)
             law = fit.line(usable, "n_facts", column) if usable.n_facts.nunique() > 2 else None
-            found.setdefault(SHOWN_AS[str(method)], {})[where] = _interval(law) if law else "–"
+            found.setdefault(SHOWN_AS[str(method)], {})[where] = with_ends(*law) if law else "–"
     return pd.DataFrame(found).T
-
-
-def _interval(law: fit.Estimate) -> str:
-    return f"{law.value:z.2f} ({law.low:z.2f} to {law.high:z.2f})".replace("-", "−")
 
 
 def costs(rows: pd.DataFrame) -> Figure:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 import factcore as fc
 from factbook import figures, fit, store
+from factbook.prose import with_ends
 
 SIZES = {
     "smoke": [(n, 16) for n in (16, 32)],
@@ -254,7 +255,7 @@ def gate_table(gates: pd.DataFrame) -> pd.DataFrame:
     found = grouped[["identity", "relu"]].median().astype(int)
     found = found.map("{:,}".format).set_axis(["units, identity", "units, ReLU"], axis=1)
     share = grouped.share.agg(["median", "min", "max"])
-    found["identity over ReLU"] = [f"{middle:.2f} ({low:.2f} to {high:.2f})" for middle, low, high in share.to_numpy()]
+    found["identity over ReLU"] = [with_ends(*ends) for ends in share.to_numpy()]
     return found.set_axis([f"d = {d}, n = {n:,}" for d, n in found.index])
 
 

@@ -21,6 +21,7 @@ from torch.nn.functional import normalize
 import factcore as fc
 from factbook import figures
 from factbook.attended import attended
+from factcore.methods import METHODS
 from factcore.mlp import GatedMLP
 from factcore.scoring import output_margins
 from factcore.support import stream
@@ -150,7 +151,7 @@ def cost(method: str, strength: float, n_facts: int, d: int, seed: int, device: 
     """Fewest parameters per fact that store facts with a spike of that strength on keys and values (float32)."""
     facts = spiked_facts(n_facts, d, strength, "both", seed=seed, dtype=torch.float32).to(device)
     name, options = LADDER[method]
-    if name == "encoder-decoder":  # it finds its own shortest code
+    if METHODS[name].finds_width:  # the encoder-decoder finds its own shortest code
         mlp = fc.construct(facts, name, seed=seed, **options)
         return {"width": mlp.width, "per_fact": mlp.n_params / n_facts, "device": mlp.down.device}
     found = fc.smallest_width(facts, name, seed=seed, tries=1, resolution=0.04, **options)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 import factcore as fc
 from factbook import figures, fit, store
 from factbook import noise as us
+from factbook.prose import with_ends
 from factcore import transformer
 from factcore.support.streams import stream
 
@@ -178,7 +179,7 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame:
             part = rows[(rows.memory == "hebbian") & (rows.width == rule) & (rows[column] > 0)]
             law, times = fit.power_law(part, "share", column), part[column] / part.claimed
             found[rule, column] = {
-                "exponent": f"{law.exponent:z.2f} ({law.low:z.2f} to {law.high:z.2f})".replace("-", "−"),
+                "exponent": with_ends(law.exponent, law.low, law.high),
                 "times the form": f"{times.min():.1f} to {times.max():.1f}",
                 "reach the form": f"{(times >= 1).sum()} of {len(times)}",
             }

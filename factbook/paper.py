@@ -41,9 +41,9 @@ class Chunk(NamedTuple):
     def left(self) -> list[dict[str, Any]]:
         """The jobs that have no row yet, in a table of `both.JOBS` on the laptop neither."""
         left = store.missing(self.path(), self.jobs)
-        return (
-            store.missing(store.results_file(self.table, "laptop"), left) if left and self.table in both.JOBS else left
-        )
+        if left and self.table in both.JOBS:
+            left = store.missing(store.results_file(self.table, "laptop"), left)
+        return left
 
     def path(self) -> Path:
         return store.results_file(self.table, "paper")

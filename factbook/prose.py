@@ -43,6 +43,11 @@ def span(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def with_ends(value: float, low: float, high: float) -> str:
+    """A number with the ends of its interval or range, to two places: "−0.05 (−0.08 to 0.00)"."""
+    return f"{value:z.2f} ({low:z.2f} to {high:z.2f})".replace("-", "−")
+
+
 def percent(share: float) -> str:
     """A share in whole per cents; 0.1% and 99.9% where it is not quite nothing or all."""
     nearly = 0 < share < 1 and round(100 * share) in (0, 100)

@@ -97,16 +97,16 @@ def cost(method: str, alpha: float, d: int, tied: bool, seed: int, *, device: st
     try:
         if METHODS[name].finds_width:
             found: Any = fc.construct(facts, name, seed=seed, **options)
-            share, device = fc.recall(found, facts), found.down.device
+            share, worked = fc.recall(found, facts), found.down.device
         else:
             widest = _widest(name, alpha, facts)
             if widest and len(fc.construct(facts, name, width=widest, seed=seed, strict=False, **options).lost):
                 return row | {"width": widest, "n_params": math.inf, "recall": math.nan}
             found = fc.smallest_width(facts, name, seed=seed, **SEARCH, **options)
-            share, device = found.recall, found.trials[-1]["device"]
+            share, worked = found.recall, found.trials[-1]["device"]
     except ValueError:
         return row | {"width": 0, "n_params": math.inf, "recall": math.nan}
-    return row | {"width": found.width, "n_params": float(found.n_params), "recall": share, "device": device}
+    return row | {"width": found.width, "n_params": float(found.n_params), "recall": share, "device": worked}
 
 
 def _widest(name: str, alpha: float, facts: fc.FactSet) -> int | None:

@@ -63,9 +63,9 @@ def per_fact(rows: pd.DataFrame, alpha: float) -> pd.DataFrame:
 def untied(rows: pd.DataFrame) -> pd.Series:
     """Parameters with a table of its own for keys and for values over those with one for both: means by method."""
     is_tied = rows.tied.astype(bool)
-    both = rows[~is_tied].merge(rows[is_tied], on=["method", "alpha", "d", "seed"], suffixes=("", "_tied"))
-    both = both[np.isfinite(both.n_params) & np.isfinite(both.n_params_tied)]
-    return (both.n_params / both.n_params_tied).groupby(both.method).mean()
+    pairs = rows[~is_tied].merge(rows[is_tied], on=["method", "alpha", "d", "seed"], suffixes=("", "_tied"))
+    pairs = pairs[np.isfinite(pairs.n_params) & np.isfinite(pairs.n_params_tied)]
+    return (pairs.n_params / pairs.n_params_tied).groupby(pairs.method).mean()
 
 
 def reached(rows: pd.DataFrame) -> pd.DataFrame:

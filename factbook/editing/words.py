@@ -9,7 +9,7 @@ from factbook.editing import crowded
 from factbook.editing.measure import EditReport
 from factbook.editing.model import FactLanguageModel, fact_accuracy
 from factbook.editing.study import STYLE, WEIGHT_EDITORS
-from factbook.prose import percent
+from factbook.prose import percent, with_ends
 
 PUBLISHED = ("memit", "alphaedit", "rome")  # the weight updates of the published comparison
 SHORT = {"swap": "swap", "memit": "MEMIT", "alphaedit": "AlphaEdit", "rome": "ROME", "finetune": "fine-tuning"}
@@ -107,7 +107,7 @@ def ratios(packed: pd.DataFrame, edits: pd.DataFrame) -> pd.DataFrame:
         for title, against in (("over these three", PUBLISHED), ("and fine-tuning", WEIGHT_EDITORS)):
             if {"swap", *against} <= set(score) and len(score) > 1:
                 each = score.swap / score[list(against)].max(axis=1)
-                found.setdefault(key, {})[title] = _times(fit.mean_ratio(each))
+                found.setdefault(key, {})[title] = with_ends(*fit.mean_ratio(each))
     return _named(pd.DataFrame(found).T) if found else pd.DataFrame()
 
 
@@ -218,7 +218,3 @@ def _ratio(rows: pd.DataFrame) -> str:
     """Swap over the best of the paper's three editors of the same draw, geometric mean."""
     score = rows.pivot_table(index="seed", columns="method", values="score")
     return f"{fit.mean_ratio(score.swap / score[list(PUBLISHED)].max(axis=1)).value:.1f}"
-
-
-def _times(found: fit.Estimate) -> str:
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
