@@ -197,7 +197,8 @@ def figure(rows: pd.DataFrame) -> Figure:
     right.set_title(f"α = {share(alpha)}")
     right.set_xticks(dimensions := sorted(tied.d.unique()), list(map(str, dimensions)))
     low, high = right.get_ylim()
-    right.set_yticks(ticks := [t for t in (2, 5, 10, 20, 50, 100, 200, 500) if low < t < high], list(map(str, ticks)))
+    right.set_yticks(ticks := [t for t in (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if low < t < high])
+    right.set_yticklabels(f"{t:,}" for t in ticks)
     for axes in (left, right):
         axes.minorticks_off()
     figures.label_ends(right, ends)

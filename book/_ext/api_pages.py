@@ -72,6 +72,7 @@ def modules(of: ModuleType) -> Iterator[ModuleType]:
 def row(module: ModuleType) -> str:
     """The name, which may be broken after a dot or a dash where the page is narrow, and the line."""
     name = re.sub(r"(?<=[._])(?=[a-z])", "<wbr>", module.__name__.partition(".")[2])
+    name = name.replace("_", "\\_")  # between tags of its own Markdown would set __main__ in bold
     return f'| <code class="docutils literal notranslate">{name}</code> | {first_line(module)} |'
 
 
