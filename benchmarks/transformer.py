@@ -4,10 +4,10 @@
     python benchmarks/transformer.py --device cuda
 
 The usual style computes queries, keys, values, the MLP and the scores at every place of the sequence, with nn.Linear
-projections and a causal mask, and leaves all but the last place out of the loss. `FactTransformer` norms and projects
-each token of the vocabulary once and asks at the last place only. Both have the same weights, train the same ones
-(queries, keys, the first norm) through the same frozen MLP with the same AdamW on the same sequences; their losses and
-the gradients of the queries are compared first, and the run stops where they differ.
+projections and a causal mask, and leaves all but the last place out of the loss. `FactTransformer` asks at the last
+place only, and there computes the score of a token at a place once, however often it stands in the batch. Both have the
+same weights, train the same ones (queries, keys, the first norm) through the same frozen MLP with the same AdamW on the
+same sequences; their losses and the gradients of the queries are compared first, and the run stops where they differ.
 
 Rounds alternate between the two, so that what else the machine does meets both; `ratio` is of the medians. One row per
 setting in results/laptop/transformer_benchmark.csv (with a GPU results/paper/); rows that it holds are not measured

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
 from factcore.constructions.convex import minimise
-from factcore.transformer.model import FactTransformer, rms_norm, rotate
+from factcore.transformer.model import FactTransformer, rms_norm, turned_back
 
 
 class AttentionSolve(NamedTuple):
@@ -64,7 +64,7 @@ def solve_attention(
 
     with torch.inference_mode(False):  # where no gradient would be
         table, queries = table.clone(), queries.clone()
-        start = table.new_zeros(table.shape[1], table.shape[1])
+        start = torch.zeros_like(model.key, dtype=torch.float64)
         solve = minimise(evaluate, start=start, curvature=ridge, tol=tol, most=most_iterations)
     with torch.no_grad():
         model.key.copy_(solve.theta)
@@ -116,9 +116,8 @@ def _table(model: FactTransformer) -> Tensor:
 
 def _turned_queries(model: FactTransformer) -> Tensor:
     """q_t / √d (T, d): the query of Q at the last place, turned back by RoPE so that s(e, t) = ⟨e W, q_t⟩ / √d."""
-    table, turns = _table(model), model.turns.to(torch.complex128)
-    query = (table[-2] @ model.query.detach().double()).expand(1, len(turns), -1).contiguous()
-    return rotate(query, turns[-1:] * turns.conj())[0] / table.shape[1] ** 0.5  # type: ignore[no-any-return]
+    query = _table(model)[-2:-1] @ model.query.detach().double()
+    return turned_back(query, model.turns.to(torch.complex128))[0]
 
 
 def places(run: tuple[int, int]) -> range:

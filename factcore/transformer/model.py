@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, scaled_dot_product_attention
+from torch.nn.functional import embedding_bag, normalize
 
 from factcore.facts import FactSet
 from factcore.support import check_integer, stream
@@ -54,10 +54,8 @@ class FactTransformer(nn.Module):
 
         others = self.key_norm * normalize(draw(junk + 2, d), dim=1)  # junk, Q and the padding
         self.n_facts, self.residuals = n, residuals
-        self.embedding, self.head = (
-            frozen(torch.cat([facts.keys, others])),
-            frozen(facts.values.clone()),
-        )  # (n + junk + 2, d)
+        self.embedding = frozen(torch.cat([facts.keys, others]))  # (n + junk + 2, d)
+        self.head = frozen(facts.values.clone())
         self.attention_norm = nn.Parameter(facts.keys.new_ones(d))
         # Small at first: attention that is sharp before it is right gets no gradient from the keys it misses.
         self.query, self.key = (nn.Parameter(0.1 * draw(d, d) / d**0.5) for _ in range(2))
@@ -70,13 +68,13 @@ class FactTransformer(nn.Module):
 
     def mlp_input(self, tokens: Tensor) -> Tensor:
         """What the MLP gets at the last place of each sequence, (b, T) → (b, d): a key, if attention works."""
-        # Every token is normed and projected once, however often it stands in the batch.
+        # A score is decided by the token, its place and the last token: there are few, however large the batch.
         table = rms_norm(self.embedding) * self.attention_norm  # (n + junk + 2, d)
-        keys = rotate((table @ self.key)[tokens], self.turns)  # (b, T, d)
-        query = rotate((table @ self.query)[tokens[:, -1:]], self.turns[-1:])  # (b, 1, d)
-        seen = (tokens != len(table) - 1)[:, None]  # (b, 1, T): not the padding
-        values = (table @ self.value)[tokens]
-        mixed = scaled_dot_product_attention(query, keys, values, attn_mask=seen)[:, 0] @ self.output  # (b, d)
+        last, whose = tokens[:, -1].unique(return_inverse=True)  # in the task Q alone
+        scores = turned_back(table[last] @ self.query, self.turns) @ (table @ self.key).T  # (1, T, n + junk + 2)
+        scores = scores[whose[:, None], torch.arange(len(self.turns), device=tokens.device), tokens]  # (b, T)
+        weights = scores.masked_fill(tokens == len(table) - 1, -torch.inf).softmax(dim=1)  # none on the padding
+        mixed = embedding_bag(tokens, table @ self.value @ self.output, per_sample_weights=weights, mode="sum")
         if self.residuals:
             mixed = mixed + self.embedding[tokens[:, -1]] * (mixed.shape[1] ** 0.5 / self.key_norm)
         return rms_norm(mixed) * self.mlp_norm
@@ -121,15 +119,19 @@ def rotate(x: Tensor, turns: Tensor) -> Tensor:
     return torch.view_as_real(pairs * turns).flatten(-2)
 
 
+def turned_back(queries: Tensor, turns: Tensor) -> Tensor:
+    """q_t / √d (L, T, d) of queries q (L, d) that stand last: token k scores ⟨R_t k, R_T q⟩ / √d = ⟨k, q_t⟩ / √d."""
+    return rotate(queries[:, None], turns[-1:] * turns.conj()) / queries.shape[1] ** 0.5  # type: ignore[no-any-return]
+
+
 def insert(model: FactTransformer, mlp: nn.Module, *, trainable: bool = False) -> FactTransformer:
     """Put a copy of ``mlp`` into ``model``, in the model's dtype and on its device, frozen unless ``trainable``.
 
     Logits are rescaled so that at half of the keys the best value leads by `GAP`: no answer changes, and attention
     learns through the same softmax. Returns ``model``. ValueError where the MLP does not map (…, d) to (…, d).
     """
-    like, n = model.embedding, model.n_facts
+    like, n, d = model.embedding, model.n_facts, model.embedding.shape[1]
     mlp = copy.deepcopy(mlp).to(device=like.device, dtype=like.dtype)
-    d = like.shape[1]
     with torch.no_grad():
         out = mlp(like[: min(n, 4096)])
         if out.shape[1:] != (d,):

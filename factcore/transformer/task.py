@@ -34,8 +34,7 @@ def recall_batch(
     at = length - 2 - after  # the key's place
     tokens.scatter_(1, at, key)
     tokens[:, -1] = n_facts + junk
-    place = torch.arange(length, device=where)
-    return tokens.masked_fill_(place < at - before, n_facts + junk + 1).to(device)
+    return tokens.masked_fill_(torch.arange(length, device=where) < at - before, n_facts + junk + 1).to(device)
 
 
 def asked(tokens: Tensor, n_facts: int) -> Tensor:

@@ -103,5 +103,5 @@ def _loss(model: FactTransformer, tokens: Tensor, targets: Tensor, schedule: str
     key = asked(tokens, model.n_facts)
     if schedule == "insert-first":
         return cross_entropy(model(tokens), targets[key])
-    keys = model.embedding[: model.n_facts] / model.key_norm
-    return cross_entropy(COPY_SCALE * model.mlp_input(tokens) @ keys.T / model.key_norm, key)
+    keys = (COPY_SCALE / model.key_norm**2) * model.embedding[: model.n_facts]
+    return cross_entropy(model.mlp_input(tokens) @ keys.T, key)
