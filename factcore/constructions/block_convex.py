@@ -46,7 +46,7 @@ def block_convex(
     check_integer("solves", solves)
     problem = scaled_problem(facts, checked_gate(gate, form), form, facts.keys.dtype)
     w = least_squares_start(problem, problem.random_weights(width, seed))
-    loss, _, margin = log_loss(problem.outputs(w), problem.values, problem.targets)
+    loss, _, margin = problem.loss(w)
     kappa, done = PROXIMITY, list[Solve]()
     while len(done) < solves and margin < CLEAR:
         zero = torch.zeros_like(w.flat())
@@ -60,11 +60,12 @@ def block_convex(
 
 def _linearised(problem: Problem, w: Weights, kappa: float) -> Evaluate:
     """The log loss of a step θ from ``w`` with the outputs linear in it, plus (κ/2)‖θ‖²."""
-    here, forward, transpose = problem.linearised(w)
+    phi, forward, transpose = problem.linearised(w)
 
     def evaluate(theta: Tensor) -> tuple[Tensor, Tensor, float]:
-        loss, slope, margin = log_loss(here + forward(theta), problem.values, problem.targets)
-        return loss + 0.5 * kappa * theta @ theta, transpose(slope) + kappa * theta, margin
+        loss, by_left, by_right, margin = log_loss(*forward(theta), problem.values, problem.targets)
+        slope = transpose(by_left[:, : phi.shape[1]], by_right[:, phi.shape[1] :])
+        return loss + 0.5 * kappa * theta @ theta, slope + kappa * theta, margin
 
     return evaluate
 
@@ -78,7 +79,7 @@ def _best_share(problem: Problem, w: Weights, theta: Tensor, loss: Tensor) -> tu
     best = (0.0, w, loss, margin)
     for share in SHARES:
         new = Weights(*(at + share * by for at, by in zip(w, step)))
-        at_share, _, margin = log_loss(problem.outputs(new), problem.values, problem.targets)
+        at_share, _, margin = problem.loss(new)
         if at_share < best[2]:
             best = (share, balanced(new, problem.gate), at_share, margin)
         elif best[0]:

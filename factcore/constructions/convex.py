@@ -17,7 +17,7 @@ from factcore.support import progress_bar, row_blocks
 
 LOGITS = 2**18  # held at once: on a CPU as many as its cache holds
 CHUNK = 10  # iterations between two looks at the gap
-MEMORY = 20  # pairs of steps that L-BFGS keeps
+PAIRS = 20  # of steps and slopes that L-BFGS keeps
 MOST_ITERATIONS = 3000
 
 Linear = Callable[[Tensor], Tensor]  # θ (p,) -> outputs F (n, e), or back: ∂Φ/∂F (n, e) -> Jᵀ of it (p,)
@@ -73,12 +73,7 @@ def minimise(
         return objective
 
     solver = torch.optim.LBFGS(
-        [theta],
-        max_iter=CHUNK,
-        history_size=MEMORY,
-        tolerance_grad=0,
-        tolerance_change=0,
-        line_search_fn="strong_wolfe",
+        [theta], max_iter=CHUNK, history_size=PAIRS, tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe"
     )
     iterations, last = 0, float("inf")
     with progress_bar(None, "convex solve", total=most) as bar:

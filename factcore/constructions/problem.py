@@ -4,17 +4,19 @@ Two forms of the network: gated, g(x) = D (σ(Gx) ⊙ (Ax)), and plain, g(x) = D
 column of G, read by a constant 1 behind every key.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from factcore.constructions.convex import LOGITS, Linear
+from factcore.constructions.convex import LOGITS
 from factcore.facts import FactSet, distinct_keys
 from factcore.mlp import GATES, GatedMLP, gate_and_slope
 from factcore.support import check_choice, row_blocks, stream
 
+Transpose = Callable[[Tensor, Tensor], Tensor]  # ∂loss/∂Φ (n, h) and ∂loss/∂D (e, h) -> ∂loss/∂θ (p,)
 CLEAR = 1e-2  # margin, at values of norm 1, with which every fact counts as stored
 DROWNED = -40.0  # logits so far below the best add nothing, and exponentials near 0 are slow
 
@@ -43,29 +45,30 @@ class Problem(NamedTuple):
     form: str
     scale: float  # keys over those of the facts
 
-    def outputs(self, w: Weights) -> Tensor:
-        opened = GATES[self.gate](self.keys @ w.gates.T)
-        return (opened * (self.keys @ w.up.T) if len(w.up) else opened) @ w.down.T
+    def loss(self, w: Weights) -> tuple[Tensor, Tensor, float]:
+        """The log loss at ``w``, its gradient (p,), and the smallest margin."""
+        phi, _, transpose = self.linearised(w)
+        loss, by_phi, by_down, margin = log_loss(phi, w.down, self.values, self.targets)
+        return loss, transpose(by_phi, by_down), margin
 
-    def linearised(self, w: Weights) -> tuple[Tensor, Linear, Linear]:
-        """Outputs F (n, e) at ``w``, their derivative J: a step (p,) to (n, e), and its transpose: (n, e) to (p,)."""
+    def linearised(self, w: Weights) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]], Transpose]:
+        """Φ (n, h) of the outputs F = Φ Dᵀ at ``w``; two factors, (n, 2h) and (e, 2h), of F + J · a step (p,); Jᵀ."""
         keys, (opened, slope) = self.keys, gate_and_slope(self.gate, self.keys @ w.gates.T)
         raised = keys @ w.up.T if len(w.up) else keys.new_ones(())
         phi, bend = opened * raised, slope * raised
 
-        def forward(theta: Tensor) -> Tensor:
+        def forward(theta: Tensor) -> tuple[Tensor, Tensor]:
             step = w.like(theta)
             hidden = bend * (keys @ step.gates.T)
             if len(w.up):
                 hidden += opened * (keys @ step.up.T)
-            return hidden @ w.down.T + phi @ step.down.T
+            return torch.cat([phi + hidden, phi], dim=1), torch.cat([w.down, step.down], dim=1)
 
-        def transpose(by_outputs: Tensor) -> Tensor:
-            back = by_outputs @ w.down
-            by_up = (back * opened).T @ keys if len(w.up) else w.up
-            return Weights((back * bend).T @ keys, by_up, by_outputs.T @ phi).flat()
+        def transpose(by_phi: Tensor, by_down: Tensor) -> Tensor:
+            by_up = (by_phi * opened).T @ keys if len(w.up) else w.up
+            return Weights((by_phi * bend).T @ keys, by_up, by_down).flat()
 
-        return phi @ w.down.T, forward, transpose
+        return phi, forward, transpose
 
     def random_weights(self, width: int, seed: int) -> Weights:
         """Rows of G and A with ⟨g, k⟩ about standard normal, D of unit columns; biases are 0."""
@@ -80,8 +83,7 @@ class Problem(NamedTuple):
         """The weights ``w`` back in the scale of ``facts``."""
         gates = self.scale * w.gates[:, : facts.d]
         up, bias = (None, w.gates[:, facts.d]) if self.form == "plain" else (self.scale * w.up, None)
-        mlp = GatedMLP(gates, up, w.down, gate=self.gate, gate_bias=bias, n_solved=n_solved)
-        return mlp.to(facts.keys.dtype)
+        return GatedMLP(gates, up, w.down, gate=self.gate, gate_bias=bias, n_solved=n_solved).to(facts.keys.dtype)
 
 
 def checked_gate(gate: str | None, form: str) -> str:
@@ -102,24 +104,31 @@ def scaled_problem(facts: FactSet, gate: str, form: str = "gated", dtype: torch.
     of_keys = facts.d**0.5 / (float(keys.norm(dim=1).mean()) or 1.0)
     of_values = 1 / (float(values.norm(dim=1).mean()) or 1.0)
     keys = keys * of_keys if form == "gated" else pad(keys * of_keys, (0, 1), value=1.0)
-    values = (values * of_values).to(dtype)
-    return Problem(keys.to(dtype), values, facts.targets[rows], gate, form, of_keys)
+    return Problem(keys.to(dtype), (values * of_values).to(dtype), facts.targets[rows], gate, form, of_keys)
 
 
-def log_loss(outputs: Tensor, values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Σ_i log Σ_j exp⟨F_i, v_j − v_f(i)⟩, its gradient by F (n, e), and the smallest margin; in blocks of facts."""
-    total, slope, margin = outputs.new_zeros(()), torch.empty_like(outputs), outputs.new_tensor(torch.inf)
-    for rows in row_blocks(len(outputs), len(values), outputs.device, entries=LOGITS):
-        right = targets[rows, None]
-        logits = outputs[rows] @ values.T  # (block, v)
-        logits -= logits.gather(1, right)
-        best = logits.scatter_(1, right, -torch.inf).amax(dim=1, keepdim=True)
+def log_loss(phi: Tensor, down: Tensor, values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Σ_i log Σ_j exp⟨F_i, v_j − v_f(i)⟩ of F = Φ Dᵀ, its gradients by Φ (n, r) and D (e, r), and the smallest margin.
+
+    In blocks of facts. Where r is small beside e, F is never formed: the scores are Φ (V D)ᵀ.
+    """
+    thin = 2 * phi.shape[1] < len(down)
+    left, right = (phi, values @ down) if thin else (phi @ down.T, values)
+    total, margin = phi.new_zeros(()), phi.new_tensor(torch.inf)
+    by_left, by_right = torch.empty_like(left), torch.zeros_like(right)
+    for rows in row_blocks(len(left), len(right), left.device, entries=LOGITS):
+        own = targets[rows, None]
+        logits = left[rows] @ right.T  # (block, v)
+        logits -= logits.gather(1, own)
+        best = logits.scatter_(1, own, -torch.inf).amax(dim=1, keepdim=True)
         margin = torch.minimum(margin, -best.amax())
-        best.clamp_(min=0)
-        share = logits.scatter_(1, right, 0.0).sub_(best).clamp_(min=DROWNED).exp_()
+        share = logits.scatter_(1, own, 0.0).sub_(best.clamp_(min=0)).clamp_(min=DROWNED).exp_()
         whole = share.sum(dim=1, keepdim=True)
         total += (best + whole.log()).sum()
-        share /= whole
-        share.scatter_add_(1, right, -torch.ones_like(best))
-        slope[rows] = share @ values
-    return total, slope, float(margin)
+        share = share.div_(whole).scatter_add_(1, own, -torch.ones_like(best))
+        by_left[rows] = share @ right
+        if thin:
+            by_right.addmm_(share.T, left[rows])
+    if thin:
+        return total, by_left, values.T @ by_right, float(margin)
+    return total, by_left @ down, by_left.T @ phi, float(margin)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from factcore.constructions.hebbian import conjugate_gradients
-from factcore.constructions.problem import Problem, Weights, log_loss
+from factcore.constructions.problem import Problem, Weights
 from factcore.mlp import GATES
 
 ROUNDS, STEPS = 100, 20  # of least squares, and of conjugate gradients in one of them
@@ -32,8 +32,7 @@ def least_squares_start(problem: Problem, w: Weights) -> Weights:
         gram.diagonal().add_(RIDGE * len(phi))
         w = w._replace(down=torch.linalg.solve(gram, phi.T @ wanted).T)
         w = balanced(w, problem.gate)
-    outputs = problem.outputs(w)
-    losses = {scale: float(log_loss(outputs * scale, problem.values, problem.targets)[0]) for scale in SCALES}
+    losses = {scale: float(problem.loss(w._replace(down=w.down * scale))[0]) for scale in SCALES}
     return balanced(w._replace(down=w.down * min(losses, key=losses.__getitem__)), problem.gate)
 
 

@@ -3,10 +3,9 @@
 import math
 
 import torch
-from torch import Tensor
 
 from factcore.constructions.convex import minimise
-from factcore.constructions.problem import CLEAR, Problem, Weights, checked_gate, log_loss, scaled_problem
+from factcore.constructions.problem import CLEAR, Problem, Weights, checked_gate, scaled_problem
 from factcore.constructions.start import least_squares_start
 from factcore.facts import FactSet
 from factcore.mlp import GatedMLP
@@ -53,29 +52,25 @@ def trained(
 def descended(problem: Problem, w: Weights) -> tuple[Weights, bool]:
     """All matrices jointly by L-BFGS on the log loss from ``w``; and whether every fact is stored then."""
 
-    def evaluate(theta: Tensor) -> tuple[Tensor, Tensor, float]:
-        here, _, transpose = problem.linearised(w.like(theta))
-        loss, slope, margin = log_loss(here, problem.values, problem.targets)
-        return loss, transpose(slope), margin
-
-    solve = minimise(evaluate, start=w.flat(), curvature=1.0, tol=0.0, enough=CLEAR, most=MOST)
+    solve = minimise(
+        lambda theta: problem.loss(w.like(theta)), start=w.flat(), curvature=1.0, tol=0.0, enough=CLEAR, most=MOST
+    )
     return w.like(solve.theta), solve.margin >= CLEAR
 
 
 def _adam(problem: Problem, w: Weights, steps: int, lr: float | None) -> Weights:
     """Full-batch Adam on the mean log loss from Gaussian weights, cosine decay to zero."""
     loud, lr = (LOUD, lr or 0.2) if problem.gate == "identity" else (1.0, lr or 0.02)
-    values = problem.values * loud
+    problem = problem._replace(values=problem.values * loud)
     w = w._replace(down=w.down * (w.down.shape[0] / w.down.shape[1]) ** 0.5)  # spread 1/√h
     theta = w.flat().requires_grad_()
     adam = torch.optim.Adam([theta], lr=lr)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for _ in progress_bar(range(steps), "training"):
-        outputs, _, transpose = problem.linearised(w.like(theta.detach()))
-        _, slope, margin = log_loss(outputs, values, problem.targets)
+        _, slope, margin = problem.loss(w.like(theta.detach()))
         if margin >= CLEAR * loud:
             break
-        theta.grad = transpose(slope) / len(outputs)
+        theta.grad = slope / len(problem.keys)
         adam.step()
         decay.step()
     return w.like(theta.detach())

@@ -2,13 +2,15 @@
 
 import pytest
 import torch
+from by_hand import outputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 
 import factcore as fc
 from factcore.constructions import block_convex as module
 from factcore.constructions import convex
-from factcore.constructions.problem import Weights, log_loss, scaled_problem
+from factcore.constructions.problem import Weights, scaled_problem
 
 few = settings(deadline=None, max_examples=25)
 kinds = pytest.mark.parametrize("gate, form", [("identity", "gated"), ("silu", "gated"), ("gelu", "plain")])
@@ -26,9 +28,10 @@ def test_the_share_taken_lowers_the_true_loss_no_less_than_all_of_the_step(gate,
     problem, w = small_problem(gate, seed=seed, width=width)
     objective, start = module._linearised(problem, w, 3.0), torch.zeros_like(w.flat())
     theta = convex.minimise(objective, start=start, curvature=3.0, tol=1e-3).theta
-    loss = lambda w: float(log_loss(problem.outputs(w), problem.values, problem.targets)[0])  # noqa: E731
-    before = log_loss(problem.outputs(w), problem.values, problem.targets)[0]
-    share, new, after, _ = module._best_share(problem, w, theta, before)
+    loss = lambda w: float(  # noqa: E731
+        cross_entropy(outputs(problem, *w) @ problem.values.T, problem.targets, reduction="sum")
+    )
+    share, new, after, _ = module._best_share(problem, w, theta, problem.loss(w)[0])
     at = lambda share: Weights(*(a + share * b for a, b in zip(w, w.like(theta))))  # noqa: E731
     assert loss(new) == pytest.approx(loss(at(share))) == pytest.approx(float(after))
     assert loss(new) <= loss(w) * (1 + 1e-12)
@@ -38,8 +41,7 @@ def test_the_share_taken_lowers_the_true_loss_no_less_than_all_of_the_step(gate,
 
 def test_no_share_is_taken_uphill():
     problem, w = small_problem()
-    loss, slope, _ = log_loss(problem.outputs(w), problem.values, problem.targets)
-    uphill = problem.linearised(w)[2](slope)
+    loss, uphill, _ = problem.loss(w)
     share, new, after, _ = module._best_share(problem, w, uphill, loss)
     assert share == 0 and new is w and after == loss
 

@@ -1,9 +1,13 @@
 """What the solved and the trained networks share: slopes against autograd, losses against torch's own."""
 
+from functools import partial
+
 import pytest
 import torch
+from by_hand import outputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 
 import factcore as fc
 from factcore.constructions import problem as module
@@ -30,15 +34,29 @@ def drawn(like, seed=0):
 @kinds
 def test_linearised_outputs_are_the_derivative_of_the_network(gate, form):
     problem, w = small_problem(gate, form)
-    here, forward, transpose = problem.linearised(w)
-    network = lambda gates, up, down: problem.outputs(Weights(gates, up, down))  # noqa: E731
-    torch.testing.assert_close(here, network(*w))
+    phi, forward, transpose = problem.linearised(w)
+    network = partial(outputs, problem)
+    torch.testing.assert_close(phi @ w.down.T, network(*w))
     theta = drawn(w.flat())
     value, slope = torch.autograd.functional.jvp(network, tuple(w), tuple(w.like(theta)), strict=False)
-    torch.testing.assert_close(forward(theta), slope)
+    left, right = forward(theta)
+    torch.testing.assert_close(left @ right.T, value + slope)
     back = drawn(value, 1)
     by_vjp = torch.func.vjp(network, *w)[1](back)
-    torch.testing.assert_close(transpose(back), torch.cat([part.flatten() for part in by_vjp]))
+    found = transpose(back @ w.down, back.T @ phi)
+    torch.testing.assert_close(found, torch.cat([part.flatten() for part in by_vjp]))
+
+
+@kinds
+@pytest.mark.parametrize("width", [1, 5])  # beside d = 4: factored, and with the outputs formed
+def test_the_slope_of_the_loss_by_autograd(gate, form, width):
+    problem, w = small_problem(gate, form, width=width)
+    loss, slope, _ = problem.loss(w)
+    parts = [part.clone().requires_grad_() for part in w]
+    exact = cross_entropy(outputs(problem, *parts) @ problem.values.T, problem.targets, reduction="sum")
+    torch.testing.assert_close(loss, exact.detach())
+    exact.backward()
+    torch.testing.assert_close(slope, torch.cat([part.grad.flatten() for part in parts if len(part)]))
 
 
 @kinds
@@ -49,29 +67,34 @@ def test_the_network_computes_the_outputs_at_the_keys_as_they_came(gate, form):
     w = problem.random_weights(3, 0)
     w = w._replace(gates=w.gates + 0.1 * drawn(w.gates))
     mlp = problem.network(w, facts)
-    torch.testing.assert_close(mlp(facts.keys), problem.outputs(w))
+    torch.testing.assert_close(mlp(facts.keys), outputs(problem, *w))
     assert (mlp.up is None) == (mlp.gate_bias is not None) == (form == "plain")
     assert mlp.n_params == (3 * (5 + 5 + 5) if form == "gated" else 3 * (5 + 5 + 1))
 
 
 @few
 @given(
-    n=st.integers(1, 9), v=st.integers(1, 7), seed=st.integers(0, 99), room=st.integers(1, 40), size=st.floats(-3, 3)
+    n=st.integers(1, 9),
+    v=st.integers(1, 7),
+    r=st.integers(1, 5),
+    seed=st.integers(0, 99),
+    room=st.integers(1, 40),
+    size=st.floats(-3, 3),
 )
-def test_the_log_loss_is_cross_entropy(n, v, seed, room, size):
+def test_the_log_loss_is_cross_entropy(n, v, r, seed, room, size):
+    """With e = 6 numbers in an output: r of 1 and 2 are factored, for the others outputs are formed."""
     generator = torch.Generator().manual_seed(seed)
-    outputs = 10**size * torch.randn(n, 3, generator=generator, dtype=torch.float64)
-    values = torch.randn(v, 3, generator=generator, dtype=torch.float64)
+    phi = 10**size * torch.randn(n, r, generator=generator, dtype=torch.float64)
+    down, values = (torch.randn(rows, k, generator=generator, dtype=torch.float64) for rows, k in ((6, r), (v, 6)))
     targets = torch.randint(v, (n,), generator=generator)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "LOGITS", room)
-        loss, slope, margin = log_loss(outputs, values, targets)
-    outputs.requires_grad_()
-    exact = torch.nn.functional.cross_entropy(outputs @ values.T, targets, reduction="sum")
-    (expected,) = torch.autograd.grad(exact, outputs)
+        loss, *slopes, margin = log_loss(phi, down, values, targets)
+    exact = cross_entropy(phi.requires_grad_() @ down.requires_grad_().T @ values.T, targets, reduction="sum")
     torch.testing.assert_close(loss, exact.detach(), atol=1e-9, rtol=1e-9)
-    torch.testing.assert_close(slope, expected, atol=1e-9, rtol=1e-9)
-    scores = (outputs @ values.T).detach()
+    for found, expected in zip(slopes, torch.autograd.grad(exact, (phi, down))):
+        torch.testing.assert_close(found, expected, atol=1e-8 * 10**size, rtol=1e-9)
+    scores = (phi @ down.T @ values.T).detach()
     rivals = [scores[i, targets[i]] - scores[i, j] for i in range(n) for j in range(v) if j != targets[i]]
     assert margin == pytest.approx(float(min(rivals)) if rivals else float("inf"))
 
@@ -87,9 +110,9 @@ def test_least_squares_are_at_rest_in_the_last_matrix_they_solved(gate, form, wi
     problem, w = small_problem(gate, form, n=40, d=6, v=9, width=width)
     w = least_squares_start(problem, w)
     down = w.down.clone().requires_grad_()
-    outputs = problem.outputs(w._replace(down=down))
-    missed = (outputs - problem.values[problem.targets]).square().sum()
-    (slope,) = torch.autograd.grad(missed + start.RIDGE * len(outputs) * down.square().sum(), down)
+    out = outputs(problem, *w._replace(down=down))
+    missed = (out - problem.values[problem.targets]).square().sum()
+    (slope,) = torch.autograd.grad(missed + start.RIDGE * len(out) * down.square().sum(), down)
     assert float(slope.abs().max()) < 1e-8
 
 
@@ -100,7 +123,7 @@ def test_least_squares_come_near_the_values_the_more_units_they_have(monkeypatch
     missed = []
     for width in (3, 6, 12, 24):
         w = least_squares_start(problem, problem.random_weights(width, 0))
-        out = problem.outputs(w)
+        out = outputs(problem, *w)
         best = (out * wanted).sum() / out.square().sum()  # whatever the scale
         missed.append(float((best * out - wanted).square().sum() / wanted.square().sum()))
     assert missed == sorted(missed, reverse=True) and missed[-1] < 0.1 < missed[0] and ROUNDS > 1
@@ -114,7 +137,7 @@ def test_balance_leaves_the_function_unchanged(gate, seed, width, power):
     problem, w = small_problem(gate, width=width, seed=seed)
     w = w._replace(up=w.up * 10**power)
     even = balanced(w, problem.gate)
-    torch.testing.assert_close(problem.outputs(even), problem.outputs(w), rtol=1e-9, atol=1e-12 * 10**power)
+    torch.testing.assert_close(outputs(problem, *even), outputs(problem, *w), rtol=1e-9, atol=1e-12 * 10**power)
     torch.testing.assert_close(even.up.norm(dim=1), even.down.norm(dim=0))
     if gate == "identity":
         torch.testing.assert_close(even.gates.norm(dim=1), even.down.norm(dim=0))

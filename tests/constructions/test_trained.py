@@ -4,21 +4,16 @@ import math
 
 import pytest
 import torch
+from by_hand import outputs
 
 import factcore as fc
 from factcore.constructions import trained as training
 from factcore.constructions.problem import scaled_problem
 from factcore.constructions.trained import trained
-from factcore.mlp import GATES
 
 
 def weights(mlp):
     return torch.cat([weight.flatten() for weight in mlp.parameters()])
-
-
-def outputs(problem, gates, up, down):
-    opened = GATES[problem.gate](problem.keys @ gates.T)
-    return (opened * (problem.keys @ up.T) if len(up) else opened) @ down.T
 
 
 def reference(problem, w, steps, lr, loud):
@@ -65,7 +60,7 @@ def test_l_bfgs_ends_where_the_slope_is_small_or_everything_is_stored():
     facts = fc.spherical_facts(40, 8, dtype=torch.float64)
     problem = scaled_problem(facts, "identity")
     w, stored = training.descended(problem, problem.random_weights(12, 0))
-    scores = problem.outputs(w) @ problem.values.T
+    scores = outputs(problem, *w) @ problem.values.T
     own = scores.gather(1, problem.targets[:, None])
     rivals = scores.scatter(1, problem.targets[:, None], -torch.inf).amax(dim=1, keepdim=True)
     assert stored and float((own - rivals).min()) >= training.CLEAR
