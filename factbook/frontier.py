@@ -210,11 +210,15 @@ def whitened() -> pd.DataFrame | str:
     rows = store.stored("whitened", "laptop")
     if rows is None:
         return "not run yet: python -m factbook.whitened"
+    by = ["geometry", "layout", "values"]
     rows = rows.assign(per_fact=rows.n_params / rows.n, kept=100 * rows.kept, solved_kept=100 * rows.solved_kept)
     columns = {"per_fact": "parameters per fact", "lipschitz": LIPSCHITZ, "tolerance_5": "angle taken [°]"}
     columns |= {"kept": "kept [%]", "solved_kept": "attention solved for [%]"}
-    by = rows.groupby(["geometry", "layout", "values"])[list(columns)]
-    return by.median().round(1).rename(columns=columns).rename_axis([None] * 3)
+    found = rows.groupby(by)[list(columns)].median().round(1).rename(columns=columns)
+    if (published := store.stored("whitened_published", "laptop")) is not None:
+        kept = (100 * published.groupby(by).kept.median()).round(1)
+        found.insert(found.columns.get_loc("kept [%]") + 1, "trained as published [%]", kept)
+    return found.rename_axis([None] * 3)
 
 
 def more_junk() -> pd.DataFrame | str:

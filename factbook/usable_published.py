@@ -1,6 +1,6 @@
 """Use in a transformer at the published settings: 16,000 steps of 1,280 sequences, both schedules, three draws.
 
-python -m factbook.usable_published      # results/laptop/usable_published.csv: a quarter of an hour a training
+python -m factbook.usable_published      # results/laptop/usable_published.csv: three minutes a training
 
 Rule, fixed before the table (book/rules.md): the claim "above 99%" is judged on the paper's codes alone, layout by
 layout and schedule by schedule. Attention that learns first has not seen a memory, so one training serves every layout.

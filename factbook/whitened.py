@@ -2,7 +2,7 @@
 
 On these values whitening shortens the paper's codes by more than a third at this size (results/laptop/shapes.csv),
 which it does not on spiked ones. ``python -m factbook.whitened`` fills results/laptop/whitened.csv, three draws behind
-1,500 steps of 512 sequences; with ``--published`` whitened_published.csv, behind 16,000 of 1,280, half an hour a draw.
+1,500 steps of 512 sequences; with ``--published`` whitened_published.csv, behind 16,000 of 1,280, four minutes a draw.
 """
 
 import argparse

@@ -148,8 +148,8 @@ display(usable_shown.ways(usable.fairness(profile, seed, device)), usable_publis
 
 # %% [markdown]
 # **Trained attention, not the MLP, sets the ceiling.** One linear map in 64 dimensions must tell 256 random keys from junk. No training gets
-# there, the convex problem does. Trained as published (second table; 0.0002 is the published rate), the paper's codes with smooth gates
-# answer nearly all that gets through, at either rate; their buckets do not. With many more facts [no such map is found](block_facts.ipynb).
+# there, the convex problem does. As published (second table; 0.0002 is the published rate) the paper's codes with smooth gates answer nearly
+# all that gets through; their buckets do not, and through a memory (*insert-first*) less gets through. [More facts](block_facts.ipynb).
 #
 # ## Recall over training steps
 #

@@ -36,7 +36,7 @@ def as_published(table: pd.DataFrame) -> pd.DataFrame:
     protocol="theirs: the paper's codes, 16,000 steps of 1,280 sequences; ours: n = 256, d = 64, and the schedules and "
     "learning rates that the row names (theirs: both schedules, 0.0002)",
     needs="the paper's codes (half full, smooth gates) behind attention trained for 16,000 steps of 1,280, "
-    "both schedules, 3 draws: `python -m factbook.usable_published`, a quarter of an hour a training",
+    "both schedules, 3 draws: `python -m factbook.usable_published --lrs 2e-4`, three minutes a training",
 )
 def transformers_use_them(tables: Tables) -> Finding:
     table = as_published(tables("usable_published"))
@@ -74,8 +74,8 @@ def transformers_use_them(tables: Tables) -> Finding:
     page="block_facts",
     protocol="theirs: 16,000 steps of 1,280 sequences at rate 0.0002; ours: n growing at d = 64, attention trained "
     "once per draw, 99% of the sequences that get through",
-    needs="the paper's codes at three n behind attention trained as published: `python -m factbook.block_published`, a "
-    "quarter of an hour a draw and n",
+    needs="the paper's codes at three n behind attention trained as published: `python -m factbook.block_published`, "
+    "three minutes a draw and n for attention, and the searches",
 )
 def facts_in_a_block(tables: Tables) -> Finding:
     return block_exponent(as_published(tables("block_published")), "paper-codes")
@@ -116,7 +116,7 @@ def block_exponent(table: pd.DataFrame, method: str) -> Finding:
     page="frontier",
     protocol="theirs: 16,000 steps of 1,280 sequences; ours: the paper's codes, clustered values, n = 256, d = 128",
     needs="values whose whitening saves at least a fifth of the parameters of the paper's codes, behind attention that "
-    "is trained as published: `python -m factbook.whitened --published`, half an hour a draw; behind 1,500 steps of "
+    "is trained as published: `python -m factbook.whitened --published`, four minutes a draw; behind 1,500 steps of "
     "512 there is a row among ours",
 )
 def capacity_against_usability(tables: Tables) -> Finding:

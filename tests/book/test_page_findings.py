@@ -69,6 +69,15 @@ def test_usable_says_what_training_as_published_leaves():
     for _, some in rows.groupby("lr"):
         lost = (some.through - some.recall).groupby(some.layout.str.removeprefix(usable_published.PAPERS)).max()
         assert lost[["bilinear gates", "SiLU gates"]].max() < 0.006 and lost["buckets"] > 0.05  # "nearly all", "do not"
+    through = usable_published.table().groupby("schedule").through
+    assert through.max()["insert-first"] < through.min()["attention-first"]  # "lets fewer through"
+
+
+def test_frontier_says_what_whitening_costs_behind_published_training():
+    rows = laptop("whitened_published")
+    assert set(rows.steps) == {16_000} and set(rows.batch) == {1280} and rows.seed.nunique() == 3
+    assert rows.kept.min() > 0.98 and set(rows["values"]) == {"raw", "whitened"}
+    assert rows[rows.layout.str.startswith("bilinear")].kept.min() > 0.995  # "nearly all"
 
 
 def test_training_as_published_is_shown_by_rate_once_there_are_two(monkeypatch):
