@@ -16,7 +16,7 @@ from factbook import block_facts, block_facts_shown, store
 from factbook.attended import PUBLISHED, TO_THE_END
 
 METHODS = ["paper-codes", "encoder-decoder", "data-dependent", "trained", "block-convex"]
-SIZES = (512, 256, 128, 64)  # facts, at d = 64
+SIZES = (1024, 512, 256, 128, 64)  # facts, at d = 64
 COLUMNS = {"n_params_alone": "alone", "n_params_solved": "solved", "n_params": "trained"}
 
 
