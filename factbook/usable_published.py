@@ -19,7 +19,8 @@ from factbook.attended import PUBLISHED, TO_THE_END, attended
 from factcore import transformer as tf
 
 PAPERS = "the paper's codes, "  # how its layouts begin; the others are ours
-SIZE = {"n_facts": 256, "d": 64, "steps": PUBLISHED["steps"], "batch": PUBLISHED["batch"]}
+SIZES = ((256, 64), (256, 128))  # facts and d; attention learns through a memory at the first alone
+LENGTH = {"steps": PUBLISHED["steps"], "batch": PUBLISHED["batch"]}
 LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     PAPERS + "bilinear gates": (
         "encoder-decoder",
@@ -60,15 +61,15 @@ def taught(
     }
 
 
-def jobs(seeds: int = 3, lrs: tuple[float, ...] = (3e-3,)) -> list[dict[str, Any]]:
-    """Attention first with every layout, draw by draw, then the trainings through a memory."""
-    ways = [(layout, "attention-first") for layout in LAYOUTS], [(INSERTED, "insert-first")]
+def jobs(seeds: int = 3, lrs: tuple[float, ...] = (PUBLISHED["lr"],)) -> list[dict[str, Any]]:
+    """Attention first with every layout, size by size and draw by draw, then the trainings through a memory."""
+    first = [(layout, "attention-first") for layout in LAYOUTS]
     return [
-        {"layout": layout, "schedule": schedule, "lr": lr, **SIZE, "seed": seed}
-        for part in ways
+        {"layout": layout, "schedule": schedule, "lr": lr, "n_facts": n, "d": d, **LENGTH, "seed": seed}
+        for (n, d), ways in [*((size, first) for size in SIZES), (SIZES[0], [(INSERTED, "insert-first")])]
         for lr in lrs
         for seed in range(seeds)
-        for layout, schedule in part
+        for layout, schedule in ways
     ]
 
 
@@ -89,11 +90,11 @@ def said() -> Markdown:
 
 
 def shown() -> pd.DataFrame | Markdown:
-    """Per layout the recall [%]: mean, worst draw, after a swap; schedule, rate and draws where they vary."""
+    """Per layout the recall [%]: mean, worst draw, after a swap; d, schedule, rate and draws where they vary."""
     if (rows := table()) is None:
         return Markdown("As published, 16,000 steps of 1,280 sequences: not run yet (`make paper DEVICE=cuda`).")
     rows = rows.assign(rate=rows.lr.map("{:g}".format)).rename(columns={"layout": "recall [%]"})
-    levels = [name for name in ("schedule", "rate") if rows[name].nunique() > 1]
+    levels = [name for name in ("d", "schedule", "rate") if rows[name].nunique() > 1]
     by = rows.groupby([*levels, "recall [%]"], sort=False)
     columns = {
         "through": by.through.mean(),
@@ -110,7 +111,7 @@ def shown() -> pd.DataFrame | Markdown:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--lrs", nargs="+", type=float, default=[3e-3])
+    parser.add_argument("--lrs", nargs="+", type=float, default=[PUBLISHED["lr"]])
     given = parser.parse_args()
     torch.set_num_threads(1)
     store.resume(store.results_file("usable_published", "laptop"), jobs(given.seeds, tuple(given.lrs)), taught)

@@ -131,6 +131,8 @@ def published(recalls, schedule="attention-first", **change):
         (published([0.93, 0.94, 0.92]) + published([0.1, 0.2, 0.1], "insert-first"), "undecided"),
         (published([0.97, 0.999, 0.95]) + published([0.1, 0.2, 0.1], "insert-first"), "undecided"),
         (published([0.93, 0.94, 0.92]) + published([1.0, 1.0, 1.0], layout="block-convex, 12 a fact"), "undecided"),
+        (published([0.93, 0.94, 0.92]) + published([0.995, 0.996, 0.994], d=128), "reproduced"),
+        (published([0.999, 0.98, 0.98]) + published([0.98, 0.999, 0.98], d=128), "undecided"),
         (published([0.999, 0.999, 0.999], steps=1500, batch=512), "not testable here"),
     ],
 )

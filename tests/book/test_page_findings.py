@@ -63,13 +63,15 @@ def test_usable_says_what_its_tables_hold():
 
 def test_usable_says_what_training_as_published_leaves():
     rows = usable_published.table()
-    rows = rows[(rows.schedule == "attention-first") & rows.layout.str.startswith(usable_published.PAPERS)]
+    rows = rows[
+        (rows.d == 64) & (rows.schedule == "attention-first") & rows.layout.str.startswith(usable_published.PAPERS)
+    ]
     assert rows.through.max() < 1  # "no training gets there"
     assert set(rows.lr) == {3e-3, 2e-4}  # "at either rate"
     for _, some in rows.groupby("lr"):
         lost = (some.through - some.recall).groupby(some.layout.str.removeprefix(usable_published.PAPERS)).max()
         assert lost[["bilinear gates", "SiLU gates"]].max() < 0.006 and lost["buckets"] > 0.05  # "nearly all", "do not"
-    through = usable_published.table().groupby("schedule").through
+    through = usable_published.table().query("d == 64").groupby("schedule").through
     assert through.max()["insert-first"] < through.min()["attention-first"]  # "lets fewer through"
 
 
@@ -82,7 +84,7 @@ def test_frontier_says_what_whitening_costs_behind_published_training():
 
 def test_training_as_published_is_shown_by_rate_once_there_are_two(monkeypatch):
     rows = usable_published.table()
-    rows = rows[(rows.lr == 3e-3) & (rows.schedule == "attention-first")]
+    rows = rows[(rows.lr == 3e-3) & (rows.schedule == "attention-first") & (rows.d == 64)]
     monkeypatch.setattr(usable_published, "table", lambda: rows)
     assert "attention-first, learning rate 0.003, means of 3 draws" in usable_published.said().data
     assert usable_published.shown().index.names == ["recall [%]"] and "draws" not in usable_published.shown()
