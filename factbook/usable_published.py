@@ -93,7 +93,8 @@ def shown() -> pd.DataFrame | Markdown:
     """Per layout the recall [%]: mean, worst draw, after a swap; d, schedule, rate and draws where they vary."""
     if (rows := table()) is None:
         return Markdown("As published, 16,000 steps of 1,280 sequences: not run yet (`make paper DEVICE=cuda`).")
-    rows = rows.assign(rate=rows.lr.map("{:g}".format)).rename(columns={"layout": "recall [%]"})
+    texts = {"d": rows.d.map(str), "rate": rows.lr.map("{:g}".format), "layout": rows.layout.str.replace("'", "’")}
+    rows = rows.assign(**texts).rename(columns={"layout": "recall [%]"})
     levels = [name for name in ("d", "schedule", "rate") if rows[name].nunique() > 1]
     by = rows.groupby([*levels, "recall [%]"], sort=False)
     columns = {
@@ -105,7 +106,7 @@ def shown() -> pd.DataFrame | Markdown:
     found = (100 * pd.DataFrame(columns)).round(1)
     if (draws := by.seed.nunique()).nunique() > 1:
         found["draws"] = draws
-    return found.rename(index=lambda name: name.replace("'", "’"))
+    return found
 
 
 def main() -> None:

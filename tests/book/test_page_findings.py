@@ -72,7 +72,11 @@ def test_usable_says_what_training_as_published_leaves():
         lost = (some.through - some.recall).groupby(some.layout.str.removeprefix(usable_published.PAPERS)).max()
         assert lost[["bilinear gates", "SiLU gates"]].max() < 0.006 and lost["buckets"] > 0.05  # "nearly all", "do not"
     through = usable_published.table().query("d == 64").groupby("schedule").through
-    assert through.max()["insert-first"] < through.min()["attention-first"]  # "lets fewer through"
+    assert through.max()["insert-first"] < through.min()["attention-first"]  # "less gets through"
+    wide = usable_published.table().query("d == 128")
+    assert wide.through.min() == 1 and wide.seed.nunique() == 3  # "all does"
+    means = wide.groupby("layout").recall.mean()
+    assert list(means[means < 0.99].index) == ["shortest codes, full buckets"]  # "only our shortest codes fail"
 
 
 def test_frontier_says_what_whitening_costs_behind_published_training():
