@@ -43,9 +43,9 @@ def findings(
         f"an encoder-decoder with room (bilinear gates, {per_fact[BEST]:.0f} per fact) {recall[BEST]:.1%}, "
         f"block-convex networks {recall[CHEAP]:.1%} at {per_fact[CHEAP]:.0f}.",
         "**Trained as published, attention can use the paper's codes where d leaves it room**: at "
-        f"d = {theirs.d.max()} their three layouts answer {roomy.recall.min():.1%} to {roomy.recall.max():.1%} of the sequences (means of "
-        f"{theirs.seed.nunique()} draws, {theirs.n_facts.iloc[0]} facts), at d = {theirs.d.min()} at most "
-        f"{tight.recall.max():.1%}, of {tight.through.max():.1%} that get through.",
+        f"d = {theirs.d.max()} their three layouts answer {roomy.recall.min():.1%} to {roomy.recall.max():.1%} of the "
+        f"sequences (means of {theirs.seed.nunique()} draws, {theirs.n_facts.iloc[0]} facts), at d = {theirs.d.min()} "
+        f"at most {tight.recall.max():.1%}, of {tight.through.max():.1%} that get through.",
         "**Sharpening repairs trained attention without training**: behind it no memory's median is below "
         f"{sharp.min():.1%}; the tightest one's was {recall[TIGHT]:.0%}.",
         "**A constructed MLP is a look-up, not a memory of answers**: swapped for one that stores another map, its "
