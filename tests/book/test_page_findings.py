@@ -79,6 +79,13 @@ def test_usable_says_what_training_as_published_leaves():
     assert list(means[means < 0.99].index) == ["shortest codes, full buckets"]  # "only our shortest codes fail"
 
 
+def test_block_facts_says_where_long_training_overtakes_the_convex_problem():
+    rows = laptop("block_published").fillna({"n_params_solved": float("inf"), "n_params": float("inf")})
+    by = rows.groupby(["n_facts", "method"])[["n_params_solved", "n_params"]].median()
+    assert (by.n_params < by.n_params_solved).loc[1024].all()  # "better"
+    assert (by.n_params >= by.n_params_solved).loc[[64, 128, 256]].all()  # "none better"
+
+
 def test_frontier_says_what_whitening_costs_behind_published_training():
     rows = laptop("whitened_published")
     assert set(rows.steps) == {16_000} and set(rows.batch) == {1280} and rows.seed.nunique() == 3
