@@ -44,7 +44,7 @@ def findings(rows: pd.DataFrame, published: pd.DataFrame) -> list[str]:
         f"alone in the median (single draws {_range(draws)}; max-margin more, for its larger ridge).",
         f"**Behind trained attention usability has a price**: {_range(trained.stack())} times the cost alone (median).",
         f"**The paper's codes behind attention trained as published** take {_range(each)} parameters a fact, "
-        f"{theirs.n_facts.min()} to {theirs.n_facts.max()} facts at d = {theirs.d.max()}: their parameters grow with "
+        f"{theirs.n_facts.min()} to {theirs.n_facts.max():,} facts at d = {theirs.d.max()}: their parameters grow with "
         f"exponent {with_ends(*law)}, where 1 is in proportion.",
         f"**Attention has a ceiling of its own**: of {last.n_facts.iloc[0]} facts at d = {d} trained "
         f"attention lets {last.through.median():.1%} of the sequences through, solved-for attention "

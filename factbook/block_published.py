@@ -45,6 +45,7 @@ def shown() -> pd.DataFrame | Markdown:
     by = rows.assign(**each).groupby(["n_facts", "method"], sort=False)
     found = by[list(each)].median().map(lambda x: f"{x:.1f}" if x < float("inf") else "–")
     found = found.assign(draws=by.seed.nunique()).rename(index=block_facts_shown.SHOWN_AS, level="method")
+    found = found.rename(index="{:,}".format, level="n_facts")
     return found.rename_axis(["facts", "parameters per fact"])
 
 
