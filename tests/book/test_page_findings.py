@@ -232,8 +232,8 @@ def test_memories_behind_published_attention_are_shown_once_they_are_there(monke
     ]
     monkeypatch.setattr(store, "stored", lambda name, profile: pd.DataFrame(rows))
     table = block_published.shown()
-    assert table.loc[256, "trained"].tolist() == ["4.0", "5.0", "–", 3]  # not usable in two draws of three
-    assert table.loc[128, block_facts_shown.SHOWN_AS["paper-codes"]].tolist() == ["4.0", "5.0", "6.0", 3]
+    assert table.loc["256", "trained"].tolist() == ["4.0", "5.0", "–", 3]  # not usable in two draws of three
+    assert table.loc["128", block_facts_shown.SHOWN_AS["paper-codes"]].tolist() == ["4.0", "5.0", "6.0", 3]
     monkeypatch.setattr(store, "stored", lambda name, profile: None)
     assert "not run yet" in block_published.shown().data
 
