@@ -50,7 +50,10 @@ WRITERS = {
     "precision": (precision.findings, ["precision"]),
     "scaling": (scaling_shown.findings, ["scaling"]),
     "solver": (solver_time.findings, ["solver", "decodability_benchmark"]),
-    "usable": (usable_shown.findings, ["usable", "usable_ablation", "usable_training", "solved_junk"]),
+    "usable": (
+        usable_shown.findings,
+        ["usable", "usable_ablation", "usable_training", "solved_junk", "usable_published"],
+    ),
     "solves": (solves.findings, ["solves", "solves_large"]),
     "airports_block": (airports.findings, ["airports_block", "airports_training", "baselines"]),
 }
