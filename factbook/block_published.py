@@ -1,7 +1,7 @@
 """What a fact costs behind attention that is trained at the published settings: 16,000 steps of 1,280 at rate 2e-4.
 
 ``python -m factbook.block_published`` fills results/laptop/block_published.csv, the largest number of facts first:
-three minutes for the attention of each draw, which serves every method, and the searches of `block_facts`.
+three to five minutes for the attention of each draw, which serves every method, and the searches of `block_facts`.
 The stored rows of 256 facts took their attention from the runs of `usable_published`, where its seconds are counted.
 """
 

@@ -8,6 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from factbook import figures, usable
+from factbook.attended import PUBLISHED
 from factbook.paraphrase import auc
 from factbook.usable_published import PAPERS
 
@@ -29,9 +30,10 @@ def findings(
     put_back = (ablated.variant == "untied embeddings and head") & (ablated.schedule == "insert-first")
     draws = ", ".join(f"{share:.0%}" for share in ablated[put_back].recall.sort_values())
     sharp = rows.sharp_recall.groupby(rows.memory).median()
-    theirs = published[published.layout.str.startswith(PAPERS) & (published.schedule == "attention-first")]
-    means = theirs.groupby(["d", "layout", "lr"])[["recall", "through"]].mean()
-    tight, roomy = means.loc[means.index.min()[0]], means.loc[means.index.max()[0]]
+    theirs = published[published.layout.str.startswith(PAPERS) & (published.lr == PUBLISHED["lr"])]
+    theirs = theirs[theirs.schedule == "attention-first"]
+    means = theirs.groupby(["d", "layout"])[["recall", "through"]].mean()
+    small, wide = (means.loc[d] for d in (theirs.d.min(), theirs.d.max()))
     return [
         "**Attention need not be trained.** Solved for by one convex problem, it hands on the key to within "
         f"{rows.solved_noise.max():.3f}°. {proved.sum()} of {len(proved)} memories then answer *every* sequence, with "
@@ -43,9 +45,9 @@ def findings(
         f"an encoder-decoder with room (bilinear gates, {per_fact[BEST]:.0f} per fact) {recall[BEST]:.1%}, "
         f"block-convex networks {recall[CHEAP]:.1%} at {per_fact[CHEAP]:.0f}.",
         "**Trained as published, attention can use the paper's codes where d leaves it room**: at "
-        f"d = {theirs.d.max()} their three layouts answer {roomy.recall.min():.1%} to {roomy.recall.max():.1%} of the "
+        f"d = {theirs.d.max()} their three layouts answer {wide.recall.min():.1%} to {wide.recall.max():.1%} of the "
         f"sequences (means of {theirs.seed.nunique()} draws, {theirs.n_facts.iloc[0]} facts), at d = {theirs.d.min()} "
-        f"at most {tight.recall.max():.1%}, of {tight.through.max():.1%} that get through.",
+        f"at most {small.recall.max():.1%}, of {small.through.max():.1%} that get through.",
         "**Sharpening repairs trained attention without training**: behind it no memory's median is below "
         f"{sharp.min():.1%}; the tightest one's was {recall[TIGHT]:.0%}.",
         "**A constructed MLP is a look-up, not a memory of answers**: swapped for one that stores another map, its "

@@ -76,7 +76,7 @@ def transformers_use_them(tables: Tables) -> Finding:
     protocol="theirs: 16,000 steps of 1,280 sequences at rate 0.0002; ours: n growing at d = 64, attention trained "
     "once per draw, 99% of the sequences that get through",
     needs="the paper's codes at three n behind attention trained as published: `python -m factbook.block_published`, "
-    "three minutes a draw and n for attention, and the searches",
+    "three to five minutes a draw and n for attention, and the searches",
 )
 def facts_in_a_block(tables: Tables) -> Finding:
     return block_exponent(as_published(tables("block_published")), "paper-codes")
