@@ -94,10 +94,8 @@ def check_storable(facts: FactSet, mlp: GatedMLP) -> None:
     if len(outside):
         first = int(outside[0])
         name = f" ({facts.value_names[first]!r})" if facts.value_names else ""
-        raise ValueError(
-            f"{len(outside)} of {facts.n_values} values cannot be decoded, the first is values[{first}]{name}: it lies "
-            f"in (or too near) the convex hull of the others, so no output can pick it"
-        )
+        what = f"{len(outside)} of {facts.n_values} values cannot be decoded, the first is values[{first}]{name}"
+        raise ValueError(f"{what}: it lies in (or too near) the convex hull of the others, so no output can pick it")
 
 
 def _widths(record: Method, facts: FactSet, width: int | None) -> Iterator[int | None]:

@@ -184,14 +184,14 @@ def _mark_of(tensor: Tensor) -> bool | None:
     """Whether its memory is on CUDA; None where no call has said: new memory, and tensors without a storage."""
     try:
         return getattr(_bare(tensor).untyped_storage(), "pretended", None)
-    except (NotImplementedError, RuntimeError):  # no storage: sparse tensors and some wrappers
+    except (NotImplementedError, RuntimeError):  # no storage: some wrappers, sparse tensors but for rows (CSR)
         return None
 
 
 def _bare(tensor: Tensor) -> Tensor:
     while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         tensor = torch._C._functorch.get_unwrapped(tensor)
-    return tensor
+    return tensor.values() if tensor.layout is torch.sparse_csr else tensor
 
 
 def _mark(tensor: Tensor, cuda: bool) -> None:

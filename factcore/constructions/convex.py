@@ -7,6 +7,7 @@
 whose duality gap is exactly ‖∇Φ(θ)‖² / 2κ: every answer comes with the certificate Φ(θ) − min Φ ≤ gap.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ LOGITS = 2**18  # held at once: on a CPU as many as its cache holds
 CHUNK = 10  # iterations between two looks at the gap
 PAIRS = 20  # of steps and slopes that L-BFGS keeps
 MOST_ITERATIONS = 3000
+RIVALS = 48  # values that a fact looks at while it stays where it is; the hinge counts about ten
 
 Linear = Callable[[Tensor], Tensor]  # θ (p,) -> outputs F (n, e), or back: ∂Φ/∂F (n, e) -> Jᵀ of it (p,)
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor, float]]  # θ -> Φ, ∇Φ and the smallest margin
@@ -36,24 +38,6 @@ class Solve(NamedTuple):
     def certificate(self) -> dict[str, float]:
         """All but θ."""
         return {name: number for name, number in self._asdict().items() if name != "theta"}
-
-
-def hinge(outputs: Tensor, values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """½ Σ_i Σ_{j≠f(i)} max(0, 1 − ⟨F_i, v_f(i) − v_j⟩)², its gradient by F (n, e), and the largest term's root.
-
-    In blocks of facts: the logits are n × v.
-    """
-    total, slope, worst = outputs.new_zeros(()), torch.empty_like(outputs), outputs.new_zeros(())
-    for rows in row_blocks(len(outputs), len(values), outputs.device, entries=LOGITS):
-        target = targets[rows, None]
-        slack = outputs[rows] @ values.T  # (block, v)
-        slack = slack.sub_(slack.gather(1, target) - 1).clamp_(min=0)
-        slack.scatter_(1, target, 0.0)
-        total += 0.5 * slack.square().sum()
-        worst = torch.maximum(worst, slack.amax())
-        slack.scatter_(1, target, -slack.sum(dim=1, keepdim=True))
-        slope[rows] = slack @ values
-    return total, slope, worst
 
 
 def minimise(
@@ -91,10 +75,44 @@ def minimise(
 
 
 def hinge_problem(outputs: Linear, pullback: Linear, values: Tensor, targets: Tensor, *, curvature: float) -> Evaluate:
-    """Φ of this file for `minimise`, from F (n, e) as a function of θ and the transpose of its Jacobian."""
+    """Φ of this file for `minimise`, from F (n, e) as a function of θ and the transpose of its Jacobian.
+
+    Few values come near a fact's own. All others keep a margin of 1 until F_i has moved by what they have beyond it,
+    over ‖v_f(i) − v_j‖ ≤ 2 max ‖v‖: only facts that moved further look at all values, in blocks, as logits are n × v.
+    """
+    rivals, own, reach = min(RIVALS, len(values)), values[targets], 2 * values.norm(dim=1).max()
+    near, anchor, room = targets.new_zeros(len(own), rivals), torch.zeros_like(own), own.new_full((len(own),), -1.0)
 
     def evaluate(theta: Tensor) -> tuple[Tensor, Tensor, float]:
-        loss, slope, worst = hinge(outputs(theta), values, targets)
+        at = outputs(theta)
+        loss, slope, worst, lack = at.new_zeros(()), torch.empty_like(at), at.new_zeros(()), 1 - (at * own).sum(dim=1)
+        stays = (at - anchor).norm(dim=1) <= room
+        moved, stay = torch.where(~stays)[0], torch.where(stays)[0]
+        blocks = [moved[part] for part in row_blocks(len(moved), len(values), at.device, entries=LOGITS)]
+        for rows in filter(len, [stay, *blocks]):
+            if rows is stay:
+                asked = _sparse(among := near[rows], among.to(at.dtype), len(values))
+                slack = torch.sparse.sampled_addmm(asked, at[rows], values.T, beta=0.0).values().view(among.shape)
+                slack.add_(lack[rows, None]).masked_fill_(among == targets[rows, None], -torch.inf)
+            else:
+                slack = (at[rows] @ values.T).scatter_(1, targets[rows, None], -torch.inf).add_(lack[rows, None])
+                if (slack > 0).sum() <= rivals * len(rows):  # else most would look at all values again
+                    most = slack.topk(rivals)
+                    near[rows], anchor[rows] = most.indices.sort(dim=1).values, at[rows]
+                    room[rows] = most.values[:, -1] / -reach
+            slack.clamp_(min=0)
+            loss += 0.5 * slack.square().sum()
+            worst = torch.maximum(worst, slack.amax())
+            pull = (_sparse(among, slack, len(values)) if rows is stay else slack) @ values
+            slope[rows] = pull - slack.sum(dim=1, keepdim=True) * own[rows]
         return loss + 0.5 * curvature * theta @ theta, pullback(slope) + curvature * theta, 1 - float(worst)
 
     return evaluate
+
+
+def _sparse(columns: Tensor, entries: Tensor, width: int) -> Tensor:
+    """The matrix (n, ``width``) with these entries (n, k) at these columns (n, k), sorted."""
+    starts = torch.arange(0, columns.numel() + 1, columns.shape[1], device=columns.device)
+    with warnings.catch_warnings():  # sparse rows are in beta
+        warnings.simplefilter("ignore")
+        return torch.sparse_csr_tensor(starts, columns.flatten(), entries.flatten(), (len(columns), width))

@@ -51,9 +51,8 @@ def choose_codes(facts: FactSet, kind: str, code_dim: int | None, seed: int, pro
             codes = projected_codes(values, basis[:, :m], separators)
             return codes if m in (code_dim, len(basis)) or not len(failing(codes, used)) else None
 
-        found = (
-            shortest(attempt, 2 * (len(values) - 1).bit_length(), len(basis)) if code_dim is None else attempt(code_dim)
-        )
+        guess = 2 * (len(values) - 1).bit_length()
+        found = attempt(code_dim) if code_dim else shortest(attempt, guess, len(basis))
         assert found is not None  # the whole basis is always taken
         return found
     if code_dim is not None:

@@ -80,10 +80,8 @@ def pairs_of(keys: Tensor, split: int | None = None) -> tuple[Tensor, tuple[int,
     for half in halves:
         wrong = ((half != 0) & (half != 1)).any(1) | (half.sum(1) != 1)
         if wrong.any():
-            raise ValueError(
-                f"keys[{int(wrong.int().argmax())}] is no pair of tokens: the method 'pairs' takes two-hot keys, with "
-                f"one 1 among the first {split} entries, one among the others, and zeros"
-            )
+            what = f"keys[{int(wrong.int().argmax())}] is no pair of tokens: the method 'pairs' takes two-hot keys"
+            raise ValueError(f"{what}, with one 1 among the first {split} entries, one among the others, and zeros")
     return torch.stack([half.argmax(1) for half in halves], 1), (split, keys.shape[1] - split)
 
 

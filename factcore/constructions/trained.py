@@ -51,7 +51,6 @@ def trained(
 
 def descended(problem: Problem, w: Weights) -> tuple[Weights, bool]:
     """All matrices jointly by L-BFGS on the log loss from ``w``; and whether every fact is stored then."""
-
     solve = minimise(
         lambda theta: problem.loss(w.like(theta)), start=w.flat(), curvature=1.0, tol=0.0, enough=CLEAR, most=MOST
     )

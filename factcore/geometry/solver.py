@@ -76,15 +76,9 @@ def decodability(
     x, group, size = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
     _check_scale(x, group)
     asked = torch.arange(len(x), device=x.device) if which is None else group[which].unique()
-    best = _Best(
-        lower=x.new_full((len(x),), -1.0),
-        upper=x.new_ones(len(x)),
-        direction=torch.eye(1, x.shape[1], dtype=x.dtype, device=x.device).repeat(len(x), 1),
-        ceiling=0.0 if (size[asked] > 1).any() else 1.0,
-        tol=tol,
-        prune=only_min,
-        enough=enough,
-    )
+    direction = torch.eye(1, x.shape[1], dtype=x.dtype, device=x.device).repeat(len(x), 1)
+    ceiling = 0.0 if (size[asked] > 1).any() else 1.0
+    best = _Best(x.new_full((len(x),), -1.0), x.new_ones(len(x)), direction, ceiling, tol, only_min, enough)
     if len(x) > 1:
         for best.tol in [t for t in (0.1, 0.01) if only_min and t > tol] + [tol]:
             _solve(x, asked[best.is_open(asked)], best)
@@ -95,13 +89,8 @@ def decodability(
     twins = twins[group[twins].argsort(stable=True)]
     lower = torch.where(size > 1, 0.0, best.lower.clamp(min=0.0))[group]
     upper = torch.where(size > 1, 0.0, best.upper)[group].maximum(lower)  # they cross by rounding alone
-    return Decodability(
-        lower=lower,
-        upper=upper,
-        separators=best.direction[group],
-        inside=(upper <= tol).nonzero()[:, 0],
-        duplicates=[rows.tolist() for rows in twins.split(size[size > 1].tolist())] if len(twins) else [],
-    )
+    duplicates = [rows.tolist() for rows in twins.split(size[size > 1].tolist())] if len(twins) else []
+    return Decodability(lower, upper, best.direction[group], (upper <= tol).nonzero()[:, 0], duplicates)
 
 
 def _check_input(values: Tensor, tol: float, which: Tensor | None) -> None:

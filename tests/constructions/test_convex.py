@@ -8,13 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factcore.constructions import convex
-from factcore.constructions.convex import hinge, hinge_problem, minimise
+from factcore.constructions.convex import hinge_problem, minimise
 
 few = settings(deadline=None, max_examples=15)
 
 
 def normal(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def hinge(outputs, values, targets):
+    """The sum over all pairs, its slope by the outputs and the largest term's root: θ is the outputs, and free."""
+    problem = hinge_problem(lambda t: t.view_as(outputs), torch.flatten, values, targets, curvature=0.0)
+    loss, slope, margin = problem(outputs.flatten())
+    return loss, slope.view_as(outputs), torch.tensor(1 - margin, dtype=torch.float64)
 
 
 class Affine:
@@ -108,6 +115,34 @@ def test_blocks_change_nothing(block, monkeypatch):
     monkeypatch.setattr(convex, "LOGITS", 8 * block)
     for one, other in zip(whole, hinge(outputs, values, targets)):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@few
+@given(
+    n=st.integers(1, 12),
+    v=st.integers(1, 40),
+    rivals=st.integers(1, 6),
+    steps=st.lists(st.sampled_from([0.0, 1e-3, 0.03, 0.3, 10.0]), min_size=1, max_size=8),
+    seed=st.integers(0, 99),
+)
+def test_facts_that_hardly_moved_count_as_if_they_looked_at_all_values(n, v, rivals, steps, seed):
+    values, at = normal(v, 3, seed=seed), 3 * normal(n, 3, seed=seed + 1)
+    targets = torch.randint(v, (n,), generator=torch.Generator().manual_seed(seed))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convex, "RIVALS", rivals)
+        walking = hinge_problem(lambda t: t.view(n, 3), torch.flatten, values, targets, curvature=0.0)
+        for count, step in enumerate(steps):
+            at = at + step * normal(n, 3, seed=seed + 2 + count)
+            there = at.requires_grad_()
+            slack = (1 - (there * values[targets]).sum(dim=1, keepdim=True) + there @ values.T).clamp_min(0)
+            slack = slack * (torch.arange(v) != targets[:, None])
+            whole = 0.5 * slack.square().sum()
+            (by_autograd,) = torch.autograd.grad(whole, there)
+            at = at.detach()
+            loss, slope, margin = walking(at.flatten())
+            torch.testing.assert_close(loss, whole.detach(), rtol=1e-10, atol=1e-12)
+            torch.testing.assert_close(slope.view(n, 3), by_autograd, rtol=1e-9, atol=1e-11)
+            assert margin == pytest.approx(1 - float(slack.detach().max()), abs=1e-12)
 
 
 @few

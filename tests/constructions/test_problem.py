@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 import factcore as fc
 from factcore.constructions import problem as module
+from factcore.constructions import start
 from factcore.constructions.problem import Problem, Weights, checked_gate, log_loss, scaled_problem
 from factcore.constructions.start import ROUNDS, balanced, least_squares_start
 
@@ -103,8 +104,6 @@ def test_the_log_loss_is_cross_entropy(n, v, r, seed, room, size):
 @pytest.mark.parametrize("width", [1, 4])
 def test_least_squares_are_at_rest_in_the_last_matrix_they_solved(gate, form, width, monkeypatch):
     """D minimises Σ‖F − v‖² + ridge n ‖D‖², by the normal equations, up to the balance and the scale of the outputs."""
-    from factcore.constructions import start
-
     monkeypatch.setattr(start, "SCALES", [1.0])
     monkeypatch.setattr(start, "balanced", lambda w, gate: w)
     problem, w = small_problem(gate, form, n=40, d=6, v=9, width=width)
@@ -127,6 +126,17 @@ def test_least_squares_come_near_the_values_the_more_units_they_have(monkeypatch
         best = (out * wanted).sum() / out.square().sum()  # whatever the scale
         missed.append(float((best * out - wanted).square().sum() / wanted.square().sum()))
     assert missed == sorted(missed, reverse=True) and missed[-1] < 0.1 < missed[0] and ROUNDS > 1
+
+
+def test_units_do_not_collapse_where_there_are_many_facts(monkeypatch):
+    """A penalty that grows with the number of keys outweighs what a unit fits, and most units shrink to nothing."""
+    problem = scaled_problem(fc.spherical_facts(8192, 16), "identity", dtype=torch.float32)
+    monkeypatch.setattr(start, "ROUNDS", 20)
+    norms = least_squares_start(problem, problem.random_weights(40, 0)).down.norm(dim=0)
+    assert norms.min() > 0.5 * norms.max()
+    monkeypatch.setattr(start, "KEYS", 2 * start.KEYS)
+    norms = least_squares_start(problem, problem.random_weights(40, 0)).down.norm(dim=0)
+    assert norms.median() < 1e-3 * norms.max()
 
 
 @few
