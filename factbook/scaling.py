@@ -1,9 +1,10 @@
 """The papers' axis: the fewest parameters for n = α d² facts, d growing, and how exponents change with α and d.
 
-One run is one method, α, d and draw. `jobs` lists them cheapest first, to n = 16,384 for what is not trained and 4,096
-for what is; the table holds those that have been run, and the page says how far each method went. Keys and values are
-one table of embeddings (tied), as published, and at one α also two (untied); the map is a random permutation. Run the
-missing ones with ``python -m factbook.scaling [--methods ntk hebbian] [--largest 4096]``.
+One run is one method, α, d and draw. `jobs` lists them cheapest first, to n = 16,384 for what is averaged or solved for
+once and to 4,096 for what goes over the scores of all facts again and again, as training does; the table holds those
+that have been run, and the page says how far each method went. Keys and values are one table of embeddings (tied), as
+published, and at one α also two (untied); the map is a random permutation. Run the missing ones with
+``python -m factbook.scaling [--methods ntk hebbian] [--largest 4096]``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ DIMENSIONS = (32, 45, 64, 90, 128, 181, 256)
 ALPHAS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 UNTIED = 1 / 4  # the α at which keys and values of their own are measured as well
 SEARCH: dict[str, Any] = {"tries": 1, "resolution": 0.04}
+ITERATED = 4096  # facts up to which hours are enough for hundreds of looks at all n² scores; a GPU goes on (`paper`)
 # name: construct's method, its options, and the largest n that is asked for
 METHODS_HERE: dict[str, tuple[str, dict[str, Any], int]] = {
     "paper-codes": ("encoder-decoder", {"codes": "projected"}, 16384),
@@ -35,9 +37,9 @@ METHODS_HERE: dict[str, tuple[str, dict[str, Any], int]] = {
     "ntk-relu": ("ntk", {"gate": "relu"}, 16384),
     "hebbian": ("hebbian", {}, 16384),
     "data-dependent": ("hebbian", {"variant": "data-dependent"}, 16384),
-    "max-margin": ("max-margin", {}, 16384),
-    "block-convex": ("block-convex", {}, 16384),
-    "trained": ("trained", {}, 4096),
+    "max-margin": ("max-margin", {}, ITERATED),
+    "block-convex": ("block-convex", {}, ITERATED),
+    "trained": ("trained", {}, ITERATED),
 }
 WIDEST, DEAREST = 65536, 6000  # units (as far as the published search goes) and parameters per fact
 DRAWN_AS = {"paper-random-gates": "paper-codes", "ntk-relu": "ntk"}  # these take the other's colour, hollow

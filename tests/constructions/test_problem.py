@@ -131,7 +131,7 @@ def test_least_squares_come_near_the_values_the_more_units_they_have(monkeypatch
 def test_units_do_not_collapse_where_there_are_many_facts(monkeypatch):
     """A penalty that grows with the number of keys outweighs what a unit fits, and most units shrink to nothing."""
     problem = scaled_problem(fc.spherical_facts(8192, 16), "identity", dtype=torch.float32)
-    monkeypatch.setattr(start, "ROUNDS", 20)
+    monkeypatch.setattr(start, "ROUNDS", 10)
     norms = least_squares_start(problem, problem.random_weights(40, 0)).down.norm(dim=0)
     assert norms.median() > 0.5 * norms.max()
     monkeypatch.setattr(start, "KEYS", 2 * start.KEYS)
