@@ -22,9 +22,6 @@ FACTS = {
     "airports": lambda: fc.airport_facts(48),
 }
 PER_FACT = {"ntk": 1500, "hebbian": 150, "max-margin": 40, "block-convex": 12, "trained": 12}
-# Hundreds of steps, each from the last, make another network of another last bit, as other processors round: of these
-# the sizes are recorded. That one processor gives the same network twice is tested beside each of them.
-DESCENTS = ("block-convex", "trained")
 CASES: dict[str, tuple[str, dict]] = {
     "one-hot": ("one-hot", {}),
     "ntk": ("ntk", {}),
@@ -51,6 +48,9 @@ CASES: dict[str, tuple[str, dict]] = {
     "trained plain": ("trained", {"form": "plain"}),
     "trained adam": ("trained", {"steps": 200, "descent": "adam"}),
 }
+# Hundreds of steps, each from the last, make another network of another last bit, as other processors round: of these
+# the sizes are recorded. That one processor gives the same network twice is tested beside each of them.
+DESCENTS = [name for name, (method, _) in CASES.items() if method in ("block-convex", "trained")] + ["max-margin"]
 NAMES = [(name, kind) for name in CASES for kind in FACTS]
 
 
@@ -71,7 +71,7 @@ def record(name: str, kind: str) -> dict:
     except ValueError as error:
         return {"error": str(error)[:40]}
     found = {"width": mlp.width, "recall": fc.recall(mlp, facts), "gate": mlp.gate}
-    if method in DESCENTS:
+    if name in DESCENTS:
         return found | {"solves": len(mlp.solves)} | {"shapes": {k: list(w.shape) for k, w in mlp.named_parameters()}}
     return found | {"weights": {key: sketch(weight) for key, weight in mlp.named_parameters()}}
 
