@@ -1,8 +1,8 @@
 """The papers' axis: the fewest parameters for n = α d² facts, d growing, and how exponents change with α and d.
 
 One run is one method, α, d and draw. `jobs` lists them cheapest first, to n = 16,384 for what is averaged or solved for
-once and to 4,096 for what goes over the scores of all facts again and again, as training does; the table holds those
-that have been run, and the page says how far each method went. Keys and values are one table of embeddings (tied), as
+once and to 4,096 for what takes hundreds of iterations over all facts, as training does; the table holds those that
+have been run, and the page says how far each method went. Keys and values are one table of embeddings (tied), as
 published, and at one α also two (untied); the map is a random permutation. Run the missing ones with
 ``python -m factbook.scaling [--methods ntk hebbian] [--largest 4096]``.
 """
@@ -27,7 +27,7 @@ DIMENSIONS = (32, 45, 64, 90, 128, 181, 256)
 ALPHAS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 UNTIED = 1 / 4  # the α at which keys and values of their own are measured as well
 SEARCH: dict[str, Any] = {"tries": 1, "resolution": 0.04}
-ITERATED = 4096  # facts up to which hours are enough for hundreds of looks at all n² scores; a GPU goes on (`paper`)
+ITERATED = 4096  # facts for which hours are enough for hundreds of iterations; `paper` goes on with given widths
 # name: construct's method, its options, and the largest n that is asked for
 METHODS_HERE: dict[str, tuple[str, dict[str, Any], int]] = {
     "paper-codes": ("encoder-decoder", {"codes": "projected"}, 16384),

@@ -75,8 +75,8 @@ for method in ("paper-codes", "encoder-decoder", "hebbian"):
 # %% [markdown]
 # All runs take hours: beyond the smoke profile this page reads their table and computes nothing. *How this was run*:
 # [`factbook/scaling.py`](https://github.com/factcore/factcore/blob/main/factbook/scaling.py). How many facts each method was run to, and how
-# many a complete table would have (`python -m factbook.scaling` goes on): block-convex and max-margin networks go over the scores of all facts
-hundreds of times, as training does, and are asked for as many as training:
+# many a complete table would have (`python -m factbook.scaling` goes on): block-convex and max-margin networks take hundreds of
+# iterations over all facts, as training does, and are asked for as many as training:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT

@@ -77,8 +77,8 @@ def minimise(
 def hinge_problem(outputs: Linear, pullback: Linear, values: Tensor, targets: Tensor, *, curvature: float) -> Evaluate:
     """Φ of this file for `minimise`, from F (n, e) as a function of θ and the transpose of its Jacobian.
 
-    Few values come near a fact's own. All others keep a margin of 1 until F_i has moved by what they have beyond it,
-    over ‖v_f(i) − v_j‖ ≤ 2 max ‖v‖: only facts that moved further look at all values, in blocks, as logits are n × v.
+    Few values come near a fact's own. The others keep a margin of 1 until F_i is farther than what they have beyond it
+    / 2 max ‖v‖ from where it last looked at all of them (kept between calls), in blocks of facts: logits are n × v.
     """
     rivals, own, reach = min(RIVALS, len(values)), values[targets], 2 * values.norm(dim=1).max()
     near, anchor, room = targets.new_zeros(len(own), rivals), torch.zeros_like(own), own.new_full((len(own),), -1.0)
@@ -86,7 +86,7 @@ def hinge_problem(outputs: Linear, pullback: Linear, values: Tensor, targets: Te
     def evaluate(theta: Tensor) -> tuple[Tensor, Tensor, float]:
         at = outputs(theta)
         loss, slope, worst, lack = at.new_zeros(()), torch.empty_like(at), at.new_zeros(()), 1 - (at * own).sum(dim=1)
-        stays = (at - anchor).norm(dim=1) <= room
+        stays = (at - anchor).norm(dim=1) < room
         moved, stay = torch.where(~stays)[0], torch.where(stays)[0]
         blocks = [moved[part] for part in row_blocks(len(moved), len(values), at.device, entries=LOGITS)]
         for rows in filter(len, [stay, *blocks]):
@@ -113,6 +113,6 @@ def hinge_problem(outputs: Linear, pullback: Linear, values: Tensor, targets: Te
 def _sparse(columns: Tensor, entries: Tensor, width: int) -> Tensor:
     """The matrix (n, ``width``) with these entries (n, k) at these columns (n, k), sorted."""
     starts = torch.arange(0, columns.numel() + 1, columns.shape[1], device=columns.device)
-    with warnings.catch_warnings():  # sparse rows are in beta
+    with warnings.catch_warnings():  # of sparse rows that are in beta
         warnings.simplefilter("ignore")
         return torch.sparse_csr_tensor(starts, columns.flatten(), entries.flatten(), (len(columns), width))

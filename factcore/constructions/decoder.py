@@ -52,7 +52,7 @@ def choose_codes(facts: FactSet, kind: str, code_dim: int | None, seed: int, pro
             return codes if m in (code_dim, len(basis)) or not len(failing(codes, used)) else None
 
         guess = 2 * (len(values) - 1).bit_length()
-        found = attempt(code_dim) if code_dim else shortest(attempt, guess, len(basis))
+        found = shortest(attempt, guess, len(basis)) if code_dim is None else attempt(code_dim)
         assert found is not None  # the whole basis is always taken
         return found
     if code_dim is not None:

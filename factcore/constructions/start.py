@@ -9,14 +9,14 @@ from factcore.mlp import GATES
 
 ROUNDS, STEPS = 100, 20  # of least squares, and of conjugate gradients in one of them
 SCALES = [2.0**power for power in range(-2, 8)]  # of the outputs: the log loss chooses
-RIDGE, KEYS = 1e-3, 4096  # relative to the number of keys, no more than these: what a unit fits does not grow with them
+RIDGE, MOST_KEYS = 1e-3, 4096  # a key, so many at most: smaller ones let weights grow, larger ones collapse units
 
 
 def least_squares_start(problem: Problem, w: Weights) -> Weights:
     """Weights with F_i near v_f(i): the minimiser of Σ_i ‖F_i − v_f(i)‖² + λ ‖·‖² over A, G and D in turn.
 
-    λ = `RIDGE` min(n, `KEYS`). F is linear in each of the three where the gate is the identity, in A and D where it is
-    another, in D alone in the plain form. At the end the outputs get the scale of smallest log loss.
+    λ = `RIDGE` min(n, `MOST_KEYS`): what a unit fits does not grow with n. F is linear in all three where the gate is
+    the identity, in A and D where it is another, in D alone in the plain form. At the end F gets the best scale.
     """
     gated, bilinear = len(w.up) > 0, problem.gate == "identity"
     wanted, gate = problem.values[problem.targets], GATES[problem.gate]
@@ -29,7 +29,7 @@ def least_squares_start(problem: Problem, w: Weights) -> Weights:
             opened = problem.keys @ w.gates.T
         phi = opened * (problem.keys @ w.up.T) if gated else opened
         gram = phi.T @ phi
-        gram.diagonal().add_(RIDGE * min(len(phi), KEYS))
+        gram.diagonal().add_(RIDGE * min(len(phi), MOST_KEYS))
         w = w._replace(down=torch.linalg.solve(gram, phi.T @ wanted).T)
         w = balanced(w, problem.gate)
     losses = {scale: float(problem.loss(w._replace(down=w.down * scale))[0]) for scale in SCALES}
@@ -41,7 +41,7 @@ def _refit(keys: Tensor, wanted: Tensor, other: Tensor, down: Tensor, at: Tensor
     spread = down.T @ down
 
     def apply(factor: Tensor) -> Tensor:
-        return (other * ((other * (keys @ factor.T)) @ spread)).T @ keys + RIDGE * min(len(keys), KEYS) * factor
+        return (other * ((other * (keys @ factor.T)) @ spread)).T @ keys + RIDGE * min(len(keys), MOST_KEYS) * factor
 
     right = (other * (wanted @ down)).T @ keys
     return conjugate_gradients(apply, right, steps=STEPS, start=at)

@@ -126,8 +126,9 @@ def test_blocks_change_nothing(block, monkeypatch):
     seed=st.integers(0, 99),
 )
 def test_facts_that_hardly_moved_count_as_if_they_looked_at_all_values(n, v, rivals, steps, seed):
-    values, at = normal(v, 3, seed=seed), 3 * normal(n, 3, seed=seed + 1)
+    values = normal(v, 3, seed=seed)
     targets = torch.randint(v, (n,), generator=torch.Generator().manual_seed(seed))
+    at = 4 * values[targets] + 0.3 * normal(n, 3, seed=seed + 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(convex, "RIVALS", rivals)
         walking = hinge_problem(lambda t: t.view(n, 3), torch.flatten, values, targets, curvature=0.0)
@@ -143,6 +144,20 @@ def test_facts_that_hardly_moved_count_as_if_they_looked_at_all_values(n, v, riv
             torch.testing.assert_close(loss, whole.detach(), rtol=1e-10, atol=1e-12)
             torch.testing.assert_close(slope.view(n, 3), by_autograd, rtol=1e-9, atol=1e-11)
             assert margin == pytest.approx(1 - float(slack.detach().max()), abs=1e-12)
+
+
+def test_a_fact_looks_again_just_before_a_value_it_left_out_can_count(monkeypatch):
+    """Of two values at −1 one is left out; it counts from F = ½ on, which is as far as F may move from 1: ½ / 2."""
+    values, asked, sparse = torch.tensor([[1.0], [-1.0], [-1.0]]).double(), [], convex._sparse
+    monkeypatch.setattr(convex, "RIVALS", 1)
+    monkeypatch.setattr(convex, "_sparse", lambda *matrix: asked.append(1) or sparse(*matrix))
+    at_once = hinge_problem(lambda t: t.view(1, 1), torch.flatten, values, torch.tensor([0]), curvature=0.0)
+    exact = lambda place: max(0.0, 1 - 2 * place) ** 2  # ½ (1 − 2F)² for each of the two  # noqa: E731
+    places = {1.0: False, 0.51: True, 0.49: False, 0.4: False, torch.inf: False, 0.3: False}
+    for place, few_looked_at in places.items():
+        loss = at_once(torch.tensor([place], dtype=torch.float64))[0]
+        assert bool(asked) == few_looked_at and (place == torch.inf or float(loss) == pytest.approx(exact(place)))
+        asked.clear()
 
 
 @few

@@ -55,12 +55,6 @@ def test_order_of_facts_repeated_keys_and_the_place_of_the_values_do_not_matter(
     torch.testing.assert_close(build(moved), plain, atol=1e-3, rtol=0)
 
 
-def test_one_processor_gives_the_same_network_twice():
-    facts = fc.spherical_facts(96, 16)
-    one, other = (fc.construct(facts, "max-margin", width=60, seed=3).up for _ in range(2))
-    assert torch.equal(one, other)
-
-
 def test_scale_of_keys_and_values_does_not_change_what_is_stored():
     facts = double_facts(40, 8)
     scaled = fc.FactSet(64 * facts.keys, facts.values / 256, facts.targets)  # powers of two: rounded alike

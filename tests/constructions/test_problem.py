@@ -132,9 +132,10 @@ def test_units_do_not_collapse_where_there_are_many_facts(monkeypatch):
     """A penalty that grows with the number of keys outweighs what a unit fits, and most units shrink to nothing."""
     problem = scaled_problem(fc.spherical_facts(8192, 16), "identity", dtype=torch.float32)
     monkeypatch.setattr(start, "ROUNDS", 10)
+    monkeypatch.setattr(start, "SCALES", [1.0])
     norms = least_squares_start(problem, problem.random_weights(40, 0)).down.norm(dim=0)
     assert norms.median() > 0.5 * norms.max()
-    monkeypatch.setattr(start, "KEYS", 2 * start.KEYS)
+    monkeypatch.setattr(start, "MOST_KEYS", 2 * start.MOST_KEYS)
     norms = least_squares_start(problem, problem.random_weights(40, 0)).down.norm(dim=0)
     assert norms.median() < 1e-3 * norms.max()
 

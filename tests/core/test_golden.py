@@ -49,7 +49,8 @@ CASES: dict[str, tuple[str, dict]] = {
     "trained adam": ("trained", {"steps": 200, "descent": "adam"}),
 }
 # Hundreds of steps, each from the last, make another network of another last bit, as other processors round: of these
-# the sizes are recorded. That one processor gives the same network twice is tested beside each of them.
+# the sizes are recorded, and of max-margin, which ends anywhere within its certificate (1%), what it minimised. That
+# one processor gives the same network twice is tested beside each of them.
 DESCENTS = [name for name, (method, _) in CASES.items() if method in ("block-convex", "trained")] + ["max-margin"]
 NAMES = [(name, kind) for name in CASES for kind in FACTS]
 
@@ -71,6 +72,9 @@ def record(name: str, kind: str) -> dict:
     except ValueError as error:
         return {"error": str(error)[:40]}
     found = {"width": mlp.width, "recall": fc.recall(mlp, facts), "gate": mlp.gate}
+    if name == "max-margin":
+        del found["recall"]  # of a network too narrow it depends on where the solve ended
+        found["objective"] = mlp.solves[0]["objective"]
     if name in DESCENTS:
         return found | {"solves": len(mlp.solves)} | {"shapes": {k: list(w.shape) for k, w in mlp.named_parameters()}}
     return found | {"weights": {key: sketch(weight) for key, weight in mlp.named_parameters()}}
@@ -80,6 +84,7 @@ def record(name: str, kind: str) -> dict:
 def test_a_construction_is_what_it_was(name, kind):
     expected, found = json.loads(FILE.read_text())[f"{name} | {kind}"], record(name, kind)
     weights, before = found.pop("weights", {}), expected.pop("weights", {})
+    assert found.pop("objective", 1.0) == pytest.approx(expected.pop("objective", 1.0), rel=1e-2)
     assert found == expected
     assert weights.keys() == before.keys()
     for key, numbers in weights.items():
