@@ -1,6 +1,7 @@
 """The frame around the package: configuration, environments, references, and what the built book asks of a network."""
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -345,6 +346,12 @@ def first_cells(path: Path) -> tuple[str, str]:
 def test_all_notebooks_share_one_set_up_cell_and_header():
     usual, _ = Counter(map(first_cells, SOURCES)).most_common(1)[0]
     assert not [path.name for path in SOURCES if first_cells(path) != usual], "take the first cells of `make new`"
+
+
+def test_all_notebooks_are_python():
+    """jupytext takes a line of prose without its # for a part of the page: the page looks right, and no tool reads it."""
+    for source in SOURCES:
+        ast.parse(source.read_text(), source.name)
 
 
 def test_make_new_begins_a_notebook_and_keeps_one_that_exists(tmp_path):
