@@ -349,7 +349,7 @@ def test_all_notebooks_share_one_set_up_cell_and_header():
 
 
 def test_all_notebooks_are_python():
-    """jupytext takes a line of prose without its # for a part of the page: the page looks right, and no tool reads it."""
+    """jupytext takes prose without its # for a part of the page: the page looks right, and no tool reads the file."""
     for source in SOURCES:
         ast.parse(source.read_text(), source.name)
 
