@@ -69,11 +69,13 @@ def untied(rows: pd.DataFrame) -> pd.Series:
 
 
 def reached(rows: pd.DataFrame) -> pd.DataFrame:
-    """How many facts each method was run to, and how many were asked for (`scaling.METHODS_HERE`)."""
+    """How many facts each method was run to, how many were asked for, and how many of `scaling.jobs` are missing."""
     most = rows.groupby("method").n_facts.max()
     names = [name for name in scaling.METHODS_HERE if name in most]
     asked = pd.Series({name: scaling.METHODS_HERE[name][2] for name in names})
-    found = pd.DataFrame({"run to": most[names], "asked for": asked}).map("{:,}".format)
+    done = set(zip(rows.method, rows.alpha, rows.d, rows.tied.astype(bool), rows.seed))
+    missing = pd.Series({name: sum(tuple(job.values()) not in done for job in scaling.jobs([name])) for name in names})
+    found = pd.DataFrame({"run to": most[names], "asked for": asked, "runs missing": missing}).map("{:,}".format)
     return found.rename(index=NAMES).rename_axis(index=None, columns="facts")
 
 

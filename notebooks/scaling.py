@@ -74,8 +74,8 @@ for method in ("paper-codes", "encoder-decoder", "hebbian"):
 
 # %% [markdown]
 # All runs take hours: beyond the smoke profile this page reads their table and computes nothing. *How this was run*:
-# [`factbook/scaling.py`](https://github.com/factcore/factcore/blob/main/factbook/scaling.py). How many facts each method was run to, and how
-# many a complete table would have (`python -m factbook.scaling` goes on): block-convex and max-margin networks take hundreds of
+# [`factbook/scaling.py`](https://github.com/factcore/factcore/blob/main/factbook/scaling.py). How many facts each method was run to, how
+# many a complete table would have, and the runs that it lacks (`python -m factbook.scaling` goes on): block-convex and max-margin networks take hundreds of
 # iterations over all facts, as training does, and are asked for as many as training:
 
 # %% tags=["hide-input"]

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
+from factbook import scaling, store
 from factbook import scaling_shown as shown
-from factbook import store
 
 
 def made_up(alphas=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0), untied: float = 1.5) -> pd.DataFrame:
@@ -56,6 +56,11 @@ def test_how_far_each_method_went_and_networks_of_given_widths(tmp_path, monkeyp
     table = shown.reached(made_up())
     assert table["run to"].unique().tolist() == ["65,536"] and table.loc["trained", "asked for"] == "4,096"
     assert list(table.index) == ["NTK", shown.NAMES["hebbian"], "trained"]
+    jobs = scaling.jobs(["ntk"])
+    assert list(jobs[0]) == ["method", "alpha", "d", "tied", "seed"]
+    both = pd.DataFrame(jobs).assign(n_facts=64)
+    assert shown.reached(both)["runs missing"].tolist() == ["0"]
+    assert shown.reached(both[3:])["runs missing"].tolist() == ["3"]
     monkeypatch.setenv("FACTCORE_RESULTS", str(tmp_path))
     assert "None has been run yet" in shown.given_widths().data
     job = {"method": "trained", "per_fact": 4.0, "alpha": 0.25, "d": 128, "seed": 0}
