@@ -3,6 +3,7 @@
 Needs Chromium (on Debian and Ubuntu: apt install chromium), or the path of one in FACTCORE_CHROMIUM.
 """
 
+import functools
 import io
 import os
 import re
@@ -68,73 +69,96 @@ def axe() -> str:
     return (Path(package.origin).parent / "axe.min.js").read_text()
 
 
-@pytest.mark.parametrize("name", toc_pages())
-def test_axe_finds_nothing_serious(visit, name):
-    for theme, only in (("light", ""), ("dark", ", runOnly: ['color-contrast']")):  # the theme changes colours alone
-        page = visit(name, theme=theme)
-        page.add_style_tag(content="* { transition: none !important; }")  # no colour is caught on its way to another
-        page.wait_for_load_state("networkidle")
-        page.evaluate(axe())
-        found = page.evaluate(f"axe.run({{resultTypes: ['violations']{only}}})")["violations"]
-        grave = [
-            f"{item['id']} ({item['impact']}): {node['html'][:200]}"
-            for item in found
-            if item["impact"] in LEVEL
-            for node in item["nodes"]
-        ]
-        assert not grave, f"{name}, {theme}:\n" + "\n".join(grave)
-
-
-@pytest.mark.parametrize("name", toc_pages())
-def test_nothing_is_cut_off_on_a_phone(visit, name):
-    page = visit(name, width=360)
-    wide = page.evaluate("document.scrollingElement.scrollWidth")
-    assert wide <= 360, f"{name} is {wide} px wide"
-    beyond = page.evaluate(
-        """[...document.querySelectorAll('article *')].filter((element) => {
-          let scrolls = element.parentElement;
-          while (scrolls && !['auto', 'scroll', 'hidden'].includes(getComputedStyle(scrolls).overflowX))
-            scrolls = scrolls.parentElement;
-          return !(scrolls && scrolls.closest('article')) && element.getBoundingClientRect().right > 361;
-        }).map((element) => element.outerHTML.slice(0, 120))"""
-    )
-    assert not beyond, "\n".join(beyond)
-
-
+# What is cut off: elements of the article that reach beyond the screen and that no box of their own scrolls.
+BEYOND = """[...document.querySelectorAll('article *')].filter((element) => {
+  let scrolls = element.parentElement;
+  while (scrolls && !['auto', 'scroll', 'hidden'].includes(getComputedStyle(scrolls).overflowX))
+    scrolls = scrolls.parentElement;
+  return !(scrolls && scrolls.closest('article')) && element.getBoundingClientRect().right > 361;
+}).map((element) => element.outerHTML.slice(0, 120))"""
+# Outputs that are wider than their box: whether that scrolls, and what it holds.
 OVERFLOWS = """[...document.querySelectorAll('.cell_output .output')].flatMap((output) =>
   [output, ...output.querySelectorAll('*')].filter((element) => element.clientWidth
     && element.scrollWidth > element.clientWidth + 1 && !element.closest('svg')).map((element) =>
     [output.classList.contains('text_html') && ['auto', 'scroll'].includes(getComputedStyle(output).overflowX),
      `${element.scrollWidth} of ${element.clientWidth} px: ${element.textContent.trim().slice(0, 60)}`]))"""
+# Lines of 92 characters, as tests/book/test_pages.py asks of notebooks, fit; folded code may scroll.
+LONG_CODE = """[...document.querySelectorAll('.cell_input pre')].filter((pre) => !pre.closest('details')
+  && pre.scrollWidth > pre.clientWidth + 1).map((pre) => pre.textContent.slice(0, 80))"""
+
+
+def violations(page, only="") -> list[str]:
+    found = page.evaluate(f"axe.run({{resultTypes: ['violations']{only}}})")["violations"]
+    grave = [(item, node) for item in found if item["impact"] in LEVEL for node in item["nodes"]]
+    return [f"{item['id']} ({item['impact']}): {node['html'][:200]}" for item, node in grave]
+
+
+@pytest.fixture(scope="module")
+def seen(browser):
+    """What one look at a page on a desk and one on a phone find, each page opened once for all tests."""
+
+    def look(name, width):
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme="light")
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        page, errors, loaded = context.new_page(), [], []
+        page.on("requestfinished", lambda request: loaded.append(request.url))
+        page.goto((BOOK / name).with_suffix(".html").as_uri(), wait_until="networkidle")
+        found = {"loaded": set(loaded), "outputs": page.evaluate(OVERFLOWS)}
+        if width == 360:
+            found |= {"wide": page.evaluate("document.scrollingElement.scrollWidth"), "beyond": page.evaluate(BEYOND)}
+        else:
+            found["code"] = page.evaluate(LONG_CODE)
+            page.add_style_tag(content="* { transition: none !important; }")  # no colour is caught on its way
+            page.evaluate(axe())
+            found["light"] = violations(page)
+            page.emulate_media(color_scheme="dark")  # the page follows, and the theme changes colours alone
+            page.wait_for_selector("html[data-theme='dark']", state="attached")
+            found["dark"] = violations(page, ", runOnly: ['color-contrast']")
+        context.close()
+        return found | {"errors": errors}
+
+    return functools.cache(lambda name: {width: look(name, width) for width in (1280, 360)})
+
+
+@pytest.mark.parametrize("name", toc_pages())
+def test_axe_finds_nothing_serious(seen, name):
+    for theme in ("light", "dark"):
+        grave = seen(name)[1280][theme]
+        assert not grave, f"{name}, {theme}:\n" + "\n".join(grave)
+
+
+@pytest.mark.parametrize("name", toc_pages())
+def test_nothing_is_cut_off_on_a_phone(seen, name):
+    found = seen(name)[360]
+    assert found["wide"] <= 360, f"{name} is {found['wide']} px wide"
+    assert not found["beyond"], "\n".join(found["beyond"])
 
 
 @pytest.mark.parametrize("name", [name for name in toc_pages() if name.startswith("notebooks/")])
-def test_no_output_is_wider_than_its_page(visit, name):
+def test_no_output_is_wider_than_its_page(seen, name):
     """At 1,280 px every output fits; at 360 px a table may scroll in its own box, and nothing else is too wide."""
-    for width in (1280, 360):
-        found = visit(name, width=width).evaluate(OVERFLOWS)
-        cut = [words for scrolls, words in found if not (scrolls and width == 360)]
+    for width, found in seen(name).items():
+        cut = [words for scrolls, words in found["outputs"] if not (scrolls and width == 360)]
         assert not cut, f"{name} at {width} px:\n" + "\n".join(cut)
 
 
 @pytest.mark.parametrize("name", [name for name in toc_pages() if name.startswith("notebooks/")])
-def test_code_that_is_shown_fits_its_column(visit, name):
-    """Lines of 92 characters, as tests/book/test_pages.py asks of notebooks, at 1,280 px; folded code may scroll."""
-    wide = visit(name, width=1280).evaluate(
-        """[...document.querySelectorAll('.cell_input pre')].filter((pre) => !pre.closest('details')
-          && pre.scrollWidth > pre.clientWidth + 1).map((pre) => pre.textContent.slice(0, 80))"""
-    )
-    assert not wide, "\n".join(wide)
+def test_code_that_is_shown_fits_its_column(seen, name):
+    assert not seen(name)[1280]["code"], "\n".join(seen(name)[1280]["code"])
 
 
-def test_pages_raise_no_script_errors(browser):
-    context = browser.new_context()
-    errors: list[str] = []
-    context.on("weberror", lambda error: errors.append(str(error.error)))
-    for name in toc_pages():
-        context.new_page().goto((BOOK / name).with_suffix(".html").as_uri())
-        assert not errors, f"{name}: {errors}"
-    context.close()
+@pytest.mark.parametrize("name", toc_pages())
+def test_pages_raise_no_script_errors(seen, name):
+    for width, found in seen(name).items():
+        assert not found["errors"], f"at {width} px: {found['errors']}"
+
+
+@pytest.mark.parametrize("name", toc_pages())
+def test_a_first_view_loads_at_most_a_megabyte(seen, name):
+    """The page with all that it loads at once; MathJax and the fonts of the icons, the same on all pages, aside."""
+    own = {Path(url2pathname(urlparse(url).path)) for url in seen(name)[1280]["loaded"] if url.startswith("file:")}
+    size = sum(path.stat().st_size for path in own if not {"vendor", "mathjax"} & set(path.parts))
+    assert 10_000 < size <= 1_000_000, sorted((path.stat().st_size, path.name) for path in own)[-5:]
 
 
 def test_search_works_from_the_disk(visit):
@@ -214,17 +238,6 @@ def test_without_scripts_the_still_picture_is_there(visit, name, file):
     page = visit(f"notebooks/{name}", java_script_enabled=False)
     picture = page.locator(f"img[src$='{file}']")
     assert picture.is_visible() and picture.get_attribute("alt")
-
-
-@pytest.mark.parametrize("name", toc_pages())
-def test_a_first_view_loads_at_most_a_megabyte(visit, name):
-    """The page with all that it loads at once; MathJax and the fonts of the icons, the same on all pages, aside."""
-    page, loaded = visit(name), []
-    page.on("requestfinished", lambda request: loaded.append(request.url))
-    page.reload(wait_until="networkidle")
-    own = {Path(url2pathname(urlparse(url).path)) for url in loaded if url.startswith("file:")}
-    size = sum(path.stat().st_size for path in own if not {"vendor", "mathjax"} & set(path.parts))
-    assert 10_000 < size <= 1_000_000, sorted((path.stat().st_size, path.name) for path in own)[-5:]
 
 
 def test_the_built_book_is_small():
