@@ -168,12 +168,12 @@ ladder.settings()
 #
 # ## Dense and solved parameters
 #
-# The counts are *dense*: all matrices and biases, as a network that is shipped has them. Some of these numbers follow from a seed (random gates,
-# random projections), and only the rest, the *solved* ones, depend on the facts. It tells where the information is.
+# The counts are *dense*: all matrices and biases. What follows from a seed (random gates and projections) knows no fact; the rest is *solved*.
 
 # %%
+few = fc.spherical_facts(8, 32, seed=seed).to(device)  # quickly built: sizes alone are counted
 for method in ("ntk", "hebbian", "block-convex", "trained"):
-    mlp = fc.construct(facts, method, width=96, seed=seed, strict=False)  # only counted
+    mlp = fc.construct(few, method, width=96, seed=seed, strict=False)
     print(f"{method}: {mlp.n_params:,} dense, {mlp.n_solved:,} solved")
 
 # %% [markdown]

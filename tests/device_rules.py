@@ -6,10 +6,11 @@ import inspect
 import pkgutil
 import sys
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from pretend_cuda import PretendCuda, pretend_cuda
 
@@ -22,7 +23,7 @@ from factbook.challenge import study
 from factbook.editing import text
 from factcore import data
 from factcore import transformer as tf
-from factcore.constructions import decoder, pairs
+from factcore.constructions import decoder, pairs, start
 from factcore.support import files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,9 +116,14 @@ def called_by(who: str) -> set[str]:
     return {f"factbook.{name}" for name in CALLED_BY.get(who, "").split()}
 
 
-def pretended() -> AbstractContextManager[PretendCuda]:
-    """The pretended device, with `APART` out of the account."""
-    return pretend_cuda(APART)
+few_rounds = functools.partial(patch.object, start, "ROUNDS", 8)  # they all make the same calls
+
+
+@contextmanager
+def pretended() -> Iterator[PretendCuda]:
+    """The pretended device, with `APART` out of the account, and `few_rounds`."""
+    with few_rounds(), pretend_cuda(APART) as device:
+        yield device
 
 
 def check_share(device: PretendCuda, since: Counter[str] | None = None, *, few: int = 0) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from device_rules import called_by, check_share, pretended, watched
+from device_rules import called_by, check_share, few_rounds, pretended, watched
 from pretend_cuda import NAME
 
 import factcore as fc
@@ -121,7 +121,8 @@ def test_a_study_works_on_the_device_it_is_asked_to_use(study, results, monkeypa
         check_share(device)
     assert called_by(f"make paper: {study}") <= called | {f"{run.__module__}.{run.__name__}"}
     on_cpu = paper.Chunk(study, f"{study}_cpu", [{**job, "seed": 0}], run)
-    assert paper.work([on_cpu], 600, device="cpu", say=print) == []
+    with few_rounds():
+        assert paper.work([on_cpu], 600, device="cpu", say=print) == []
     (there,), (here,) = (store.stored(name).to_dict("records") for name in (study, f"{study}_cpu"))
     assert there["device"] == NAME and here["device"].startswith("cpu")
     assert there.get("n_params") == here.get("n_params") and there.get("width") == here.get("width")
@@ -146,16 +147,22 @@ def test_a_budget_that_is_none_is_told(budget):
     assert [script["seconds"](text) for text in ("90s", "25m", "2h")] == [90, 1500, 7200]
 
 
-def test_the_command_says_what_is_left_and_what_it_lacks(results):
-    def run(*words):
-        command = [sys.executable, "scripts/paper.py", *words]
-        whole = os.environ | {"PYTHONPATH": str(ROOT)}
-        return subprocess.run(command, cwd=ROOT, env=whole, capture_output=True, text=True)
+def test_the_command_says_what_is_left_and_what_it_lacks(results, monkeypatch, capsys):
+    main = runpy.run_path(str(ROOT / "scripts" / "paper.py"))["main"]
 
-    wrong = run("--budget", "25")
-    assert wrong.returncode == 2 and "argument --budget: a budget is a time such as" in wrong.stderr
-    assert "left: " in (done := run("--device", "cpu", "--budget", "1s")).stdout and done.returncode == 0
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["paper.py", *words])
+        main()
+        return capsys.readouterr().out
+
+    command = [sys.executable, "scripts/paper.py", "--device", "cpu", "--budget", "1s"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 0 and "left: " in done.stdout
     assert "may take 8 minutes, more than is left" in done.stdout and not results.exists()
-    assert len(run("--list").stdout.splitlines()) == len(paper.chunks())
+    assert len(run("--list").splitlines()) == len(paper.chunks())
+    with pytest.raises(SystemExit, match="^2$"):
+        run("--budget", "25")
+    assert "argument --budget: a budget is a time such as" in capsys.readouterr().err
     if not torch.cuda.is_available():
-        assert run("--device", "cuda").stderr == "paper.py: device 'cuda' is not there: torch sees 0 CUDA devices\n"
+        with pytest.raises(SystemExit, match="^paper.py: device 'cuda' is not there: torch sees 0 CUDA devices$"):
+            run("--device", "cuda")
