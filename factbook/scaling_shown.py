@@ -95,7 +95,8 @@ def findings(rows: pd.DataFrame) -> list[str]:
     found = slopes(rows)
     alpha = chosen(found)
     at = found[found.alpha == alpha].set_index("method")
-    level, dearer = at[(at.low > -EQUAL) & (at.high < EQUAL)], at[at.low > EQUAL]
+    level, dearer, slower = at[(at.low > -EQUAL) & (at.high < EQUAL)], at[at.low > EQUAL], at[at.high < -EQUAL]
+    other = len(at) - len(level) - len(dearer) - len(slower)
     costs = per_fact(rows, alpha)
     costs = costs[costs.trained.notna()].iloc[-1]
     ratio = untied(rows)
@@ -106,9 +107,10 @@ def findings(rows: pd.DataFrame) -> list[str]:
         f"its whole interval. {_bent(rows)}"
     ]
     return (first if len(codes) else []) + [
-        f"**At α = {share(alpha)}, d = {at.d_least.min()} to {at.d_most.max()}**, the exponents over training of "
-        f"{len(dearer)} of {len(at)} methods lie above {EQUAL} with their whole interval ({_listed(dearer)}), those of "
-        f"{len(level)} within ± {EQUAL} ({_listed(level)}); the others are open.",
+        f"**At α = {share(alpha)}, d = {at.d_least.min()} to {at.d_most.max()}, or from where a method stores them**, "
+        f"the exponents over training of {len(dearer)} of {len(at)} methods lie above {EQUAL} with their whole "
+        f"interval ({_listed(dearer)}), those of {len(level)} within ± {EQUAL} ({_listed(level)}), those of "
+        f"{len(slower)} below −{EQUAL} ({_listed(slower)}); those of {other} are open.",
         f"**Parameters per fact at α = {share(alpha)}, d = {costs.name}**: "
         + "; ".join(f"{NAMES[name]} {cost:.1f}" for name, cost in costs.dropna().sort_values().items())
         + ".",

@@ -99,8 +99,8 @@ figure = ladder.drawn(live, profile)
 plt.show()
 
 # %% [markdown]
-# **The order is the paper's: training is cheapest, its construction takes more, the NTK memory most; a few convex solves close nearly all of the
-# gap.** Points are medians over three draws of the facts, bars reach from the smallest to the largest, lines are power laws fitted to all runs.
+# **The order is the paper's: training is cheapest (from 128 facts on), its construction takes more, the NTK memory most; a few convex solves close
+# nearly all of the gap.** Points are medians over three draws of the facts, bars reach from the smallest to the largest, lines are power laws fitted to all runs.
 # The dashed {term}`floor` is what to expect: $n \log_2 v$ bits must be stored, and trained language models are known to hold about two bits a parameter.
 # Trained networks may dip under it. All methods, to switch on and off:
 #
@@ -171,7 +171,7 @@ ladder.settings()
 # The counts are *dense*: all matrices and biases. What follows from a seed (random gates and projections) knows no fact; the rest is *solved*.
 
 # %%
-few = fc.spherical_facts(8, 32, seed=seed).to(device)  # quickly built: sizes alone are counted
+few = fc.spherical_facts(8, 32, seed=seed).to(device)  # sizes alone are counted
 for method in ("ntk", "hebbian", "block-convex", "trained"):
     mlp = fc.construct(few, method, width=96, seed=seed, strict=False)
     print(f"{method}: {mlp.n_params:,} dense, {mlp.n_solved:,} solved")
@@ -180,7 +180,7 @@ for method in ("ntk", "hebbian", "block-convex", "trained"):
 # ## What to remember
 #
 # - Compare memories at 100% recall, on the same facts, by their dense parameters.
-# - Between what is written down and what is trained lies a ladder: each rung solves more, and needs less.
+# - Between what is written down and what is trained lies a ladder: rungs that solve more need less, with few exceptions.
 # - The paper's construction needs far less than the NTK memory; with shorter codes far less again, and still several times what training needs.
 #
 # ## Exercises

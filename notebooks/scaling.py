@@ -62,7 +62,7 @@ prose.findings(scaling_shown.findings, "scaling")
 # permutation of it. For each method, $\alpha$, $d$ and draw, as far as the table goes: the fewest parameters at which everything is stored,
 # widths bisected to 4% or one unit, whichever is coarser. What stores nothing at any width tried (6,000 parameters a fact or 65,536 units, whichever
 # is less, for the NTK memory, $d(d+1)$ units for Hebbian ones from $\alpha = 1/2$ on) is infinitely dear: it has a place in an order, none on a line.
-# One run:
+# Three runs:
 
 # %%
 d, alpha = 32, 1 / 16
@@ -73,10 +73,11 @@ for method in ("paper-codes", "encoder-decoder", "hebbian"):
     print(f"{name}: {run['n_facts']} facts, {each:.0f} parameters per fact")
 
 # %% [markdown]
-# All runs take hours: beyond the smoke profile this page reads their table and computes nothing. *How this was run*:
+# All runs take hours: beyond the smoke profile this page reads their table and computes nothing else. *How this was run*:
 # [`factbook/scaling.py`](https://github.com/factcore/factcore/blob/main/factbook/scaling.py). How many facts each method was run to, how
-# many a complete table would have, and the runs that it lacks (`python -m factbook.scaling` goes on): block-convex and max-margin networks take hundreds of
-# iterations over all facts, as training does, and are asked for as many as training:
+# many a complete table has, and the runs that this one lacks, which `python -m factbook.scaling` makes. Block-convex and max-margin networks take hundreds
+# of iterations over all facts, as training does, and are asked for as many as training. From $\alpha = 1/2$ on, where $d(d+1)/2$ features hardly span the
+# facts, whitened Hebbian memories are asked for 4,096 facts and data-dependent ones for 2,048:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -86,11 +87,12 @@ scaling_shown.reached(table)
 # %% [markdown]
 # ## The exponents
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: exponent of each method's parameters over those of trained networks against alpha, with intervals and a grey band around zero. Right: parameters per fact against the dimension at one alpha, on logarithmic axes, one line per method: trained and block-convex networks lowest, NTK memories highest."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: exponent of six methods' parameters over those of trained networks against alpha, with intervals and a grey band around zero. Right: parameters per fact against the dimension at one alpha, on logarithmic axes, one line for each of six methods: trained and block-convex networks lowest, NTK memories highest."}}
 figure = scaling_shown.figure(table)
 
 # %% [markdown]
-# **At the $\alpha$ of the right panel trained and block-convex networks are cheapest at every dimension.** Left: the exponent in $n$ of a method's
+# **At the $\alpha$ of the right panel trained and block-convex networks are cheapest at every dimension that they were run to.** Six of the ten
+# methods are drawn; the tables have all. Left: the exponent in $n$ of a method's
 # parameters over those of training, at each $\alpha$ with three dimensions or more; marks are least-squares slopes, fitted to one mean of the draws
 # per $d$, bars their 95% intervals (cut at ± 1; an exponent beyond is left out). The grey band is ± 0.1, inside which [the rules](../book/rules.md)
 # call exponents equal. Right: parameters per fact at one $\alpha$, medians with the range of the draws. The names are for both panels.
@@ -102,7 +104,7 @@ figure = scaling_shown.figure(table)
 scaling_shown.exponents(table)
 
 # %% [markdown]
-# From $d = 64$ on; where these intervals overlap those above, the table cannot tell whether exponents fall as $d$ grows:
+# From $d = 64$ on; where these intervals overlap those above at the same $\alpha$, the table cannot tell whether exponents fall as $d$ grows:
 
 # %% tags=["hide-input"]
 # NBVAL_IGNORE_OUTPUT
@@ -137,7 +139,7 @@ scaling_shown.tied_or_not(table)
 # - At the smallest $\alpha$ the bar itself bends: a network of a few units holds more facts than it is given, so that training's parameters grow
 #   more slowly than the facts, and whatever grows in proportion to them has an exponent above 0.
 # - An exponent belongs to a path: at one $d$ embeddings crowd as facts are added, on the papers' axis they do not crowd as fast.
-# - Over so few dimensions intervals are wide; where one reaches into the band, growth is open, and the cost at the sizes measured is not.
+# - Over so few dimensions intervals are wide; where one lies only partly in the band, growth is open, and the cost at the sizes measured is not.
 #
 # ## Exercises
 #

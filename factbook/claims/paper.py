@@ -99,7 +99,7 @@ def order_of_the_three_curves(tables: Tables) -> Finding:
     variants |= {"from d = 64 on": (table[table.d >= 64],)}
     variants |= {f"with {NAMES[other]}": (table, other)} if other != ntk else {}
     shown = f"not clear at {sizes(where)}" if len(where) else ""
-    scale = reach(paired(table, "paper-codes", "trained"))
+    scale = f"{reach(paired(table, 'paper-codes', 'trained'))}; with NTK {reach(paired(table, ntk, 'paper-codes'))}"
     return Finding(number, shown, verdict, scale, sensitivity(verdict, judge, variants) + untied(table, judge))
 
 
