@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from factbook import both, figures, scaling, store
 from factbook.claims.judging import share
+from factbook.claims.rules import EXPONENT_BAND as EQUAL
 
 DRAWN = ("paper-codes", "encoder-decoder", "ntk", "hebbian", "block-convex", "trained")
 NAMES = figures.NAMES
-EQUAL = 0.1  # exponents are called equal within this
 
 
 def table(profile: str, seed: int, device: str) -> pd.DataFrame:
@@ -73,8 +73,10 @@ def reached(rows: pd.DataFrame) -> pd.DataFrame:
     most = rows.groupby("method").n_facts.max()
     names = [name for name in scaling.METHODS_HERE if name in most]
     asked = pd.Series({name: scaling.METHODS_HERE[name][2] for name in names})
-    done = set(zip(rows.method, rows.alpha, rows.d, rows.tied.astype(bool), rows.seed))
-    missing = pd.Series({name: sum(tuple(job.values()) not in done for job in scaling.jobs([name])) for name in names})
+    key = both.JOBS["scaling"]
+    done = set(rows.astype({"tied": bool})[key].itertuples(index=False, name=None))
+    left = {name: [job for job in scaling.jobs([name]) if tuple(job[k] for k in key) not in done] for name in names}
+    missing = pd.Series(left).map(len)
     found = pd.DataFrame({"run to": most[names], "asked for": asked, "runs missing": missing}).map("{:,}".format)
     return found.rename(index=NAMES).rename_axis(index=None, columns="facts")
 

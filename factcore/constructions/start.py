@@ -18,30 +18,30 @@ def least_squares_start(problem: Problem, w: Weights) -> Weights:
     λ = `RIDGE` min(n, `MOST_KEYS`): what a unit fits does not grow with n. F is linear in all three where the gate is
     the identity, in A and D where it is another, in D alone in the plain form. At the end F gets the best scale.
     """
-    gated, bilinear = len(w.up) > 0, problem.gate == "identity"
+    gated, bilinear, ridge = len(w.up) > 0, problem.gate == "identity", RIDGE * min(len(problem.keys), MOST_KEYS)
     wanted, gate = problem.values[problem.targets], GATES[problem.gate]
     for _ in range(ROUNDS if gated else 1):
         opened = gate(problem.keys @ w.gates.T)
         if gated:
-            w = w._replace(up=_refit(problem.keys, wanted, opened, w.down, w.up))
+            w = w._replace(up=_refit(problem.keys, wanted, opened, w.down, w.up, ridge))
         if gated and bilinear:
-            w = w._replace(gates=_refit(problem.keys, wanted, problem.keys @ w.up.T, w.down, w.gates))
+            w = w._replace(gates=_refit(problem.keys, wanted, problem.keys @ w.up.T, w.down, w.gates, ridge))
             opened = problem.keys @ w.gates.T
         phi = opened * (problem.keys @ w.up.T) if gated else opened
         gram = phi.T @ phi
-        gram.diagonal().add_(RIDGE * min(len(phi), MOST_KEYS))
+        gram.diagonal().add_(ridge)
         w = w._replace(down=torch.linalg.solve(gram, phi.T @ wanted).T)
         w = balanced(w, problem.gate)
     losses = {scale: float(problem.loss(w._replace(down=w.down * scale))[0]) for scale in SCALES}
     return balanced(w._replace(down=w.down * min(losses, key=losses.__getitem__)), problem.gate)
 
 
-def _refit(keys: Tensor, wanted: Tensor, other: Tensor, down: Tensor, at: Tensor) -> Tensor:
+def _refit(keys: Tensor, wanted: Tensor, other: Tensor, down: Tensor, at: Tensor, ridge: float) -> Tensor:
     """`STEPS` of conjugate gradients from ``at`` for the factor whose products with ``other`` (n, h) D reads."""
     spread = down.T @ down
 
     def apply(factor: Tensor) -> Tensor:
-        return (other * ((other * (keys @ factor.T)) @ spread)).T @ keys + RIDGE * min(len(keys), MOST_KEYS) * factor
+        return (other * ((other * (keys @ factor.T)) @ spread)).T @ keys + ridge * factor
 
     right = (other * (wanted @ down)).T @ keys
     return conjugate_gradients(apply, right, steps=STEPS, start=at)

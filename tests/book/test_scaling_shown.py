@@ -50,6 +50,8 @@ def test_costs_and_findings_are_at_the_largest_alpha_with_most_methods():
     first, *others = shown.findings(pd.concat([rows, dearer]))
     assert "than those of training at 3 of 6 α**" in first and len(others) == 3
     assert "At α = 1/32 and 1/16 trained networks have 4 to 32 units" in first
+    slow = rows.assign(n_params=rows.n_params * np.where(rows.method == "ntk", rows.n_facts**-0.3, 1))
+    assert "those of 1 below −0.1 (NTK); those of 0 are open" in shown.findings(slow)[0]
 
 
 def test_how_far_each_method_went_and_networks_of_given_widths(tmp_path, monkeypatch):

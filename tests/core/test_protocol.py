@@ -22,7 +22,7 @@ NARROW = {
 }
 QUICK = {"trained": {"steps": 400}}
 # Width enough for `few`, where what is asked is not how the width is found: the doubled widths are trained in vain.
-ENOUGH = {"trained": {"steps": 400, "width": 12}, "block-convex": {"width": 12}}
+ENOUGH = {name: {"width": 12} | QUICK.get(name, {}) for name in ("trained", "block-convex")}
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
